@@ -1,0 +1,451 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// The wire of the job protocol, docs/jobs.md. Everything here is under
+// /api/v2/provisionerdaemons and is our own: the reference's websocket is
+// not spoken. Every call may be repeated byte for byte: it changes nothing
+// the second time and gets the same answer.
+
+// Names of the transitions of a workspace build, as the API spells them.
+const (
+	TransitionStart  = "start"
+	TransitionStop   = "stop"
+	TransitionDelete = "delete"
+)
+
+// Types of provisioner jobs.
+const (
+	JobTemplateVersionImport = "template_version_import"
+	JobTemplateVersionDryRun = "template_version_dry_run"
+	JobWorkspaceBuild        = "workspace_build"
+)
+
+// Codes of failed jobs, as the reference lists them.
+const (
+	JobErrorRequiredVariables = "REQUIRED_TEMPLATE_VARIABLES"
+	JobErrorMissingParameter  = "MISSING_TEMPLATE_PARAMETER"
+	JobErrorInsufficientQuota = "INSUFFICIENT_QUOTA"
+)
+
+// Limits of the protocol. Both sides hold them; the server refuses what is over.
+const (
+	// MaxLogLine is the longest log line in bytes; a longer one is cut and marked.
+	MaxLogLine = 64 << 10
+	// MaxJobLog is the size in bytes of all log lines of one job.
+	MaxJobLog = 64 << 20
+	// MaxState is the size in bytes of one Terraform state, uncompressed.
+	MaxState = 256 << 20
+)
+
+// RegisterDaemonRequest joins a daemon. It is sent with a provisioner key, a
+// session token or the built-in secret of the server's own daemons.
+type RegisterDaemonRequest struct {
+	// Organization is a name or an id. With a key it may be empty; if given
+	// it must be the key's own.
+	Organization string `json:"organization,omitempty"`
+	Name         string `json:"name" maxLength:"64"`
+	// Tags are refused next to a key, which carries its own.
+	Tags         map[string]string `json:"tags,omitempty"`
+	Provisioners []string          `json:"provisioners"`
+	Version      string            `json:"version"`
+	APIVersion   string            `json:"api_version"`
+	// HostID identifies the spool directory, so that a successor on the same
+	// host may attest that an engine is dead.
+	HostID string `json:"host_id"`
+	// Generation is the highest server generation that this spool has seen.
+	Generation int64 `json:"generation"`
+}
+
+// RegisteredDaemon is what a daemon learns when it has joined.
+type RegisteredDaemon struct {
+	ID               uuid.UUID         `json:"id"`
+	Name             string            `json:"name"`
+	OrganizationID   uuid.UUID         `json:"organization_id"`
+	OrganizationName string            `json:"organization_name"`
+	Tags             map[string]string `json:"tags"`
+	KeyName          string            `json:"key_name"`
+	ServerVersion    string            `json:"server_version"`
+	Generation       int64             `json:"generation"`
+}
+
+// AcquireJobRequest asks for one job and waits up to 30 s for it. A repeated
+// RequestID gets the same job and the same secret.
+type AcquireJobRequest struct {
+	RequestID uuid.UUID `json:"request_id"`
+}
+
+// AcquiredJob is one attempt at one job: all that a daemon needs to run it,
+// except the template's source, which it fetches by its hash when it has no copy.
+type AcquiredJob struct {
+	ID        uuid.UUID `json:"id"`
+	AttemptID uuid.UUID `json:"attempt_id"`
+	// Secret authorizes this attempt's calls, and nothing else does.
+	Secret string `json:"secret"`
+	// Number counts the attempts of this job, from 1.
+	Number int `json:"number"`
+	// Fence orders all hand-outs of one workspace; 0 for jobs without one.
+	Fence     int64     `json:"fence"`
+	Type      string    `json:"type"`
+	CreatedAt time.Time `json:"created_at"`
+
+	OrganizationID   uuid.UUID `json:"organization_id"`
+	OrganizationName string    `json:"organization_name"`
+
+	// SourceHash is the hex SHA-256 of the template's tar archive.
+	SourceHash string `json:"source_hash"`
+	// AccessURL is where workspaces and daemons reach the server.
+	AccessURL string `json:"access_url"`
+
+	Metadata           JobMetadata         `json:"metadata"`
+	Variables          []JobVariable       `json:"variables"`
+	Parameters         []BuildParameter    `json:"parameters"`
+	PreviousParameters []BuildParameter    `json:"previous_parameters"`
+	ExternalAuth       []ExternalAuthToken `json:"external_auth"`
+
+	// State is the newest acknowledged Terraform state; empty when there is none.
+	State []byte `json:"state,omitempty"`
+	// Graph is what the import stored for builds; empty for other jobs.
+	Graph json.RawMessage `json:"graph,omitempty"`
+	// Split asks for plan and apply as separate runs with a decision between
+	// them. It is pinned at hand-out.
+	Split bool `json:"split"`
+	// LogLevel is "debug" where the build asked for Terraform's debug log.
+	LogLevel string `json:"log_level,omitempty"`
+
+	Clocks JobClocks `json:"clocks"`
+}
+
+// JobClocks are the times that decide over a silent daemon, in milliseconds.
+// They hold for the attempt, whatever the server's options become.
+type JobClocks struct {
+	// Lease is how long the server waits for a renewal before the attempt is lost.
+	Lease int64 `json:"lease_ms"`
+	// Renew is how often the daemon renews.
+	Renew int64 `json:"renew_ms"`
+	// Horizon F: when another attempt may take over although an engine had
+	// started, counted from the last renewal. 0 means never.
+	Horizon int64 `json:"horizon_ms"`
+	// InterruptAt and KillAt, both before Horizon: when the supervisor of a
+	// daemon that hears nothing interrupts and kills the engine. 0 means never.
+	InterruptAt int64 `json:"interrupt_at_ms"`
+	KillAt      int64 `json:"kill_at_ms"`
+}
+
+// JobMetadata is the source of the environment of section 3.5 of the
+// Terraform contract; empty strings are left out where the contract says so.
+type JobMetadata struct {
+	Transition           string      `json:"transition"`
+	WorkspaceID          *uuid.UUID  `json:"workspace_id,omitempty"`
+	WorkspaceName        string      `json:"workspace_name"`
+	WorkspaceBuildID     *uuid.UUID  `json:"workspace_build_id,omitempty"`
+	TemplateID           *uuid.UUID  `json:"template_id,omitempty"`
+	TemplateName         string      `json:"template_name"`
+	TemplateVersion      string      `json:"template_version"`
+	OwnerID              *uuid.UUID  `json:"owner_id,omitempty"`
+	OwnerName            string      `json:"owner_name"`
+	OwnerFullName        string      `json:"owner_full_name"`
+	OwnerEmail           string      `json:"owner_email"`
+	OwnerGroups          []string    `json:"owner_groups"`
+	OwnerRoles           []OwnerRole `json:"owner_roles"`
+	OwnerLoginType       string      `json:"owner_login_type"`
+	OwnerSSHPublicKey    string      `json:"owner_ssh_public_key"`
+	OwnerSSHPrivateKey   string      `json:"owner_ssh_private_key"`
+	OwnerSessionToken    string      `json:"owner_session_token"`
+	OwnerOIDCAccessToken string      `json:"owner_oidc_access_token"`
+	IsPrebuild           bool        `json:"is_prebuild"`
+	IsPrebuildClaim      bool        `json:"is_prebuild_claim"`
+}
+
+// OwnerRole is one entry of CODER_WORKSPACE_OWNER_RBAC_ROLES.
+type OwnerRole struct {
+	Name  string `json:"name"`
+	OrgID string `json:"org_id"`
+}
+
+// JobVariable is a template variable with its value.
+type JobVariable struct {
+	Name      string `json:"name"`
+	Value     string `json:"value"`
+	Sensitive bool   `json:"sensitive"`
+}
+
+// ExternalAuthToken is the owner's token of one external provider.
+type ExternalAuthToken struct {
+	ID          string `json:"id"`
+	AccessToken string `json:"access_token"`
+}
+
+// RenewRequest keeps an attempt's lease and waits for news. Seen is the
+// sequence number of the newest control message that the daemon has acted on;
+// the answer comes at once when there is a newer one, else after at most
+// WaitMS milliseconds.
+type RenewRequest struct {
+	Seen   int64 `json:"seen"`
+	WaitMS int64 `json:"wait_ms"`
+}
+
+// Kinds of cancel in a RenewResponse.
+const (
+	CancelNone   = ""
+	CancelGentle = "gentle" // one interrupt; the engine finishes what it began
+	CancelHard   = "hard"   // kill the engine, report what is in doubt
+)
+
+// RenewResponse is the server's word to a running attempt.
+type RenewResponse struct {
+	Sequence int64  `json:"sequence"`
+	Cancel   string `json:"cancel"`
+	// Current is false once another attempt holds the job; what this one still
+	// hands in is kept as salvage.
+	Current bool `json:"current"`
+	// Revoked: the credential is gone. No new secrets, interrupt what runs.
+	Revoked bool `json:"revoked"`
+	// Drain: finish this job and take no other.
+	Drain bool `json:"drain"`
+}
+
+// JobLogEntry is one line of a job's log. Offset is the byte offset in the
+// attempt's own log where the line begins; the next line begins at
+// Offset + len(Output) + 1. The server stores no gaps and no repeats.
+type JobLogEntry struct {
+	Offset    int64     `json:"offset"`
+	CreatedAt time.Time `json:"created_at"`
+	Source    string    `json:"log_source" enum:"provisioner_daemon,provisioner"`
+	Level     string    `json:"log_level" enum:"trace,debug,info,warn,error"`
+	Stage     string    `json:"stage"`
+	Output    string    `json:"output"`
+}
+
+// Intent says that an engine began or finished to change one resource.
+type Intent struct {
+	Address string `json:"address"`
+	// Action is Terraform's word: create, update, delete, replace or read.
+	Action string `json:"action"`
+	// Done is false for apply_start, true for apply_complete and apply_errored.
+	Done bool `json:"done"`
+	// Planned are a few of the planned values, to find the thing by. Only
+	// with Done false.
+	Planned string `json:"planned,omitempty"`
+}
+
+// AppendLogsRequest adds log lines, and the intents that were read between
+// them. Offset is the first entry's, Next the offset behind the last one.
+type AppendLogsRequest struct {
+	Offset  int64         `json:"offset"`
+	Next    int64         `json:"next"`
+	Entries []JobLogEntry `json:"entries"`
+	Intents []Intent      `json:"intents,omitempty"`
+	// Overflowed: the attempt dropped lines because MaxJobLog was reached.
+	Overflowed bool `json:"overflowed,omitempty"`
+}
+
+// AppendLogsResponse answers 200, and 409 for a gap; both name the offset
+// that the server expects next.
+type AppendLogsResponse struct {
+	Expected int64 `json:"expected"`
+}
+
+// StateRef names one uploaded state: upload number and hex SHA-256 of the
+// uncompressed bytes.
+type StateRef struct {
+	N      int64  `json:"n"`
+	SHA256 string `json:"sha256"`
+}
+
+// CompleteJobRequest ends a job well. Exactly one of Import, DryRun and Build is set.
+type CompleteJobRequest struct {
+	// State is the last state of a build; the server answers 412 until it has it.
+	State *StateRef `json:"state,omitempty"`
+	// Logs is the offset behind the last log line; 412 until those are stored.
+	Logs    int64         `json:"logs"`
+	Import  *ImportResult `json:"import,omitempty"`
+	DryRun  *DryRunResult `json:"dry_run,omitempty"`
+	Build   *BuildResult  `json:"build,omitempty"`
+	Timings []StageTiming `json:"timings"`
+}
+
+// FailJobRequest ends an attempt badly, and with it the job, unless the
+// server may try again (Retryable and nothing in doubt or newly tainted).
+type FailJobRequest struct {
+	State *StateRef `json:"state,omitempty"`
+	Logs  int64     `json:"logs"`
+	Error string    `json:"error"`
+	Code  string    `json:"code,omitempty"`
+	// Canceled: the attempt ended because a cancel was asked.
+	Canceled bool `json:"canceled"`
+	// Retryable: the fault is the host's or the link's, not the template's.
+	Retryable bool `json:"retryable"`
+	// EngineDead attests that no process of this attempt's engine lives.
+	EngineDead bool               `json:"engine_dead"`
+	InDoubt    []DoubtfulResource `json:"in_doubt,omitempty"`
+	Tainted    []string           `json:"tainted,omitempty"`
+	// Import carries what an import could still read: the variables, above all.
+	Import  *ImportResult `json:"import,omitempty"`
+	Timings []StageTiming `json:"timings"`
+}
+
+// DoubtfulResource was begun, not finished, and is not in the state, because
+// the engine itself was killed.
+type DoubtfulResource struct {
+	Address string `json:"address"`
+	Action  string `json:"action"`
+	Planned string `json:"planned,omitempty"`
+}
+
+// SettledJob is the stored reply to complete and fail.
+type SettledJob struct {
+	JobID  uuid.UUID `json:"job_id"`
+	Status string    `json:"status"`
+	// Retry: the job goes back into the queue for another attempt.
+	Retry bool `json:"retry"`
+}
+
+// StageTiming is how long one stage or one resource took.
+type StageTiming struct {
+	StartedAt time.Time `json:"started_at"`
+	EndedAt   time.Time `json:"ended_at"`
+	Stage     string    `json:"stage"`
+	Source    string    `json:"source"`
+	Action    string    `json:"action"`
+	Resource  string    `json:"resource"`
+}
+
+// ImportResult is what an import found out about a template version.
+type ImportResult struct {
+	Readme         string                     `json:"readme"`
+	Variables      []TemplateVersionVariable  `json:"variables"`
+	Parameters     []TemplateVersionParameter `json:"parameters"`
+	Presets        []ImportedPreset           `json:"presets"`
+	ExternalAuth   []string                   `json:"external_auth"`
+	StartResources []ProvisionedResource      `json:"start_resources"`
+	StopResources  []ProvisionedResource      `json:"stop_resources"`
+	// Graph is opaque to the server: it goes back to daemons with each build.
+	Graph            json.RawMessage `json:"graph,omitempty"`
+	HasExternalAgent bool            `json:"has_external_agent"`
+}
+
+// ImportedPreset is a preset as the template declares it.
+type ImportedPreset struct {
+	Name        string           `json:"name"`
+	Description string           `json:"description"`
+	Icon        string           `json:"icon"`
+	Default     bool             `json:"default"`
+	Parameters  []BuildParameter `json:"parameters"`
+	Prebuilds   *int             `json:"prebuilds,omitempty"`
+}
+
+// DryRunResult is what a plan with given parameters would make.
+type DryRunResult struct {
+	Resources []ProvisionedResource `json:"resources"`
+}
+
+// BuildResult is what the state of a build holds.
+type BuildResult struct {
+	Resources []ProvisionedResource `json:"resources"`
+	// Empty: the final state holds no managed resource. A delete needs it.
+	Empty bool `json:"empty"`
+}
+
+// ProvisionedResource is a managed resource as read from plan or state.
+type ProvisionedResource struct {
+	Address      string                      `json:"address"`
+	Type         string                      `json:"type"`
+	Name         string                      `json:"name"`
+	Hide         bool                        `json:"hide"`
+	Icon         string                      `json:"icon"`
+	DailyCost    int                         `json:"daily_cost"`
+	InstanceType string                      `json:"instance_type,omitempty"`
+	ModulePath   string                      `json:"module_path,omitempty"`
+	Metadata     []WorkspaceResourceMetadata `json:"metadata"`
+	Agents       []ProvisionedAgent          `json:"agents"`
+}
+
+// ProvisionedAgent is a coder_agent with what belongs to it.
+type ProvisionedAgent struct {
+	// ID and Token are empty in a plan.
+	ID                       string                    `json:"id"`
+	Name                     string                    `json:"name"`
+	Token                    string                    `json:"token"`
+	Auth                     string                    `json:"auth"`
+	InstanceID               string                    `json:"instance_id,omitempty"`
+	OperatingSystem          string                    `json:"operating_system"`
+	Architecture             string                    `json:"architecture"`
+	Directory                string                    `json:"directory"`
+	Env                      map[string]string         `json:"env"`
+	APIKeyScope              string                    `json:"api_key_scope"`
+	StartupScriptBehavior    string                    `json:"startup_script_behavior"`
+	ConnectionTimeoutSeconds int                       `json:"connection_timeout_seconds"`
+	TroubleshootingURL       string                    `json:"troubleshooting_url"`
+	MOTDFile                 string                    `json:"motd_file"`
+	Order                    int                       `json:"order"`
+	DisplayApps              []string                  `json:"display_apps"`
+	Metadata                 []ProvisionedMetadata     `json:"metadata"`
+	ResourcesMonitoring      json.RawMessage           `json:"resources_monitoring,omitempty"`
+	Apps                     []ProvisionedApp          `json:"apps"`
+	Scripts                  []ProvisionedScript       `json:"scripts"`
+	Devcontainers            []ProvisionedDevcontainer `json:"devcontainers"`
+}
+
+// ProvisionedMetadata is a metadata block of an agent.
+type ProvisionedMetadata struct {
+	Key         string `json:"key"`
+	DisplayName string `json:"display_name"`
+	Script      string `json:"script"`
+	Interval    int64  `json:"interval"`
+	Timeout     int64  `json:"timeout"`
+	Order       int    `json:"order"`
+}
+
+// ProvisionedApp is a coder_app.
+type ProvisionedApp struct {
+	ID          string          `json:"id"`
+	Slug        string          `json:"slug"`
+	DisplayName string          `json:"display_name"`
+	Command     string          `json:"command"`
+	URL         string          `json:"url"`
+	Icon        string          `json:"icon"`
+	Subdomain   bool            `json:"subdomain"`
+	External    bool            `json:"external"`
+	Share       string          `json:"share"`
+	Hidden      bool            `json:"hidden"`
+	OpenIn      string          `json:"open_in"`
+	Group       string          `json:"group"`
+	Tooltip     string          `json:"tooltip"`
+	Order       int             `json:"order"`
+	Healthcheck *AppHealthcheck `json:"healthcheck,omitempty"`
+}
+
+// AppHealthcheck is how an app's health is asked for; Interval in seconds.
+type AppHealthcheck struct {
+	URL       string `json:"url"`
+	Interval  int    `json:"interval"`
+	Threshold int    `json:"threshold"`
+}
+
+// ProvisionedScript is a coder_script, or the agent's start or stop script.
+type ProvisionedScript struct {
+	ID               string `json:"id"`
+	DisplayName      string `json:"display_name"`
+	Icon             string `json:"icon"`
+	Script           string `json:"script"`
+	LogPath          string `json:"log_path"`
+	Cron             string `json:"cron"`
+	RunOnStart       bool   `json:"run_on_start"`
+	RunOnStop        bool   `json:"run_on_stop"`
+	StartBlocksLogin bool   `json:"start_blocks_login"`
+	TimeoutSeconds   int    `json:"timeout_seconds"`
+}
+
+// ProvisionedDevcontainer is a coder_devcontainer.
+type ProvisionedDevcontainer struct {
+	ID              string `json:"id"`
+	Name            string `json:"name"`
+	WorkspaceFolder string `json:"workspace_folder"`
+	ConfigPath      string `json:"config_path"`
+}
