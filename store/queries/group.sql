@@ -1,0 +1,29 @@
+-- name: InsertGroup :one
+INSERT INTO groups (id, organization_id, name, display_name, avatar_url, quota_allowance, source, created_at, updated_at)
+VALUES (@id, @organization_id, @name, @display_name, @avatar_url, @quota_allowance, @source, @created_at, @updated_at) RETURNING *;
+
+-- name: GetGroup :one
+-- scope: deployment
+SELECT * FROM groups WHERE id = @id;
+
+-- name: GetGroupByName :one
+SELECT * FROM groups WHERE organization_id = @organization_id AND lower(name) = lower(@name);
+
+-- name: ListGroups :many
+SELECT * FROM groups WHERE organization_id = @organization_id ORDER BY lower(name);
+
+-- name: ListGroupsOfUser :many
+SELECT g.* FROM groups g JOIN organization_members m ON m.organization_id = g.organization_id AND m.user_id = @user_id
+WHERE g.organization_id = @organization_id
+  AND (g.id = g.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = g.id AND gm.user_id = @user_id))
+ORDER BY lower(g.name);
+
+-- name: ListGroupIDsOfUser :many
+-- scope: deployment
+SELECT gm.group_id, gm.organization_id FROM group_members gm WHERE gm.user_id = @user_id;
+
+-- name: ListGroupMembers :many
+SELECT u.* FROM users u JOIN organization_members m ON m.user_id = u.id AND m.organization_id = @organization_id
+WHERE u.deleted = FALSE
+  AND (CAST(@group_id AS TEXT) = m.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = CAST(@group_id AS TEXT) AND gm.user_id = u.id))
+ORDER BY lower(u.username);

@@ -1,0 +1,37 @@
+-- name: InsertMember :one
+INSERT INTO organization_members (organization_id, user_id, roles, created_at, updated_at)
+VALUES (@organization_id, @user_id, @roles, @created_at, @updated_at) RETURNING *;
+
+-- name: GetMember :one
+SELECT sqlc.embed(m), sqlc.embed(u) FROM organization_members m JOIN users u ON u.id = m.user_id
+WHERE m.organization_id = @organization_id AND m.user_id = @user_id AND u.deleted = FALSE;
+
+-- name: ListMembers :many
+SELECT sqlc.embed(m), sqlc.embed(u) FROM organization_members m JOIN users u ON u.id = m.user_id
+WHERE m.organization_id = @organization_id AND u.deleted = FALSE
+ORDER BY lower(u.username);
+
+-- name: ListMembershipsOfUser :many
+-- scope: deployment
+SELECT m.organization_id, m.roles, o.default_member_roles, o.name FROM organization_members m JOIN organizations o ON o.id = m.organization_id
+WHERE m.user_id = @user_id AND o.deleted = FALSE;
+
+-- name: ListMembershipsOfUsers :many
+-- scope: deployment
+SELECT m.organization_id, m.user_id FROM organization_members m JOIN organizations o ON o.id = m.organization_id
+WHERE m.user_id IN (SELECT value FROM json_list(@user_ids)) AND o.deleted = FALSE
+ORDER BY m.created_at, m.organization_id;
+
+-- name: UpdateMemberRoles :one
+UPDATE organization_members SET roles = @roles, updated_at = @updated_at
+WHERE organization_id = @organization_id AND user_id = @user_id RETURNING *;
+
+-- name: DeleteMember :execrows
+DELETE FROM organization_members WHERE organization_id = @organization_id AND user_id = @user_id;
+
+-- name: DeleteMemberships :exec
+-- scope: deployment
+DELETE FROM organization_members WHERE user_id = @user_id;
+
+-- name: DeleteGroupMemberships :exec
+DELETE FROM group_members WHERE organization_id = @organization_id AND user_id = @user_id;

@@ -1,0 +1,42 @@
+-- name: InsertOrganization :one
+-- scope: deployment
+INSERT INTO organizations (id, name, display_name, description, icon, is_default, default_member_roles, sealing_key, created_at, updated_at)
+VALUES (@id, @name, @display_name, @description, @icon, @is_default, @default_member_roles, @sealing_key, @created_at, @updated_at)
+RETURNING *;
+
+-- name: GetOrganization :one
+SELECT * FROM organizations WHERE id = @organization_id AND deleted = FALSE;
+
+-- name: GetOrganizationByName :one
+-- scope: deployment
+SELECT * FROM organizations WHERE lower(name) = lower(@name) AND deleted = FALSE;
+
+-- name: GetDefaultOrganization :one
+-- scope: deployment
+SELECT * FROM organizations WHERE is_default = TRUE;
+
+-- name: ListOrganizations :many
+-- scope: deployment
+SELECT * FROM organizations WHERE deleted = FALSE ORDER BY lower(name);
+
+-- name: ListOrganizationsOfUser :many
+-- scope: deployment
+SELECT o.* FROM organizations o JOIN organization_members m ON m.organization_id = o.id
+WHERE m.user_id = @user_id AND o.deleted = FALSE ORDER BY lower(o.name);
+
+-- name: UpdateOrganization :one
+UPDATE organizations SET name = @name, display_name = @display_name, description = @description, icon = @icon,
+    default_member_roles = @default_member_roles, updated_at = @updated_at
+WHERE id = @organization_id AND deleted = FALSE RETURNING *;
+
+-- name: DeleteOrganization :execrows
+UPDATE organizations SET deleted = TRUE, updated_at = @updated_at
+WHERE id = @organization_id AND deleted = FALSE AND is_default = FALSE;
+
+-- name: CountOrganizationContents :one
+SELECT
+    CAST((SELECT count(*) FROM workspaces w WHERE w.organization_id = @organization_id AND w.deleted = FALSE) AS BIGINT) AS workspaces,
+    CAST((SELECT count(*) FROM templates t WHERE t.organization_id = @organization_id AND t.deleted = FALSE) AS BIGINT) AS templates,
+    CAST((SELECT count(*) FROM provisioner_keys k WHERE k.organization_id = @organization_id) AS BIGINT) AS provisioner_keys,
+    CAST((SELECT count(*) FROM organization_members m WHERE m.organization_id = @organization_id) AS BIGINT) AS members,
+    CAST((SELECT count(*) FROM groups g WHERE g.organization_id = @organization_id) AS BIGINT) AS groups;

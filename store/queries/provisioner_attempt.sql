@@ -1,0 +1,51 @@
+-- name: InsertAttempt :one
+INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
+VALUES (@id, @organization_id, @job_id, @workspace_id, @workspace_build_id, @daemon_id, @host_id, @key_id, @user_id, @request_id, @number, @fence, @hashed_secret, @reply, @clocks, @handed_at, @renewed_at)
+RETURNING *;
+
+-- name: GetAttempt :one
+-- scope: deployment
+SELECT * FROM job_attempts WHERE id = @id;
+
+-- name: GetAttemptByRequest :one
+-- scope: deployment
+SELECT * FROM job_attempts WHERE daemon_id = @daemon_id AND request_id = @request_id;
+
+-- name: ListCurrentAttempts :many
+-- scope: deployment
+SELECT id, organization_id, job_id, daemon_id, host_id, key_id, user_id, clocks, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, revoked
+FROM job_attempts WHERE current = TRUE AND ended_at IS NULL;
+
+-- name: ConfirmAttempt :execrows
+UPDATE job_attempts SET confirmed_at = COALESCE(confirmed_at, @confirmed_at), reply = @reply
+WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
+
+-- name: MarkAttemptEngineStarted :execrows
+UPDATE job_attempts SET engine_started_at = @engine_started_at
+WHERE organization_id = @organization_id AND id = @id AND current = TRUE AND engine_started_at IS NULL;
+
+-- name: RenewAttempts :exec
+-- scope: deployment
+UPDATE job_attempts SET renewed_at = @renewed_at, lost_at = NULL WHERE id IN (SELECT value FROM json_list(@ids)) AND current = TRUE;
+
+-- name: MarkAttemptLost :execrows
+UPDATE job_attempts SET lost_at = @lost_at WHERE organization_id = @organization_id AND id = @id AND current = TRUE AND lost_at IS NULL;
+
+-- name: RevokeAttempt :execrows
+UPDATE job_attempts SET revoked = TRUE WHERE organization_id = @organization_id AND id = @id AND revoked = FALSE;
+
+-- name: EndAttempt :execrows
+UPDATE job_attempts SET current = FALSE, ended_at = COALESCE(ended_at, @ended_at), expires_at = @expires_at, reply = @reply
+WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
+
+-- name: SettleAttempt :execrows
+UPDATE job_attempts SET settled = @settled, settled_hash = @settled_hash, current = FALSE, ended_at = @ended_at, expires_at = @expires_at, reply = @reply
+WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
+
+-- name: AdvanceAttemptLog :execrows
+UPDATE job_attempts SET log_offset = @next_offset, intents = @intents
+WHERE organization_id = @organization_id AND id = @id AND log_offset = @log_offset;
+
+-- name: DeleteExpiredAttempts :execrows
+-- scope: deployment
+DELETE FROM job_attempts WHERE current = FALSE AND expires_at < @expires_at;

@@ -1,0 +1,36 @@
+-- name: UpsertProvisionerDaemon :one
+INSERT INTO provisioner_daemons (id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at)
+VALUES (@id, @organization_id, @key_id, @user_id, @name, @owner, @version, @api_version, @provisioners, @tags, @host_id, @created_at, @last_seen_at)
+ON CONFLICT (organization_id, name, owner) DO UPDATE SET
+    key_id = excluded.key_id, user_id = excluded.user_id, version = excluded.version, api_version = excluded.api_version,
+    provisioners = excluded.provisioners, tags = excluded.tags, host_id = excluded.host_id, last_seen_at = excluded.last_seen_at, stopped_at = NULL
+RETURNING *;
+
+-- name: GetProvisionerDaemon :one
+-- scope: deployment
+SELECT * FROM provisioner_daemons WHERE id = @id;
+
+-- name: ListProvisionerDaemons :many
+SELECT d.*, COALESCE(k.name, '') AS key_name FROM provisioner_daemons d
+LEFT JOIN provisioner_keys k ON k.id = d.key_id AND k.organization_id = d.organization_id
+WHERE d.organization_id = @organization_id ORDER BY d.created_at, d.name;
+
+-- name: TouchProvisionerDaemons :exec
+-- scope: deployment
+UPDATE provisioner_daemons SET last_seen_at = @last_seen_at
+WHERE id IN (SELECT value FROM json_list(@ids)) AND stopped_at IS NULL;
+
+-- name: StopProvisionerDaemon :exec
+-- scope: deployment
+UPDATE provisioner_daemons SET stopped_at = @stopped_at WHERE id = @id;
+
+-- name: LatestJobsOfDaemons :many
+SELECT j.id, j.worker_id, j.status, j.completed_at, COALESCE(t.name, '') AS template_name, COALESCE(t.icon, '') AS template_icon, COALESCE(t.display_name, '') AS template_display_name
+FROM provisioner_jobs j
+LEFT JOIN template_versions v ON v.id = j.template_version_id
+LEFT JOIN templates t ON t.id = v.template_id
+WHERE j.organization_id = @organization_id AND j.worker_id IS NOT NULL
+  AND j.started_at IN (
+    SELECT max(l.started_at) FROM provisioner_jobs l
+    WHERE l.organization_id = @organization_id AND l.worker_id IS NOT NULL GROUP BY l.worker_id, (l.completed_at IS NULL))
+ORDER BY j.started_at DESC;

@@ -1,0 +1,17 @@
+-- name: GetSetting :one
+-- scope: deployment
+SELECT value FROM settings WHERE name = @name;
+
+-- name: PutSetting :exec
+-- scope: deployment
+INSERT INTO settings (name, value) VALUES (@name, @value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: AcquireLease :one
+-- scope: deployment
+INSERT INTO leases (name, holder, term, expires_at) VALUES (@name, @holder, 1, @expires_at)
+ON CONFLICT (name) DO UPDATE SET
+    holder = excluded.holder, expires_at = excluded.expires_at,
+    term = leases.term + CASE WHEN leases.holder = excluded.holder THEN 0 ELSE 1 END
+WHERE leases.holder = excluded.holder OR leases.expires_at < @now_at
+RETURNING *;

@@ -1,0 +1,61 @@
+-- name: InsertTemplateVersion :one
+INSERT INTO template_versions (id, organization_id, template_id, job_id, name, message, workspace_tags, created_by, created_at, updated_at)
+VALUES (@id, @organization_id, @template_id, @job_id, @name, @message, @workspace_tags, @created_by, @created_at, @updated_at) RETURNING *;
+
+-- name: GetTemplateVersion :one
+-- scope: deployment
+SELECT * FROM template_versions WHERE id = @id;
+
+-- name: GetTemplateVersionByName :one
+SELECT * FROM template_versions WHERE organization_id = @organization_id AND template_id = @template_id AND lower(name) = lower(@name);
+
+-- name: GetPreviousTemplateVersion :one
+SELECT * FROM template_versions WHERE organization_id = @organization_id AND template_id = @template_id
+  AND (created_at, id) < (@created_at, CAST(@before_id AS TEXT))
+ORDER BY created_at DESC, id DESC LIMIT 1;
+
+-- name: ListTemplateVersions :many
+SELECT * FROM template_versions v WHERE v.organization_id = @organization_id AND v.template_id = @template_id
+  AND (v.archived = FALSE OR CAST(@include_archived AS BOOLEAN) = TRUE)
+ORDER BY v.created_at, v.id;
+
+-- name: ListTemplateVersionsByIDs :many
+-- scope: deployment
+SELECT id, organization_id, template_id, job_id, name, message, archived, has_external_agent FROM template_versions
+WHERE id IN (SELECT value FROM json_list(@ids));
+
+-- name: UpdateTemplateVersion :one
+UPDATE template_versions SET name = @name, message = @message, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id RETURNING *;
+
+-- name: BindTemplateVersion :execrows
+UPDATE template_versions SET template_id = @template_id, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id AND template_id IS NULL;
+
+-- name: ArchiveTemplateVersion :execrows
+UPDATE template_versions SET archived = @archived, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id AND archived <> @archived;
+
+-- name: ListArchivableTemplateVersions :many
+SELECT v.id FROM template_versions v JOIN provisioner_jobs j ON j.id = v.job_id
+JOIN templates t ON t.id = v.template_id
+WHERE v.organization_id = @organization_id AND v.template_id = @template_id AND v.archived = FALSE
+  AND t.active_version_id <> v.id
+  AND (j.status IN ('failed', 'canceled') OR (CAST(@every AS BOOLEAN) = TRUE AND j.status = 'succeeded'))
+  AND NOT EXISTS (SELECT 1 FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
+                  WHERE w.deleted = FALSE AND b.template_version_id = v.id);
+
+-- name: SetTemplateVersionImport :exec
+UPDATE template_versions SET readme = @readme, parameters = @parameters, presets = @presets, external_auth = @external_auth,
+    graph = @graph, daily_cost = @daily_cost, has_external_agent = @has_external_agent, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id;
+
+-- name: InsertTemplateVersionVariable :exec
+INSERT INTO template_version_variables (template_version_id, organization_id, position, name, description, type, required, sensitive, default_value, value, given)
+VALUES (@template_version_id, @organization_id, @position, @name, @description, @type, @required, @sensitive, @default_value, @value, @given);
+
+-- name: DeleteTemplateVersionVariables :exec
+DELETE FROM template_version_variables WHERE organization_id = @organization_id AND template_version_id = @template_version_id;
+
+-- name: ListTemplateVersionVariables :many
+SELECT * FROM template_version_variables WHERE organization_id = @organization_id AND template_version_id = @template_version_id ORDER BY position;

@@ -1,0 +1,104 @@
+-- name: InsertWorkspace :one
+INSERT INTO workspaces (id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
+VALUES (@id, @organization_id, @owner_id, @template_id, @name, @autostart_schedule, @ttl_ms, @automatic_updates, @last_used_at, @next_start_at, @latest_build_id, 0, 'pending', @created_at, @updated_at)
+RETURNING *;
+
+-- name: GetWorkspace :one
+-- scope: deployment
+SELECT * FROM workspaces WHERE id = @id;
+
+-- name: GetWorkspaceByName :one
+-- scope: deployment
+SELECT * FROM workspaces WHERE owner_id = @owner_id AND lower(name) = lower(@name) AND deleted = FALSE;
+
+-- name: GetDeletedWorkspaceByName :one
+-- scope: deployment
+SELECT * FROM workspaces WHERE owner_id = @owner_id AND lower(name) = lower(@name) AND deleted = TRUE ORDER BY updated_at DESC LIMIT 1;
+
+-- name: LockWorkspace :one
+UPDATE workspaces SET updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id RETURNING *;
+
+-- name: RaiseWorkspaceFence :one
+UPDATE workspaces SET fence = fence + 1 WHERE organization_id = @organization_id AND id = @id RETURNING fence;
+
+-- name: SetWorkspaceLatestBuild :execrows
+UPDATE workspaces SET latest_build_id = @latest_build_id, latest_build_number = @latest_build_number, latest_status = 'pending', updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id AND latest_build_number = @latest_build_number - 1;
+
+-- name: SetWorkspaceStatus :exec
+UPDATE workspaces SET latest_status = @latest_status, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id AND latest_build_id = @latest_build_id;
+
+-- name: DeleteWorkspace :exec
+UPDATE workspaces SET deleted = TRUE, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id;
+
+-- name: RenameWorkspace :exec
+UPDATE workspaces SET name = @name, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id AND deleted = FALSE;
+
+-- name: SetWorkspaceAutostart :exec
+UPDATE workspaces SET autostart_schedule = @autostart_schedule, next_start_at = @next_start_at, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id AND deleted = FALSE;
+
+-- name: SetWorkspaceTTL :exec
+UPDATE workspaces SET ttl_ms = @ttl_ms, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id AND deleted = FALSE;
+
+-- name: SetWorkspaceAutomaticUpdates :exec
+UPDATE workspaces SET automatic_updates = @automatic_updates, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id AND deleted = FALSE;
+
+-- name: SetWorkspaceFavorite :exec
+UPDATE workspaces SET favorite = @favorite WHERE organization_id = @organization_id AND id = @id AND deleted = FALSE;
+
+-- name: SetWorkspaceDormant :one
+UPDATE workspaces SET dormant_at = @dormant_at, deleting_at = @deleting_at, last_used_at = @last_used_at, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id AND deleted = FALSE RETURNING *;
+
+-- name: SetWorkspaceNextStart :exec
+UPDATE workspaces SET next_start_at = @next_start_at WHERE organization_id = @organization_id AND id = @id;
+
+-- name: TouchWorkspace :exec
+UPDATE workspaces SET last_used_at = @last_used_at WHERE organization_id = @organization_id AND id = @id AND last_used_at < @last_used_at;
+
+-- name: ResetTemplateLastUsed :exec
+UPDATE workspaces SET last_used_at = @last_used_at WHERE organization_id = @organization_id AND template_id = @template_id AND deleted = FALSE;
+
+-- name: SetTemplateDeleting :exec
+UPDATE workspaces SET deleting_at = CASE WHEN CAST(@autodelete AS BIGINT) = 0 THEN NULL ELSE dormant_at + CAST(@autodelete AS BIGINT) END
+WHERE organization_id = @organization_id AND template_id = @template_id AND deleted = FALSE AND dormant_at IS NOT NULL;
+
+-- name: ListWorkspaces :many
+SELECT w.* FROM workspaces w
+JOIN users u ON u.id = w.owner_id
+JOIN organizations o ON o.id = w.organization_id
+JOIN templates t ON t.id = w.template_id
+JOIN workspace_builds b ON b.id = w.latest_build_id
+WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.deleted = FALSE /* filter */
+ORDER BY /* order */ lower(u.username), lower(w.name), w.id;
+
+-- name: CountWorkspaces :one
+SELECT count(*) FROM workspaces w
+JOIN users u ON u.id = w.owner_id
+JOIN organizations o ON o.id = w.organization_id
+JOIN templates t ON t.id = w.template_id
+JOIN workspace_builds b ON b.id = w.latest_build_id
+WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.deleted = FALSE /* filter */;
+
+-- name: ListWorkspacesByIDs :many
+-- scope: deployment
+SELECT * FROM workspaces WHERE id IN (SELECT value FROM json_list(@ids));
+
+-- name: ListWorkspacesForLifecycle :many
+-- scope: deployment
+SELECT w.* FROM workspaces w
+JOIN workspace_builds b ON b.id = w.latest_build_id
+JOIN provisioner_jobs j ON j.id = b.job_id
+JOIN templates t ON t.id = w.template_id
+WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
+    (b.transition = 'start' AND j.status = 'succeeded' AND b.deadline_at IS NOT NULL AND b.deadline_at <= @now_at)
+    OR (w.next_start_at IS NOT NULL AND w.next_start_at <= @now_at AND w.dormant_at IS NULL)
+    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND w.last_used_at + t.time_til_dormant_ms * 1000 <= @now_at)
+    OR (w.dormant_at IS NOT NULL AND b.transition = 'start' AND j.status = 'succeeded')
+    OR (w.dormant_at IS NOT NULL AND w.deleting_at IS NOT NULL AND w.deleting_at <= @now_at)
+    OR (t.failure_ttl_ms > 0 AND b.transition = 'start' AND j.status = 'failed' AND j.completed_at + t.failure_ttl_ms * 1000 <= @now_at)
+    OR (b.transition = 'start' AND j.status = 'succeeded' AND EXISTS (SELECT 1 FROM users u WHERE u.id = w.owner_id AND u.status = 'suspended'))
+)
+ORDER BY w.id;

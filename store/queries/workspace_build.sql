@@ -1,0 +1,35 @@
+-- name: InsertWorkspaceBuild :one
+INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, created_at, updated_at)
+VALUES (@id, @organization_id, @workspace_id, @template_version_id, @job_id, @build_number, @transition, @reason, @initiator_id, @preset_id, @parameters, @orphan, @log_level, @created_at, @updated_at)
+RETURNING *;
+
+-- name: GetWorkspaceBuild :one
+-- scope: deployment
+SELECT * FROM workspace_builds WHERE id = @id;
+
+-- name: GetWorkspaceBuildByNumber :one
+SELECT * FROM workspace_builds WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND build_number = @build_number;
+
+-- name: GetWorkspaceBuildByJob :one
+SELECT * FROM workspace_builds WHERE organization_id = @organization_id AND job_id = @job_id;
+
+-- name: ListWorkspaceBuilds :many
+SELECT * FROM workspace_builds WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND created_at >= @since_at
+ORDER BY build_number DESC;
+
+-- name: ListWorkspaceBuildsByIDs :many
+-- scope: deployment
+SELECT * FROM workspace_builds WHERE id IN (SELECT value FROM json_list(@ids));
+
+-- name: ListAutofillParameters :many
+-- scope: deployment
+SELECT b.parameters FROM workspace_builds b JOIN workspaces w ON w.id = b.workspace_id
+WHERE w.owner_id = @owner_id AND w.template_id = @template_id AND b.initiator_id = @owner_id
+ORDER BY b.created_at DESC LIMIT 20;
+
+-- name: SetWorkspaceBuildDeadline :execrows
+UPDATE workspace_builds SET deadline_at = @deadline_at, max_deadline_at = @max_deadline_at, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id;
+
+-- name: SetWorkspaceBuildCost :exec
+UPDATE workspace_builds SET daily_cost = @daily_cost, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id;

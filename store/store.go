@@ -1,0 +1,187 @@
+// Package store keeps everything that the server must not forget, in SQLite
+// by default and in PostgreSQL for several replicas, with one set of queries.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // registers the SQLite driver
+
+	"coder/internal/seal"
+)
+
+// Options say which database to open.
+type Options struct {
+	// Dir is the data directory of SQLite; unused with PostgresURL.
+	Dir string
+	// PostgresURL is a connection URL; empty for SQLite.
+	PostgresURL string
+	// MaxOpen bounds PostgreSQL's connections; 0 is 10.
+	MaxOpen int
+	// DeploymentKey wraps every organization's sealing key.
+	DeploymentKey seal.Key
+	Logger        *slog.Logger
+}
+
+// Store is the open database. All methods of Queries run outside of a
+// transaction; use InTx for several that belong together.
+type Store struct {
+	*Queries
+	db      DBTX
+	pools   *pools
+	dialect Dialect
+	keys    *keyring
+	lock    *os.File
+	tx      bool
+}
+
+// Open opens or creates the database and migrates it. On SQLite it takes the
+// data directory for this process alone and copies the database before a
+// migration. Its errors say what to do: ErrLocked, ErrNewerDatabase,
+// ErrDeploymentKey, or that of the directory or the server.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s, err := connect(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s.Queries = New(s.db)
+	s.keys = newKeyring(o.DeploymentKey)
+	if err := s.checkDeploymentKey(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func connect(ctx context.Context, o Options) (*Store, error) {
+	if o.PostgresURL != "" {
+		return connectPostgres(ctx, o)
+	}
+	return connectSQLite(ctx, o)
+}
+
+func connectPostgres(ctx context.Context, o Options) (*Store, error) {
+	config, err := pgx.ParseConfig(o.PostgresURL)
+	if err != nil {
+		return nil, errors.New("read the PostgreSQL URL: it must look like postgres://user:password@host:5432/database?sslmode=disable")
+	}
+	db := stdlib.OpenDB(*config)
+	if o.MaxOpen == 0 {
+		o.MaxOpen = 10
+	}
+	db.SetMaxOpenConns(o.MaxOpen)
+	db.SetMaxIdleConns(o.MaxOpen)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("reach PostgreSQL at %s: %w; check the URL, the password and that the server runs", config.Host, err), db.Close())
+	}
+	if err := migrate(ctx, db, PostgreSQL, nil); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	p := &pools{dialect: PostgreSQL, writer: db, reader: db}
+	return &Store{db: p, pools: p, dialect: PostgreSQL}, nil
+}
+
+func connectSQLite(ctx context.Context, o Options) (*Store, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w; choose another with --data-dir", err)
+	}
+	lock, err := lockDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(o.Dir, "coder.db")
+	writer, err := openSQLite(path, "rw", 1)
+	if err == nil {
+		err = migrate(ctx, writer, SQLite, func() error { return copyBefore(ctx, writer, path) })
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), lock.Close())
+	}
+	reader, err := openSQLite(path, "ro", max(2, runtime.NumCPU()))
+	if err != nil {
+		return nil, errors.Join(err, writer.Close(), lock.Close())
+	}
+	p := &pools{dialect: SQLite, writer: writer, reader: reader}
+	return &Store{db: p, pools: p, dialect: SQLite, lock: lock}, nil
+}
+
+// openSQLite opens one pool. Writes are synced, because promises rest on them;
+// transactions lock at once, because one that reads first and writes later
+// would otherwise fail under load.
+func openSQLite(path, mode string, conns int) (*sql.DB, error) {
+	q := url.Values{}
+	for _, pragma := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "cache_size(-8000)", "temp_store(MEMORY)"} {
+		q.Add("_pragma", pragma)
+	}
+	if mode == "ro" {
+		q.Add("_pragma", "query_only(ON)")
+	}
+	q.Set("_txlock", "immediate")
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open SQLite: %w", err)
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+// Dialect tells which database this is.
+func (s *Store) Dialect() Dialect { return s.dialect }
+
+// PostgresConn gives fn a raw connection for LISTEN; it is nil on SQLite.
+func (s *Store) PostgresConn(ctx context.Context, fn func(*pgx.Conn) error) error {
+	conn, err := s.pools.writer.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("take a connection: %w", err)
+	}
+	defer conn.Close()
+	return conn.Raw(func(raw any) error { return fn(raw.(*stdlib.Conn).Conn()) })
+}
+
+// Notify publishes on a PostgreSQL channel, inside the transaction if there is one.
+func (s *Store) Notify(ctx context.Context, channel, payload string) error {
+	_, err := s.db.ExecContext(ctx, "SELECT pg_notify($1, $2)", channel, payload)
+	return err
+}
+
+// Ping asks the database whether it answers.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.GetSetting(ctx, settingDeploymentID)
+	if IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Close releases the database and the data directory.
+func (s *Store) Close() error {
+	err := s.pools.writer.Close()
+	if s.pools.reader != s.pools.writer {
+		err = errors.Join(err, s.pools.reader.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}
+
+// DeploymentID names this deployment for ever; it is made on first use.
+func (s *Store) DeploymentID(ctx context.Context) (string, error) {
+	id, err := s.GetSetting(ctx, settingDeploymentID)
+	if IsNotFound(err) {
+		id = uuid.NewString()
+		err = s.PutSetting(ctx, PutSettingParams{Name: settingDeploymentID, Value: id})
+	}
+	return id, err
+}
