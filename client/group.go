@@ -1,0 +1,58 @@
+package client
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/google/uuid"
+)
+
+// EveryoneGroup is the name of the group that every member of an organization
+// is in; its id is the organization's.
+const EveryoneGroup = "Everyone"
+
+// Group is a set of members of one organization. Members holds what the
+// caller may read, TotalMemberCount counts all.
+type Group struct {
+	ID                      uuid.UUID     `json:"id"`
+	Name                    string        `json:"name"`
+	DisplayName             string        `json:"display_name"`
+	OrganizationID          uuid.UUID     `json:"organization_id"`
+	Members                 []ReducedUser `json:"members"`
+	TotalMemberCount        int           `json:"total_member_count"`
+	AvatarURL               string        `json:"avatar_url"`
+	QuotaAllowance          int           `json:"quota_allowance"`
+	Source                  string        `json:"source" enum:"user,oidc"`
+	OrganizationName        string        `json:"organization_name"`
+	OrganizationDisplayName string        `json:"organization_display_name"`
+}
+
+// IsEveryone says whether this is the group of all members.
+func (g Group) IsEveryone() bool { return g.ID == g.OrganizationID }
+
+// OrganizationGroups lists the groups of an organization that the caller may read.
+func (c *Client) OrganizationGroups(ctx context.Context, organization string) ([]Group, error) {
+	return list[Group](ctx, c, apiPath("organizations", organization, "groups"))
+}
+
+// GroupByName reads a group of an organization.
+func (c *Client) GroupByName(ctx context.Context, organization, name string) (Group, error) {
+	return get[Group](ctx, c, apiPath("organizations", organization, "groups", name))
+}
+
+// Group reads a group by id.
+func (c *Client) Group(ctx context.Context, id uuid.UUID) (Group, error) {
+	return get[Group](ctx, c, apiPath("groups", id))
+}
+
+// Groups lists groups across organizations; both filters may be empty.
+func (c *Client) Groups(ctx context.Context, organization, hasMember string) ([]Group, error) {
+	q := url.Values{}
+	if organization != "" {
+		q.Set("organization", organization)
+	}
+	if hasMember != "" {
+		q.Set("has_member", hasMember)
+	}
+	return list[Group](ctx, c, withQuery(apiPath("groups"), q))
+}

@@ -1,0 +1,73 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// DefaultOrganization names the default organization in paths, whatever its name is.
+const DefaultOrganization = "default"
+
+// Organization is a team's part of the deployment.
+type Organization struct {
+	MinimalOrganization
+	Description           string    `json:"description"`
+	CreatedAt             time.Time `json:"created_at"`
+	UpdatedAt             time.Time `json:"updated_at"`
+	IsDefault             bool      `json:"is_default"`
+	DefaultOrgMemberRoles []string  `json:"default_org_member_roles"`
+}
+
+// MinimalOrganization is an organization as other things mention one.
+type MinimalOrganization struct {
+	ID          uuid.UUID `json:"id"`
+	Name        string    `json:"name"`
+	DisplayName string    `json:"display_name"`
+	Icon        string    `json:"icon"`
+}
+
+// CreateOrganizationRequest makes an organization.
+type CreateOrganizationRequest struct {
+	Name                  string    `json:"name" minLength:"1" maxLength:"32" doc:"1-32 letters and digits, joined by single hyphens"`
+	DisplayName           string    `json:"display_name,omitempty" maxLength:"64" doc:"The name when empty"`
+	Description           string    `json:"description,omitempty"`
+	Icon                  string    `json:"icon,omitempty"`
+	DefaultOrgMemberRoles *[]string `json:"default_org_member_roles,omitempty" doc:"Roles that every member has; absent takes the default, empty gives none"`
+}
+
+// UpdateOrganizationRequest changes what is given and keeps the rest.
+type UpdateOrganizationRequest struct {
+	Name                  string    `json:"name,omitempty" maxLength:"32"`
+	DisplayName           string    `json:"display_name,omitempty" maxLength:"64"`
+	Description           *string   `json:"description,omitzero"`
+	Icon                  *string   `json:"icon,omitzero"`
+	DefaultOrgMemberRoles *[]string `json:"default_org_member_roles,omitempty"`
+}
+
+// Organizations lists the organizations that the caller may read.
+func (c *Client) Organizations(ctx context.Context) ([]Organization, error) {
+	return list[Organization](ctx, c, apiPath("organizations"))
+}
+
+// Organization reads one by name, id or DefaultOrganization.
+func (c *Client) Organization(ctx context.Context, organization string) (Organization, error) {
+	return get[Organization](ctx, c, apiPath("organizations", organization))
+}
+
+// CreateOrganization makes an organization; 409 when the name is taken.
+func (c *Client) CreateOrganization(ctx context.Context, req CreateOrganizationRequest) (Organization, error) {
+	return send[Organization](ctx, c, http.MethodPost, apiPath("organizations"), req)
+}
+
+// UpdateOrganization changes an organization.
+func (c *Client) UpdateOrganization(ctx context.Context, organization string, req UpdateOrganizationRequest) (Organization, error) {
+	return send[Organization](ctx, c, http.MethodPatch, apiPath("organizations", organization), req)
+}
+
+// DeleteOrganization deletes an organization; 409 says what is still in it.
+func (c *Client) DeleteOrganization(ctx context.Context, organization string) error {
+	return c.exec(ctx, http.MethodDelete, apiPath("organizations", organization), nil)
+}

@@ -1,0 +1,107 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Status values of daemons.
+const (
+	DaemonOffline = "offline"
+	DaemonIdle    = "idle"
+	DaemonBusy    = "busy"
+)
+
+// Tags that every daemon and job has, and their values.
+const (
+	TagScope          = "scope"
+	TagOwner          = "owner"
+	ScopeOrganization = "organization"
+	ScopeUser         = "user"
+)
+
+// ProvisionerDaemon is a process that runs jobs of one organization. The last
+// four fields are filled by the list of daemons only.
+type ProvisionerDaemon struct {
+	ID             uuid.UUID         `json:"id"`
+	OrganizationID uuid.UUID         `json:"organization_id"`
+	KeyID          uuid.UUID         `json:"key_id"`
+	CreatedAt      time.Time         `json:"created_at"`
+	LastSeenAt     *time.Time        `json:"last_seen_at"`
+	Name           string            `json:"name"`
+	Version        string            `json:"version"`
+	APIVersion     string            `json:"api_version"`
+	Provisioners   []string          `json:"provisioners"`
+	Tags           map[string]string `json:"tags"`
+
+	KeyName     *string               `json:"key_name"`
+	Status      *string               `json:"status" enum:"offline,idle,busy"`
+	CurrentJob  *ProvisionerDaemonJob `json:"current_job"`
+	PreviousJob *ProvisionerDaemonJob `json:"previous_job"`
+}
+
+// ProvisionerDaemonJob is a job as the list of daemons mentions it.
+type ProvisionerDaemonJob struct {
+	ID                  uuid.UUID `json:"id"`
+	Status              string    `json:"status"`
+	TemplateName        string    `json:"template_name"`
+	TemplateIcon        string    `json:"template_icon"`
+	TemplateDisplayName string    `json:"template_display_name"`
+}
+
+// ProvisionerDaemonsRequest filters daemons; zero values filter nothing.
+type ProvisionerDaemonsRequest struct {
+	Limit   int
+	IDs     []uuid.UUID
+	Tags    map[string]string
+	Status  []string
+	Offline bool
+	MaxAge  time.Duration
+}
+
+// ProvisionerDaemons lists the daemons of an organization. Offline ones are
+// left out unless asked for.
+func (c *Client) ProvisionerDaemons(ctx context.Context, organization string, req ProvisionerDaemonsRequest) ([]ProvisionerDaemon, error) {
+	q := url.Values{}
+	if req.Limit > 0 {
+		q.Set("limit", strconv.Itoa(req.Limit))
+	}
+	setIDs(q, "ids", req.IDs)
+	setTags(q, req.Tags)
+	if len(req.Status) > 0 {
+		q.Set("status", strings.Join(req.Status, ","))
+	}
+	if req.Offline {
+		q.Set("offline", "true")
+	}
+	if req.MaxAge > 0 {
+		q.Set("max_age", req.MaxAge.String())
+	}
+	return list[ProvisionerDaemon](ctx, c, withQuery(apiPath("organizations", organization, "provisionerdaemons"), q))
+}
+
+func setIDs(q url.Values, name string, ids []uuid.UUID) {
+	if len(ids) == 0 {
+		return
+	}
+	text := make([]string, len(ids))
+	for i, id := range ids {
+		text[i] = id.String()
+	}
+	q.Set(name, strings.Join(text, ","))
+}
+
+func setTags(q url.Values, tags map[string]string) {
+	if len(tags) == 0 {
+		return
+	}
+	if text, err := json.Marshal(tags); err == nil {
+		q.Set("tags", string(text))
+	}
+}
