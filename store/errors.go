@@ -69,4 +69,3 @@ func postgresCode(err error, codes ...string) bool {
 	}
 	return false
 }
-
