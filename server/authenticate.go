@@ -1,0 +1,230 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+// Sizes of a session token: <id>-<secret>, section 2.1 of the reference.
+const (
+	tokenIDLength     = 10
+	tokenSecretLength = 22
+)
+
+// refreshAfter is how much of a session is used before its end moves.
+const refreshAfter = time.Hour
+
+// sessionToken finds the token of a request; the first that is not empty wins.
+func sessionToken(r *http.Request) (token string, fromCookie bool) {
+	if c, err := r.Cookie(client.SessionCookie); err == nil && c.Value != "" {
+		return c.Value, true
+	}
+	query := r.URL.Query()
+	for _, candidate := range []string{
+		query.Get(client.SessionCookie), r.Header.Get(client.HeaderSessionToken), bearerToken(r), query.Get("access_token"),
+	} {
+		if candidate != "" {
+			return candidate, false
+		}
+	}
+	return "", false
+}
+
+func bearerToken(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// hashSecret is what the database keeps of a random secret.
+func hashSecret(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+func sameSecret(secret string, hashed []byte) bool {
+	return subtle.ConstantTimeCompare(hashSecret(secret), hashed) == 1
+}
+
+// authenticate puts the session's subject into the request.
+func (a *api) authenticate(ctx context.Context, r *http.Request) error {
+	token, fromCookie := sessionToken(r)
+	if token == "" {
+		return errUnauthenticated("Send a session token in the header " + client.HeaderSessionToken + "; coder login gets one.")
+	}
+	id, secret, _ := strings.Cut(token, "-")
+	if len(id) != tokenIDLength || len(secret) != tokenSecretLength {
+		return errUnauthenticated("The token does not have the form of a session token.")
+	}
+	row, err := a.store.GetAPIKeyWithUser(ctx, id)
+	if err != nil && !store.IsNotFound(err) {
+		return err
+	}
+	if err != nil || !sameSecret(secret, row.ApiKey.HashedSecret) {
+		return errUnauthenticated("The token is not known; sign in again with coder login.")
+	}
+	if !row.ApiKey.ExpiresAt.After(a.now()) {
+		return errUnauthenticated("The token expired at " + row.ApiKey.ExpiresAt.Format(time.RFC3339) + "; sign in again with coder login.")
+	}
+	if row.User.Status == client.UserSuspended {
+		return errUnauthenticated("Your account is suspended. Ask an administrator to activate it.")
+	}
+	if fromCookie && !a.sameOrigin(r, token) {
+		return errForgery
+	}
+	subject, err := a.subject(ctx, row.User)
+	if err != nil {
+		return err
+	}
+	subject.Allow, subject.AllowIDs = tokenLimits(row.ApiKey)
+	req := requestFrom(ctx)
+	req.subject, req.user, req.key = subject, &row.User, &row.ApiKey
+	return a.touch(ctx, row.User, row.ApiKey)
+}
+
+// errForgery is a write that carries a cookie but not from our own pages. The
+// reference answers it with plain text.
+var errForgery = errors.New("cross-site request with a session cookie")
+
+// sameOrigin exempts what a foreign page cannot send, section 1.4 of the reference.
+func (a *api) sameOrigin(r *http.Request, token string) bool {
+	return r.Header.Get(client.HeaderSessionToken) == token || r.URL.Query().Get(client.SessionCookie) == token ||
+		bearerToken(r) != "" || r.Header.Get(client.HeaderDaemonKey) != "" || r.Header.Get(client.HeaderDaemonPSK) != "" ||
+		a.origins.Check(r) == nil
+}
+
+// subject expands a user's roles at this moment: a change of roles acts on
+// the next request.
+func (a *api) subject(ctx context.Context, user store.User) (*authz.Subject, error) {
+	memberships, err := a.store.ListMembershipsOfUser(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := a.store.ListGroupIDsOfUser(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	s := &authz.Subject{ID: user.ID, Name: user.Username, Roles: authz.SiteRoles(user.Roles), Organizations: map[uuid.UUID]authz.Membership{}}
+	for _, m := range memberships {
+		membership := authz.Membership{
+			Roles:  authz.OrganizationRoles(m.OrganizationID, m.Roles, m.DefaultMemberRoles),
+			Groups: []uuid.UUID{m.OrganizationID},
+		}
+		for _, g := range groups {
+			if g.OrganizationID == m.OrganizationID {
+				membership.Groups = append(membership.Groups, g.GroupID)
+			}
+		}
+		s.Organizations[m.OrganizationID] = membership
+	}
+	return s, nil
+}
+
+// touch records the use of a key, at most once an hour: the session's end
+// moves, the user was seen, and a dormant account wakes.
+func (a *api) touch(ctx context.Context, user store.User, key store.ApiKey) error {
+	now := a.now()
+	if now.Sub(key.LastUsedAt.Time) < refreshAfter && user.Status != client.UserDormant && !user.LastSeenAt.IsZero() {
+		return nil
+	}
+	expires := key.ExpiresAt
+	lifetime := time.Duration(key.LifetimeSeconds) * time.Second
+	if key.LoginType != client.LoginToken && !a.options.DisableSessionExpiryRefresh && key.ExpiresAt.Sub(now) < lifetime-refreshAfter {
+		expires = store.At(now.Add(lifetime))
+	}
+	return a.store.InTx(ctx, func(tx *store.Store) error {
+		at := store.At(now)
+		if err := tx.TouchAPIKey(ctx, store.TouchAPIKeyParams{ID: key.ID, LastUsedAt: at, ExpiresAt: expires, UpdatedAt: at}); err != nil {
+			return err
+		}
+		return tx.TouchUser(ctx, store.TouchUserParams{ID: user.ID, LastSeenAt: at})
+	})
+}
+
+// tokenLimits turns a key's scopes and allow list into what narrows its
+// subject; nil is no limit.
+func tokenLimits(key store.ApiKey) ([]authz.Permission, map[authz.Resource][]string) {
+	return scopePermissions(key.Scopes), allowedIDs(key.AllowList)
+}
+
+// scopePermissions reads the reference's scope names; one that nobody knows
+// allows nothing.
+func scopePermissions(scopes []string) []authz.Permission {
+	if len(scopes) == 0 || slices.Contains(scopes, client.ScopeAll) || slices.Contains(scopes, "all") {
+		return nil
+	}
+	permissions := []authz.Permission{}
+	for _, name := range scopes {
+		if composite, ok := compositeScopes[name]; ok {
+			permissions = append(permissions, composite...)
+			continue
+		}
+		resource, action, ok := strings.Cut(name, ":")
+		if ok && resource != "coder" {
+			permissions = append(permissions, authz.Permission{Resource: authz.Resource(resource), Action: authz.Action(action)})
+		}
+	}
+	return permissions
+}
+
+func allowedIDs(entries []string) map[authz.Resource][]string {
+	var ids map[authz.Resource][]string
+	for _, entry := range entries {
+		resource, id, ok := strings.Cut(entry, ":")
+		if !ok || id == authz.Star {
+			continue
+		}
+		if ids == nil {
+			ids = map[authz.Resource][]string{}
+		}
+		ids[authz.Resource(resource)] = append(ids[authz.Resource(resource)], id)
+	}
+	return ids
+}
+
+// compositeScopes are the reference's bundles, section 2.3.
+var compositeScopes = map[string][]authz.Permission{
+	"coder:application_connect": {{Resource: authz.Workspace, Action: authz.ApplicationConnect}},
+	"application_connect":       {{Resource: authz.Workspace, Action: authz.ApplicationConnect}},
+	"coder:workspaces.create": {
+		{Resource: authz.Template, Action: authz.Read}, {Resource: authz.Template, Action: authz.Use}, {Resource: authz.Organization, Action: authz.Read},
+		{Resource: authz.User, Action: authz.Read}, {Resource: authz.Workspace, Action: authz.Create}, {Resource: authz.Workspace, Action: authz.Read},
+		{Resource: authz.Workspace, Action: authz.Update},
+	},
+	"coder:workspaces.operate": {
+		{Resource: authz.Template, Action: authz.Read}, {Resource: authz.Organization, Action: authz.Read}, {Resource: authz.User, Action: authz.Read},
+		{Resource: authz.Workspace, Action: authz.Read}, {Resource: authz.Workspace, Action: authz.Update},
+		{Resource: authz.Workspace, Action: authz.Start}, {Resource: authz.Workspace, Action: authz.Stop},
+	},
+	"coder:workspaces.delete": {
+		{Resource: authz.Template, Action: authz.Read}, {Resource: authz.Organization, Action: authz.Read}, {Resource: authz.User, Action: authz.Read},
+		{Resource: authz.Workspace, Action: authz.Read}, {Resource: authz.Workspace, Action: authz.Delete},
+	},
+	"coder:workspaces.access": {
+		{Resource: authz.Template, Action: authz.Read}, {Resource: authz.Organization, Action: authz.Read}, {Resource: authz.User, Action: authz.Read},
+		{Resource: authz.Workspace, Action: authz.Read}, {Resource: authz.Workspace, Action: authz.SSH}, {Resource: authz.Workspace, Action: authz.ApplicationConnect},
+	},
+	"coder:templates.build": {
+		{Resource: authz.Template, Action: authz.Read}, {Resource: authz.File, Action: authz.Create}, {Resource: authz.File, Action: authz.Read},
+		{Resource: authz.Organization, Action: authz.Read}, {Resource: authz.ProvisionerJobs, Action: authz.Read},
+	},
+	"coder:templates.author": {
+		{Resource: authz.Template, Action: authz.Star}, {Resource: authz.File, Action: authz.Create}, {Resource: authz.File, Action: authz.Read},
+		{Resource: authz.Organization, Action: authz.Read}, {Resource: authz.ProvisionerJobs, Action: authz.Read},
+	},
+	"coder:apikeys.manage_self": {{Resource: authz.APIKey, Action: authz.Star}, {Resource: authz.User, Action: authz.Read}},
+}

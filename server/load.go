@@ -1,0 +1,220 @@
+package server
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+// This file is the only place where owned rows are loaded by id: each loader
+// also asks whether the caller may do what it is about to do, and what is
+// missing and what is hidden are answered by the same errNotFound.
+
+// organization finds one by id, by name, or the default one, for a caller who may see it.
+func (a *api) organization(ctx context.Context, ref string) (store.Organization, error) {
+	org, err := a.findOrganization(ctx, ref)
+	if store.IsNotFound(err) {
+		return store.Organization{}, errNotFound()
+	}
+	if err != nil {
+		return store.Organization{}, err
+	}
+	if !subjectFrom(ctx).Can(authz.Read, organizationObject(org.ID)) {
+		return store.Organization{}, errNotFound()
+	}
+	return org, nil
+}
+
+func (a *api) findOrganization(ctx context.Context, ref string) (store.Organization, error) {
+	id, err := uuid.Parse(ref)
+	switch {
+	case ref == client.DefaultOrganization || (err == nil && id == uuid.Nil):
+		return a.store.GetDefaultOrganization(ctx)
+	case err == nil:
+		return a.store.GetOrganization(ctx, id)
+	}
+	return a.store.GetOrganizationByName(ctx, ref)
+}
+
+func organizationObject(id uuid.UUID) authz.Object {
+	return authz.Object{Type: authz.Organization, ID: id.String(), OrganizationID: id}
+}
+
+func userObject(id uuid.UUID) authz.Object {
+	return authz.Object{Type: authz.User, ID: id.String(), OwnerID: id}
+}
+
+// user finds one by id, by name or as "me", for a caller who may read them;
+// lacking the further action is a 403, because the user is no secret.
+func (a *api) user(ctx context.Context, action authz.Action, ref string) (store.User, error) {
+	user, err := a.findUser(ctx, ref)
+	if store.IsNotFound(err) {
+		return store.User{}, errNotFound()
+	}
+	if err != nil {
+		return store.User{}, err
+	}
+	subject := subjectFrom(ctx)
+	if !subject.Can(authz.Read, userObject(user.ID)) {
+		return store.User{}, errNotFound()
+	}
+	if !subject.Can(action, userObject(user.ID)) {
+		return store.User{}, forbidden("You may not do this to other users.")
+	}
+	return user, nil
+}
+
+func (a *api) findUser(ctx context.Context, ref string) (store.User, error) {
+	if ref == client.Me {
+		return a.store.GetUser(ctx, callerID(ctx))
+	}
+	if id, err := uuid.Parse(ref); err == nil {
+		return a.store.GetUser(ctx, id)
+	}
+	return a.store.GetUserByUsername(ctx, ref)
+}
+
+// member finds a member of the organization in the path. The user need not be
+// readable on the site: the membership is what is asked.
+func (a *api) member(ctx context.Context, ref string) (store.GetMemberRow, error) {
+	org := organizationFrom(ctx)
+	user, err := a.findUser(ctx, ref)
+	if err != nil {
+		return store.GetMemberRow{}, err
+	}
+	object := authz.Object{Type: authz.OrganizationMember, OrganizationID: org.ID, OwnerID: user.ID, ID: user.ID.String()}
+	if !subjectFrom(ctx).Can(authz.Read, object) {
+		return store.GetMemberRow{}, errNotFound()
+	}
+	return a.store.GetMember(ctx, store.GetMemberParams{OrganizationID: org.ID, UserID: user.ID})
+}
+
+// aclActions are what the roles of an access list allow.
+var aclActions = map[string][]authz.Action{
+	"use":   {authz.Read, authz.Use},
+	"admin": {authz.Star},
+}
+
+func aclOf(roles store.StringMap) map[string][]authz.Action {
+	acl := make(map[string][]authz.Action, len(roles))
+	for id, role := range roles {
+		acl[id] = aclActions[role]
+	}
+	return acl
+}
+
+func templateObject(t store.Template) authz.Object {
+	return authz.Object{
+		Type: authz.Template, ID: t.ID.String(), OrganizationID: t.OrganizationID,
+		UserACL: aclOf(t.UserACL), GroupACL: aclOf(t.GroupACL),
+	}
+}
+
+// template loads one that is not deleted.
+func (a *api) template(ctx context.Context, action authz.Action, id uuid.UUID) (store.Template, error) {
+	t, err := a.store.GetTemplate(ctx, id)
+	if err != nil {
+		return store.Template{}, err
+	}
+	if t.Deleted || !subjectFrom(ctx).Can(action, templateObject(t)) {
+		return store.Template{}, errNotFound()
+	}
+	return t, nil
+}
+
+// templateVersion loads one by way of its template; one that has no template
+// yet belongs to whoever may make templates in its organization, and to its maker.
+func (a *api) templateVersion(ctx context.Context, action authz.Action, id uuid.UUID) (store.TemplateVersion, error) {
+	v, err := a.store.GetTemplateVersion(ctx, id)
+	if err != nil {
+		return store.TemplateVersion{}, err
+	}
+	object, err := a.templateVersionObject(ctx, v)
+	if err != nil {
+		return store.TemplateVersion{}, err
+	}
+	if !subjectFrom(ctx).Can(action, object) {
+		return store.TemplateVersion{}, errNotFound()
+	}
+	return v, nil
+}
+
+func (a *api) templateVersionObject(ctx context.Context, v store.TemplateVersion) (authz.Object, error) {
+	if v.TemplateID == nil {
+		return authz.Object{Type: authz.Template, OrganizationID: v.OrganizationID}, nil
+	}
+	t, err := a.store.GetTemplate(ctx, *v.TemplateID)
+	if err != nil {
+		return authz.Object{}, err
+	}
+	return templateObject(t), nil
+}
+
+func workspaceObject(w store.Workspace) authz.Object {
+	kind := authz.Workspace
+	if !w.DormantAt.IsZero() {
+		kind = authz.WorkspaceDormant
+	}
+	return authz.Object{Type: kind, ID: w.ID.String(), OrganizationID: w.OrganizationID, OwnerID: w.OwnerID}
+}
+
+// workspace loads one, deleted or not. Who may read it but not do the action
+// gets 403: it is no secret to them.
+func (a *api) workspace(ctx context.Context, action authz.Action, id uuid.UUID) (store.Workspace, error) {
+	w, err := a.store.GetWorkspace(ctx, id)
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	return w, a.checkWorkspace(ctx, action, w)
+}
+
+func (a *api) checkWorkspace(ctx context.Context, action authz.Action, w store.Workspace) error {
+	subject, object := subjectFrom(ctx), workspaceObject(w)
+	if !subject.Can(authz.Read, object) {
+		return errNotFound()
+	}
+	if !subject.Can(action, object) {
+		return forbidden("You may see this workspace, but not " + string(action) + " it.")
+	}
+	return nil
+}
+
+// workspaceBuild loads a build and its workspace, by what may be done to the workspace.
+func (a *api) workspaceBuild(ctx context.Context, action authz.Action, id uuid.UUID) (store.WorkspaceBuild, store.Workspace, error) {
+	b, err := a.store.GetWorkspaceBuild(ctx, id)
+	if err != nil {
+		return store.WorkspaceBuild{}, store.Workspace{}, err
+	}
+	w, err := a.workspace(ctx, action, b.WorkspaceID)
+	return b, w, err
+}
+
+// file loads an upload for its uploader, and for whoever may read a template made from it.
+func (a *api) file(ctx context.Context, id uuid.UUID) (store.File, error) {
+	f, err := a.store.GetFile(ctx, id)
+	if err != nil {
+		return store.File{}, err
+	}
+	subject := subjectFrom(ctx)
+	if subject.Can(authz.Read, authz.Object{Type: authz.File, ID: f.ID.String(), OwnerID: f.CreatedBy}) {
+		return f, nil
+	}
+	uses, err := a.store.ListTemplatesOfFile(ctx, id)
+	if err != nil {
+		return store.File{}, err
+	}
+	for _, use := range uses {
+		object, err := a.templateVersionObject(ctx, store.TemplateVersion{OrganizationID: use.OrganizationID, TemplateID: use.TemplateID})
+		if err != nil {
+			return store.File{}, err
+		}
+		if subject.Can(authz.Read, object) {
+			return f, nil
+		}
+	}
+	return store.File{}, errNotFound()
+}

@@ -1,0 +1,287 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+// The default organization of a fresh deployment, and the group of everybody in one.
+const (
+	defaultOrganizationName        = "coder"
+	defaultOrganizationDisplayName = "Coder"
+	everyoneGroup                  = "Everyone"
+)
+
+type organizationPath struct {
+	Organization string `path:"organization" doc:"Name, id, or default"`
+}
+
+type createOrganizationInput struct {
+	Body client.CreateOrganizationRequest
+}
+
+type updateOrganizationInput struct {
+	organizationPath
+	Body client.UpdateOrganizationRequest
+}
+
+type userOrganizationInput struct {
+	User         string `path:"user"`
+	Organization string `path:"name"`
+}
+
+type userPath struct {
+	User string `path:"user" doc:"Name, id, or me"`
+}
+
+func (a *api) listOrganizations(ctx context.Context, _ *struct{}) (*output[[]client.Organization], error) {
+	orgs, err := a.store.ListOrganizations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return reply(organizationResponses(readableOrganizations(ctx, orgs))), nil
+}
+
+func (a *api) listUserOrganizations(ctx context.Context, in *userPath) (*output[[]client.Organization], error) {
+	user, err := a.user(ctx, authz.Read, in.User)
+	if err != nil {
+		return nil, err
+	}
+	orgs, err := a.store.ListOrganizationsOfUser(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	return reply(organizationResponses(readableOrganizations(ctx, orgs))), nil
+}
+
+func (a *api) getUserOrganization(ctx context.Context, in *userOrganizationInput) (*output[client.Organization], error) {
+	org, err := a.organization(ctx, in.Organization)
+	if err != nil {
+		return nil, err
+	}
+	return reply(organizationResponse(org)), nil
+}
+
+func (a *api) getOrganization(ctx context.Context, _ *organizationPath) (*output[client.Organization], error) {
+	return reply(organizationResponse(organizationFrom(ctx))), nil
+}
+
+func (a *api) createOrganization(ctx context.Context, in *createOrganizationInput) (*output[client.Organization], error) {
+	if err := checkName("name", client.NameOrganization, in.Body.Name); err != nil {
+		return nil, err
+	}
+	if err := checkName("display_name", client.NameDisplay, in.Body.DisplayName); err != nil {
+		return nil, err
+	}
+	defaults := []string{authz.RoleOrganizationWorkspaceAccess}
+	if in.Body.DefaultOrgMemberRoles != nil {
+		defaults = *in.Body.DefaultOrgMemberRoles
+	}
+	if err := checkDefaultRoles(defaults); err != nil {
+		return nil, err
+	}
+	if in.Body.DisplayName == "" {
+		in.Body.DisplayName = in.Body.Name
+	}
+	var org store.Organization
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		var err error
+		org, err = a.insertOrganization(ctx, tx, store.InsertOrganizationParams{
+			Name: in.Body.Name, DisplayName: in.Body.DisplayName, Description: in.Body.Description, Icon: in.Body.Icon, DefaultMemberRoles: defaults,
+		})
+		if err != nil {
+			return err
+		}
+		return a.insertMember(ctx, tx, org.ID, callerID(ctx))
+	})
+	if store.IsConflict(err) {
+		return nil, taken("Organization", in.Body.Name, "name")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create organization: %w", err)
+	}
+	return reply(organizationResponse(org)), nil
+}
+
+// insertOrganization adds the row with a sealing key of its own, and its Everyone group.
+func (a *api) insertOrganization(ctx context.Context, tx *store.Store, p store.InsertOrganizationParams) (store.Organization, error) {
+	p.ID = uuid.New()
+	p.CreatedAt = store.At(a.now())
+	p.UpdatedAt = p.CreatedAt
+	key, err := tx.NewSealingKey(p.ID)
+	if err != nil {
+		return store.Organization{}, err
+	}
+	p.SealingKey = key
+	org, err := tx.InsertOrganization(ctx, p)
+	if err != nil {
+		return store.Organization{}, err
+	}
+	_, err = tx.InsertGroup(ctx, store.InsertGroupParams{
+		ID: org.ID, OrganizationID: org.ID, Name: everyoneGroup, Source: "user", CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt,
+	})
+	return org, err
+}
+
+func (a *api) insertMember(ctx context.Context, tx *store.Store, organizationID, userID uuid.UUID) error {
+	at := store.At(a.now())
+	_, err := tx.InsertMember(ctx, store.InsertMemberParams{OrganizationID: organizationID, UserID: userID, CreatedAt: at, UpdatedAt: at})
+	return err
+}
+
+func (a *api) updateOrganization(ctx context.Context, in *updateOrganizationInput) (*output[client.Organization], error) {
+	org := organizationFrom(ctx)
+	if err := applyOrganizationUpdate(&org, in.Body); err != nil {
+		return nil, err
+	}
+	updated, err := a.store.UpdateOrganization(ctx, store.UpdateOrganizationParams{
+		OrganizationID: org.ID, Name: org.Name, DisplayName: org.DisplayName, Description: org.Description, Icon: org.Icon,
+		DefaultMemberRoles: org.DefaultMemberRoles, UpdatedAt: store.At(a.now()),
+	})
+	if store.IsConflict(err) {
+		return nil, taken("Organization", org.Name, "name")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("update organization: %w", err)
+	}
+	return reply(organizationResponse(updated)), nil
+}
+
+func applyOrganizationUpdate(org *store.Organization, req client.UpdateOrganizationRequest) error {
+	if req.Name != "" && req.Name != org.Name {
+		if err := checkName("name", client.NameOrganization, req.Name); err != nil {
+			return err
+		}
+		org.Name = req.Name
+	}
+	if req.DisplayName != "" {
+		if err := checkName("display_name", client.NameDisplay, req.DisplayName); err != nil {
+			return err
+		}
+		org.DisplayName = req.DisplayName
+	}
+	if req.Description != nil {
+		org.Description = *req.Description
+	}
+	if req.Icon != nil {
+		org.Icon = *req.Icon
+	}
+	if req.DefaultOrgMemberRoles != nil {
+		if err := checkDefaultRoles(*req.DefaultOrgMemberRoles); err != nil {
+			return err
+		}
+		org.DefaultMemberRoles = *req.DefaultOrgMemberRoles
+	}
+	return nil
+}
+
+// checkDefaultRoles accepts built-in organization roles only.
+func checkDefaultRoles(names []string) error {
+	for _, name := range names {
+		if _, ok := authz.OrganizationRole(name, uuid.Nil); !ok {
+			return invalid("default_org_member_roles", "%q is not a built-in organization role.", name)
+		}
+	}
+	return nil
+}
+
+func (a *api) deleteOrganization(ctx context.Context, _ *organizationPath) (*output[message], error) {
+	org := organizationFrom(ctx)
+	if org.IsDefault {
+		return nil, badRequest("The default organization cannot be deleted.")
+	}
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		counts, err := tx.CountOrganizationContents(ctx, org.ID)
+		if err != nil {
+			return err
+		}
+		if detail := organizationContents(counts); detail != "" {
+			return refuse(http.StatusConflict, "The organization is not empty.", "Delete what is in it first: "+detail+".")
+		}
+		_, err = tx.DeleteOrganization(ctx, store.DeleteOrganizationParams{OrganizationID: org.ID, UpdatedAt: store.At(a.now())})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return said(fmt.Sprintf("Organization %s has been deleted.", org.Name)), nil
+}
+
+// organizationContents counts what is in the way of a delete; the last member
+// and the Everyone group go with the organization.
+func organizationContents(c store.CountOrganizationContentsRow) string {
+	var parts []string
+	for _, item := range []struct {
+		count, free int64
+		what        string
+	}{{c.Workspaces, 0, "workspace"}, {c.Templates, 0, "template"}, {c.ProvisionerKeys, 0, "provisioner key"}, {c.Members, 1, "member"}, {c.Groups, 1, "group"}} {
+		if item.count > item.free {
+			parts = append(parts, plural(item.count, item.what))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// ensureDefaultOrganization makes it on the very first start.
+func (a *api) ensureDefaultOrganization(ctx context.Context) error {
+	_, err := a.store.GetDefaultOrganization(ctx)
+	if !store.IsNotFound(err) {
+		return err
+	}
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		_, err := a.insertOrganization(ctx, tx, store.InsertOrganizationParams{
+			Name: defaultOrganizationName, DisplayName: defaultOrganizationDisplayName, IsDefault: true,
+			DefaultMemberRoles: []string{authz.RoleOrganizationWorkspaceAccess},
+		})
+		return err
+	})
+	if store.IsConflict(err) {
+		return nil // another replica was first
+	}
+	return err
+}
+
+func readableOrganizations(ctx context.Context, orgs []store.Organization) []store.Organization {
+	subject := subjectFrom(ctx)
+	return slices.DeleteFunc(orgs, func(o store.Organization) bool { return !subject.Can(authz.Read, organizationObject(o.ID)) })
+}
+
+// checkName turns a broken name rule into a 400 on its field.
+func checkName(field string, kind client.NameKind, name string) error {
+	if err := client.CheckName(kind, name); err != nil {
+		return invalid(field, "%s", err.Error())
+	}
+	return nil
+}
+
+func organizationResponses(orgs []store.Organization) []client.Organization {
+	out := make([]client.Organization, len(orgs))
+	for i, o := range orgs {
+		out[i] = organizationResponse(o)
+	}
+	return out
+}
+
+func organizationResponse(o store.Organization) client.Organization {
+	return client.Organization{
+		MinimalOrganization: client.MinimalOrganization{ID: o.ID, Name: o.Name, DisplayName: o.DisplayName, Icon: o.Icon},
+		Description:         o.Description, CreatedAt: o.CreatedAt.Time, UpdatedAt: o.UpdatedAt.Time, IsDefault: o.IsDefault,
+		DefaultOrgMemberRoles: slices.Clone([]string(o.DefaultMemberRoles)),
+	}
+}

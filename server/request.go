@@ -1,0 +1,77 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"coder/internal/authz"
+	"coder/store"
+)
+
+// request is what the gate knows about a request, and all that travels in its context.
+type request struct {
+	id      string
+	started time.Time
+	ip      string
+	agent   string
+	// subject, user and key are those of the session; nil without one.
+	subject *authz.Subject
+	user    *store.User
+	key     *store.ApiKey
+	// organization is the one in the path, already checked.
+	organization *store.Organization
+	// daemon is set on calls of a joined daemon, attempt on calls of an attempt.
+	daemon  *daemonCredential
+	attempt *store.JobAttempt
+}
+
+type requestKey struct{}
+
+func withRequest(ctx context.Context, r *request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// requestFrom never returns nil; outside of a request it is an empty one.
+func requestFrom(ctx context.Context) *request {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r
+	}
+	return &request{id: "none"}
+}
+
+// subjectFrom is who asks. A handler behind a permission always has one; nil
+// can do nothing, because authz denies it everything.
+func subjectFrom(ctx context.Context) *authz.Subject { return requestFrom(ctx).subject }
+
+// callerID is the signed-in user's id.
+func callerID(ctx context.Context) uuid.UUID {
+	if s := subjectFrom(ctx); s != nil {
+		return s.ID
+	}
+	return uuid.Nil
+}
+
+// organizationFrom is the organization in the path.
+func organizationFrom(ctx context.Context) store.Organization {
+	return *requestFrom(ctx).organization
+}
+
+func newRequestID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: it ends the program instead
+	return hex.EncodeToString(b[:])
+}
+
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

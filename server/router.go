@@ -1,0 +1,175 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// apiPrefix stands before every path of the table in routes.go.
+const apiPrefix = "/api/v2"
+
+// Limits of a request unless the route says otherwise.
+const (
+	maxBody        = 1 << 20
+	requestTimeout = 30 * time.Second
+)
+
+// jsonType is the content type of every JSON reply.
+const jsonType = "application/json; charset=utf-8"
+
+// router registers operations: one declaration gives the route, the
+// permission, the validation and the OpenAPI entry.
+type router struct {
+	api     *api
+	huma    huma.API
+	mux     *http.ServeMux
+	entries []route
+}
+
+// route is a row of the table, for the document and the tests.
+type route struct {
+	Method, Path string
+	Permission   permission
+}
+
+// operation is what options change.
+type operation struct {
+	huma.Operation
+	timeout time.Duration
+}
+
+type option func(*operation)
+
+func status(code int) option      { return func(o *operation) { o.DefaultStatus = code } }
+func body(limit int64) option     { return func(o *operation) { o.MaxBodyBytes = limit } }
+func slow(d time.Duration) option { return func(o *operation) { o.timeout = d } }
+func strictQuery() option         { return func(o *operation) { o.RejectUnknownQueryParameters = true } }
+func deprecated() option          { return func(o *operation) { o.Deprecated = true } }
+
+var created = status(http.StatusCreated)
+var noContent = status(http.StatusNoContent)
+
+func newRouter(a *api) *router {
+	huma.NewErrorWithContext = newHumaError
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		return newHumaError(nil, status, message, errs...)
+	}
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("coder", a.version)
+	config.CreateHooks = nil
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
+	config.AllowAdditionalPropertiesByDefault = true
+	config.FieldsOptionalByDefault = true
+	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	return &router{api: a, mux: mux, huma: huma.NewAPI(config, &adapter{mux})}
+}
+
+// handle registers a typed handler. There is no form without a permission.
+func handle[I, O any](r *router, method, path, summary string, p permission, fn func(context.Context, *I) (*O, error), options ...option) {
+	op := operation{timeout: requestTimeout}
+	op.Operation = huma.Operation{
+		Method: method, Path: apiPrefix + path, Summary: summary, OperationID: operationID(method, path),
+		MaxBodyBytes: maxBody, Extensions: map[string]any{"x-permission": p.String()},
+	}
+	for _, o := range options {
+		o(&op)
+	}
+	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
+		r.api.gate(ctx, p, op.timeout, next)
+	}}
+	huma.Register(r.huma, op.Operation, func(ctx context.Context, in *I) (*O, error) {
+		out, err := fn(ctx, in)
+		if err != nil {
+			return nil, r.api.refusal(ctx, err)
+		}
+		return out, nil
+	})
+	r.entries = append(r.entries, route{method, path, p})
+}
+
+// handleRaw registers a plain handler (streams, downloads, uploads) behind
+// the same gate and in the same document.
+func handleRaw(r *router, method, path, summary string, p permission, fn http.HandlerFunc, options ...option) {
+	op := operation{}
+	op.Operation = huma.Operation{
+		Method: method, Path: apiPrefix + path, Summary: summary, OperationID: operationID(method, path),
+		Extensions: map[string]any{"x-permission": p.String()}, Responses: map[string]*huma.Response{"200": {Description: "OK"}},
+	}
+	for _, o := range options {
+		o(&op)
+	}
+	for _, name := range pathParameters(path) {
+		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
+	}
+	r.huma.OpenAPI().AddOperation(&op.Operation)
+	r.mux.HandleFunc(method+" "+apiPrefix+path, func(w http.ResponseWriter, req *http.Request) {
+		ctx := humago.NewContext(&op.Operation, req, w)
+		r.api.gate(ctx, p, op.timeout, func(ctx huma.Context) { fn(w, req.WithContext(ctx.Context())) })
+	})
+	r.entries = append(r.entries, route{method, path, p})
+}
+
+// operationID is unique and readable: get-organizations-by-organization-members.
+func operationID(method, path string) string {
+	path = strings.NewReplacer("/{", "-by-", "{", "by-", "}", "", "/", "-", ".", "-").Replace(path)
+	return strings.ToLower(method) + path
+}
+
+func pathParameters(path string) []string {
+	var names []string
+	for part := range strings.SplitSeq(path, "/") {
+		if strings.HasPrefix(part, "{") {
+			names = append(names, strings.Trim(part, "{}"))
+		}
+	}
+	return names
+}
+
+// adapter puts huma on the mux and makes its replies carry the charset.
+type adapter struct{ mux *http.ServeMux }
+
+func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	a.mux.HandleFunc(op.Method+" "+op.Path, func(w http.ResponseWriter, r *http.Request) {
+		handler(jsonContext{humago.NewContext(op, r, w)})
+	})
+}
+
+func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+// humaContext is embedded under a name that leaves its method Context callable.
+type humaContext = huma.Context
+
+type jsonContext struct{ humaContext }
+
+func (c jsonContext) Unwrap() huma.Context { return c.humaContext }
+
+func (c jsonContext) SetHeader(name, value string) {
+	if name == "Content-Type" && value == "application/json" {
+		value = jsonType
+	}
+	c.humaContext.SetHeader(name, value)
+}
+
+// Outputs that many handlers share.
+
+type output[T any] struct{ Body T }
+
+func reply[T any](body T) *output[T] { return &output[T]{Body: body} }
+
+type statusOutput[T any] struct {
+	Status int
+	Body   T
+}
+
+type message struct {
+	Message string `json:"message"`
+}
+
+func said(text string) *output[message] { return reply(message{Message: text}) }
+
+type empty struct{}

@@ -1,0 +1,227 @@
+// Package server is the control plane: the v2 HTTP API, its gate, and the
+// loops that keep promises while nobody asks.
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-chi/httprate"
+	"golang.org/x/sync/errgroup"
+
+	"coder/client"
+	"coder/internal/pubsub"
+	"coder/store"
+)
+
+// Options are what a server is made of. Store, Logger and AccessURL are required.
+type Options struct {
+	Store  *store.Store
+	Logger *slog.Logger
+	// Now is the clock that decisions about dates are made by; nil is time.Now.
+	Now func() time.Time
+	// AccessURL is where people, workspaces and daemons reach the server.
+	AccessURL *url.URL
+	// Version is reported by buildinfo.
+	Version string
+
+	// SessionDuration is the lifetime of a login, DefaultTokenLifetime that of
+	// a token which names none, the other two the longest that may be asked.
+	SessionDuration       time.Duration
+	DefaultTokenLifetime  time.Duration
+	MaxTokenLifetime      time.Duration
+	MaxAdminTokenLifetime time.Duration
+
+	DisableSessionExpiryRefresh bool
+	DisablePasswordAuth         bool
+	DisableRateLimits           bool
+	// APIRateLimit is requests a minute and user; negative is none, 0 is 512.
+	APIRateLimit int
+	SecureCookie bool
+	SameSiteNone bool
+
+	// Horizon is when another attempt may take over from a silent daemon whose
+	// engine had started; 0 is 5 minutes, negative is never.
+	Horizon time.Duration
+	// StatesKept is how many state versions of a workspace are kept; 0 is 30.
+	StatesKept int
+	// LifecycleInterval is how often schedules are looked at; 0 is 30 s.
+	LifecycleInterval time.Duration
+	// Advertised are server settings that GET /deployment/config shows, by flag name.
+	Advertised map[string]string
+}
+
+func (o *Options) setDefaults() {
+	setDefault(&o.SessionDuration, 24*time.Hour)
+	setDefault(&o.DefaultTokenLifetime, 168*time.Hour)
+	setDefault(&o.MaxTokenLifetime, 876600*time.Hour)
+	setDefault(&o.MaxAdminTokenLifetime, 168*time.Hour)
+	setDefault(&o.Horizon, 5*time.Minute)
+	setDefault(&o.LifecycleInterval, 30*time.Second)
+	setDefault(&o.APIRateLimit, 512)
+	setDefault(&o.StatesKept, 30)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// api holds what handlers need. It is made once and never changes.
+type api struct {
+	options      Options
+	store        *store.Store
+	logger       *slog.Logger
+	now          func() time.Time
+	accessURL    *url.URL
+	version      string
+	deploymentID string
+	// daemonSecret lets the server's own daemons in; it lives only in memory.
+	daemonSecret string
+	origins      *http.CrossOriginProtection
+	limits       limits
+	bus          *pubsub.Bus
+	dispatch     *dispatcher
+	leases       *leases
+}
+
+// Server is the API with its background loops.
+type Server struct {
+	api     *api
+	router  *router
+	handler http.Handler
+}
+
+// New builds the server; Run must be called for anything to happen on its own.
+func New(ctx context.Context, o Options) (*Server, error) {
+	o.setDefaults()
+	deploymentID, err := o.Store.DeploymentID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := &api{
+		options: o, store: o.Store, logger: o.Logger, now: o.Now, accessURL: o.AccessURL, version: o.Version,
+		deploymentID: deploymentID, daemonSecret: newSecret(32), origins: http.NewCrossOriginProtection(),
+		limits: newLimits(o.APIRateLimit), bus: pubsub.New(),
+	}
+	a.dispatch = newDispatcher()
+	a.leases = newLeases()
+	if err := a.ensureDefaultOrganization(ctx); err != nil {
+		return nil, err
+	}
+	r := newRouter(a)
+	a.routes(r)
+	s := &Server{api: a, router: r}
+	s.handler = a.wrap(r.mux)
+	return s, nil
+}
+
+// Handler serves the API.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// DaemonSecret is the credential of the server's own daemons.
+func (s *Server) DaemonSecret() string { return s.api.daemonSecret }
+
+// Run keeps the background loops going until ctx ends: leases, schedules,
+// clean-up. It returns nil after an orderly end.
+func (s *Server) Run(ctx context.Context) error {
+	loops := map[string]func(context.Context) error{
+		"leases":    s.api.watchLeases,
+		"lifecycle": s.api.runLifecycle,
+		"clean-up":  s.api.cleanUp,
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for name, loop := range loops {
+		group.Go(func() error {
+			s.api.supervise(ctx, name, loop)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// supervise restarts a loop that fails, with growing pauses.
+func (a *api) supervise(ctx context.Context, name string, loop func(context.Context) error) {
+	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, time.Minute) {
+		err := loop(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		a.logger.ErrorContext(ctx, "background loop failed and is started again", "loop", name, "error", err, "pause", pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+// every calls fn at once and then at the interval, until ctx ends or fn fails.
+func every(ctx context.Context, interval time.Duration, fn func(context.Context) error) error {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := fn(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// wrap adds what every reply has: a request id, the version, safe headers,
+// and a 500 instead of a dropped connection when a handler panics.
+func (a *api) wrap(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req := &request{id: newRequestID(), started: a.now(), ip: remoteIP(r), agent: r.UserAgent()}
+		ctx := withRequest(r.Context(), req)
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set(client.HeaderBuildVersion, a.version)
+		h.Set("X-Request-Id", req.id)
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				a.logger.ErrorContext(ctx, "handler panicked", "panic", p, "request_id", req.id, "path", r.URL.Path, "stack", string(debug.Stack()))
+				writeJSON(w, http.StatusInternalServerError, refuse(http.StatusInternalServerError, "Something went wrong on the server.", "Tell your administrator this request id: "+req.id))
+			}
+		}()
+		mux.ServeHTTP(w, r.WithContext(ctx))
+		a.logger.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "request_id", req.id, "took", a.now().Sub(req.started))
+	})
+}
+
+// limits are the rate limiters of the reference: requests a minute, by user or address.
+type limits struct{ api, login, files *httprate.RateLimiter }
+
+func newLimits(perMinute int) limits {
+	l := limits{login: httprate.NewRateLimiter(60, time.Minute), files: httprate.NewRateLimiter(12, time.Minute)}
+	if perMinute > 0 {
+		l.api = httprate.NewRateLimiter(perMinute, time.Minute)
+	}
+	return l
+}
+
+// of picks the limiter of a path.
+func (l limits) of(path string) *httprate.RateLimiter {
+	switch path {
+	case apiPrefix + "/users/login", apiPrefix + "/users/otp/request", apiPrefix + "/users/otp/change-password",
+		apiPrefix + "/users/validate-password", apiPrefix + "/users/{user}/password":
+		return l.login
+	case apiPrefix + "/files":
+		return l.files
+	}
+	return l.api
+}

