@@ -1,0 +1,59 @@
+package terraform
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const completeFile = "complete"
+
+// complete tells whether a directory in the cache may be trusted. What was
+// made since the host started is; what an earlier run of the host made is
+// only when it was synced, because a power cut leaves names without content.
+func complete(dir string) bool {
+	content, err := os.ReadFile(filepath.Join(dir, completeFile))
+	if err != nil {
+		return false
+	}
+	made := strings.TrimSpace(string(content))
+	if made != "" && made == bootID() {
+		return true
+	}
+	_, err = os.Stat(filepath.Join(dir, "synced"))
+	return err == nil
+}
+
+// markComplete does not sync: that would hold up the first build of every
+// version. Sync does, later.
+func markComplete(dir string) error {
+	return os.WriteFile(filepath.Join(dir, completeFile), []byte(bootID()+"\n"), 0o600)
+}
+
+func bootID() string {
+	content, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(content))
+}
+
+// Sync makes an initialised directory last through a power cut. It may be
+// called at any time after Prepare, and does its work once.
+func (p *Prepared) Sync() error {
+	dir := filepath.Dir(p.Dir)
+	mark := filepath.Join(dir, "synced")
+	if _, err := os.Stat(mark); err == nil {
+		return nil
+	}
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || !(entry.IsDir() || entry.Type().IsRegular()) {
+			return err
+		}
+		return syncDir(path)
+	})
+	if err != nil {
+		return err
+	}
+	return writeDurably(mark, nil, 0o600)
+}
