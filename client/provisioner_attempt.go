@@ -1,9 +1,17 @@
 package client
 
 import (
+	"bytes"
+	"compress/gzip"
+	"context"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
+	"github.com/go-resty/resty/v2"
 	"github.com/google/uuid"
 )
 
@@ -448,4 +456,128 @@ type ProvisionedDevcontainer struct {
 	Name            string `json:"name"`
 	WorkspaceFolder string `json:"workspace_folder"`
 	ConfigPath      string `json:"config_path"`
+}
+
+// RegisterDaemon joins a daemon with the client's credential: a provisioner
+// key, a session token or the built-in secret. 401 and 403 are final.
+func (c *Client) RegisterDaemon(ctx context.Context, req RegisterDaemonRequest) (RegisteredDaemon, error) {
+	return send[RegisteredDaemon](ctx, c, http.MethodPost, apiPath("provisionerdaemons", "register"), req)
+}
+
+// AcquireJob waits up to 30 s for a job; nil means that there was none.
+func (c *Client) AcquireJob(ctx context.Context, daemon uuid.UUID, req AcquireJobRequest) (*AcquiredJob, error) {
+	return send[*AcquiredJob](ctx, c, http.MethodPost, apiPath("provisionerdaemons", daemon, "acquire"), req)
+}
+
+// DeregisterDaemon says that a daemon has stopped: it shows offline at once.
+func (c *Client) DeregisterDaemon(ctx context.Context, daemon uuid.UUID) error {
+	return c.exec(ctx, http.MethodDelete, apiPath("provisionerdaemons", daemon), nil)
+}
+
+// Attempt calls the server for one attempt, with that attempt's secret and no
+// other credential, so that it works whatever happens to the daemon's own.
+type Attempt struct {
+	client *Client
+	id     uuid.UUID
+}
+
+// Attempt returns the caller of one attempt's routes.
+func (c *Client) Attempt(id uuid.UUID, secret string) *Attempt {
+	bare := new(*c)
+	bare.header = c.header.Clone()
+	for _, credential := range []string{HeaderSessionToken, HeaderDaemonKey, HeaderDaemonPSK} {
+		bare.header.Del(credential)
+	}
+	bare.header.Set(HeaderAttempt, secret)
+	bare.resty = resty.NewWithClient(c.http).SetDisableWarn(true)
+	bare.resty.Header = bare.header
+	return &Attempt{client: bare, id: id}
+}
+
+func (a *Attempt) path(verb string) string {
+	return apiPath("provisionerdaemons", "attempts", a.id, verb)
+}
+
+// Confirm tells the server that the attempt is in the daemon's spool. Without
+// it the job goes back to the queue 5 s after the hand-out.
+func (a *Attempt) Confirm(ctx context.Context) error {
+	return a.client.exec(ctx, http.MethodPost, a.path("confirm"), struct{}{})
+}
+
+// StartEngine marks that the engine is about to start; 409 forbids it.
+func (a *Attempt) StartEngine(ctx context.Context) error {
+	return a.client.exec(ctx, http.MethodPost, a.path("engine"), struct{}{})
+}
+
+// Source streams the template's tar archive. The caller closes it.
+func (a *Attempt) Source(ctx context.Context) (io.ReadCloser, error) {
+	reply, err := a.client.resty.R().SetContext(ctx).SetDoNotParseResponse(true).Get(a.client.base.String() + a.path("source"))
+	if err != nil {
+		return nil, a.client.connectionError(ctx, err)
+	}
+	if reply.StatusCode() == http.StatusOK {
+		return reply.RawBody(), nil
+	}
+	defer reply.RawBody().Close()
+	body, err := io.ReadAll(io.LimitReader(reply.RawBody(), 1<<20))
+	if err != nil {
+		return nil, a.client.connectionError(ctx, err)
+	}
+	return nil, a.client.errorReply(http.MethodGet, a.path("source"), reply.RawResponse, body)
+}
+
+// Renew keeps the lease, and waits for news as long as the request says.
+func (a *Attempt) Renew(ctx context.Context, req RenewRequest) (RenewResponse, error) {
+	return send[RenewResponse](ctx, a.client, http.MethodPost, a.path("renew"), req)
+}
+
+// AppendLogs adds log lines. Both an accepted batch and one that leaves a gap
+// or repeats lines answer with the offset that the server expects next.
+func (a *Attempt) AppendLogs(ctx context.Context, req AppendLogsRequest) (AppendLogsResponse, error) {
+	reply, err := a.client.resty.R().SetContext(ctx).SetHeader("Content-Type", "application/json").
+		SetBody(req).Post(a.client.base.String() + a.path("logs"))
+	if err != nil {
+		return AppendLogsResponse{}, a.client.connectionError(ctx, err)
+	}
+	expected := struct {
+		Expected *int64 `json:"expected"`
+	}{}
+	status := reply.StatusCode()
+	if (status == http.StatusOK || status == http.StatusConflict) && isJSON(reply.Header()) &&
+		json.Unmarshal(reply.Body(), &expected) == nil && expected.Expected != nil {
+		return AppendLogsResponse{Expected: *expected.Expected}, nil
+	}
+	return AppendLogsResponse{}, a.client.errorReply(http.MethodPost, a.path("logs"), reply.RawResponse, reply.Body())
+}
+
+// PutState uploads one Terraform state, compressed. ref names its upload
+// number and the hash of its uncompressed bytes.
+func (a *Attempt) PutState(ctx context.Context, ref StateRef, state []byte) error {
+	var body bytes.Buffer
+	compressor, err := gzip.NewWriterLevel(&body, gzip.BestSpeed)
+	if err != nil {
+		return err
+	}
+	if _, err := compressor.Write(state); err != nil {
+		return err
+	}
+	if err := compressor.Close(); err != nil {
+		return err
+	}
+	query := url.Values{"n": {strconv.FormatInt(ref.N, 10)}, "sha256": {ref.SHA256}}
+	_, err = a.client.request(ctx, http.MethodPut, withQuery(a.path("state"), query), body.Bytes(), http.Header{
+		"Content-Type": {"application/octet-stream"}, "Content-Encoding": {"gzip"},
+	})
+	return err
+}
+
+// Complete ends the job well. A repeat gets the stored reply; 412 says that
+// the state or the logs it names are not stored yet.
+func (a *Attempt) Complete(ctx context.Context, req CompleteJobRequest) (SettledJob, error) {
+	return send[SettledJob](ctx, a.client, http.MethodPost, a.path("complete"), req)
+}
+
+// Fail ends the attempt badly; statuses as with Complete.
+func (a *Attempt) Fail(ctx context.Context, req FailJobRequest) (SettledJob, error) {
+	return send[SettledJob](ctx, a.client, http.MethodPost, a.path("fail"), req)
 }

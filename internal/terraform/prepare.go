@@ -11,10 +11,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"coder/internal/archive"
 )
 
 // preparedLife is how long an initialised directory that nobody used is kept.
 const preparedLife = 30 * 24 * time.Hour
+
+// Fetch opens a template's tar archive.
+type Fetch func(ctx context.Context) (io.ReadCloser, error)
 
 // Workshop makes job directories out of archives. One serves all jobs of a
 // daemon, and any number of daemons share one cache directory.
@@ -82,9 +87,9 @@ func (e *InitError) Error() string { return "initialize the template: " + e.Err.
 func (e *InitError) Unwrap() error { return e.Err }
 
 // Prepare returns an initialised directory for the archive with the given
-// hash. archive is asked for only where the cache has none; init's output
+// hash. fetch is called only where the cache has none; init's output
 // goes to output. The caller releases what it gets.
-func (w *Workshop) Prepare(ctx context.Context, hash string, archive func(ctx context.Context) (io.ReadCloser, error), output io.Writer) (*Prepared, error) {
+func (w *Workshop) Prepare(ctx context.Context, hash string, fetch Fetch, output io.Writer) (*Prepared, error) {
 	key := w.key(hash)
 	dir := filepath.Join(w.cacheDir, "prepared", key)
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
@@ -96,7 +101,7 @@ func (w *Workshop) Prepare(ctx context.Context, hash string, archive func(ctx co
 	}
 	fresh := !complete(dir)
 	if fresh {
-		lock, err = w.makePrepared(ctx, dir, lock, archive, output)
+		lock, err = w.makePrepared(ctx, dir, hash, lock, fetch, output)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +127,7 @@ func (w *Workshop) key(hash string) string {
 
 // makePrepared fills the cache under an exclusive lock. The directory gets
 // its name only when init is done, so a crash leaves nothing that looks whole.
-func (w *Workshop) makePrepared(ctx context.Context, dir string, lock *os.File, archive func(ctx context.Context) (io.ReadCloser, error), output io.Writer) (*os.File, error) {
+func (w *Workshop) makePrepared(ctx context.Context, dir, hash string, lock *os.File, fetch Fetch, output io.Writer) (*os.File, error) {
 	if err := lock.Close(); err != nil {
 		return nil, fmt.Errorf("open the cache: %w", err)
 	}
@@ -131,7 +136,7 @@ func (w *Workshop) makePrepared(ctx context.Context, dir string, lock *os.File, 
 		return nil, fmt.Errorf("wait for the cache: %w", err)
 	}
 	if !complete(dir) {
-		err = w.fill(ctx, dir, archive, output)
+		err = w.fill(ctx, dir, hash, fetch, output)
 	}
 	if err == nil {
 		err = downgrade(exclusive)
@@ -142,7 +147,7 @@ func (w *Workshop) makePrepared(ctx context.Context, dir string, lock *os.File, 
 	return exclusive, nil
 }
 
-func (w *Workshop) fill(ctx context.Context, dir string, archive func(ctx context.Context) (io.ReadCloser, error), output io.Writer) error {
+func (w *Workshop) fill(ctx context.Context, dir, hash string, fetch Fetch, output io.Writer) error {
 	making := dir + ".making"
 	if err := errors.Join(os.RemoveAll(making), os.RemoveAll(dir)); err != nil {
 		return fmt.Errorf("clear the cache: %w", err)
@@ -151,7 +156,7 @@ func (w *Workshop) fill(ctx context.Context, dir string, archive func(ctx contex
 		return fmt.Errorf("make a directory in the cache: %w", err)
 	}
 	defer os.RemoveAll(making)
-	if err := w.unpackInto(ctx, filepath.Join(making, "work"), archive); err != nil {
+	if err := w.unpackInto(ctx, filepath.Join(making, "work"), hash, fetch); err != nil {
 		return err
 	}
 	environment, err := w.configure(making)
@@ -170,14 +175,28 @@ func (w *Workshop) fill(ctx context.Context, dir string, archive func(ctx contex
 	return nil
 }
 
-func (w *Workshop) unpackInto(ctx context.Context, work string, archive func(ctx context.Context) (io.ReadCloser, error)) error {
-	content, err := archive(ctx)
+// unpackInto trusts the archive only when its bytes have the hash that the
+// cache will know it by.
+func (w *Workshop) unpackInto(ctx context.Context, work, hash string, fetch Fetch) error {
+	content, err := fetch(ctx)
 	if err != nil {
 		return fmt.Errorf("fetch the template: %w", err)
 	}
 	defer content.Close()
-	if err := unpack(content, work); err != nil {
-		return &SourceError{err}
+	sum := sha256.New()
+	reader := io.TeeReader(content, sum)
+	err = archive.Extract(reader, work, archive.TemplateLimits())
+	if refused := (*archive.Error)(nil); errors.As(err, &refused) {
+		return &SourceError{fmt.Errorf("unpack the template: %w", err)}
+	}
+	if err == nil {
+		_, err = io.Copy(io.Discard, reader)
+	}
+	if err != nil {
+		return fmt.Errorf("fetch the template: %w", err)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != hash {
+		return fmt.Errorf("fetch the template: its bytes have the hash %s, not %s", got, hash)
 	}
 	if !hasConfiguration(work) {
 		return &SourceError{errors.New("the template has no .tf file at its root; add one, for example main.tf")}

@@ -1,0 +1,29 @@
+package supervisor
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+// Clock reads a clock that starts with the host and runs while it sleeps.
+// The kernel keeps the wall time of the last wake in no clock that Go's
+// syscall package reaches, so this is the boot time taken from the wall.
+func Clock() time.Duration {
+	booted, err := syscall.Sysctl("kern.boottime")
+	if err != nil || len(booted) < int(unsafe.Sizeof(int64(0))) {
+		return time.Duration(time.Now().UnixNano())
+	}
+	raw := []byte(booted)
+	seconds := int64(0)
+	for i := 7; i >= 0; i-- {
+		seconds = seconds<<8 | int64(raw[i])
+	}
+	return time.Duration(time.Now().UnixNano()) - time.Duration(seconds)*time.Second
+}
+
+// becomeSubreaper: the system has no such thing. The engine's process group
+// is killed as a whole; what leaves the group is out of reach.
+func becomeSubreaper() {}
+
+func killChildren() int { return 0 }

@@ -1,0 +1,56 @@
+//go:build !linux && !darwin
+
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// Supported says whether this system can run engines under a supervisor.
+const Supported = false
+
+var errUnsupported = errors.New("provisioners run on Linux and macOS only")
+
+// Process is a supervisor; there are none on this system.
+type Process struct{}
+
+// Start refuses.
+func Start(string, string, Run, time.Duration) (*Process, error) { return nil, errUnsupported }
+
+// Find finds none.
+func Find(string) *Process { return &Process{} }
+
+// Wait refuses.
+func (p *Process) Wait(<-chan struct{}, time.Duration) (bool, error) { return false, errUnsupported }
+
+// Interrupt refuses.
+func (p *Process) Interrupt() error { return errUnsupported }
+
+// Kill refuses.
+func (p *Process) Kill() error { return errUnsupported }
+
+// Proceed refuses.
+func (p *Process) Proceed() error { return errUnsupported }
+
+// Exit refuses.
+func (p *Process) Exit() (*Exit, error) { return nil, errUnsupported }
+
+// ReadExit refuses.
+func ReadExit(folder string) (*Exit, error) { return readExit(folder) }
+
+// Lease refuses.
+func Lease(string, time.Duration) error { return errUnsupported }
+
+// TryLock refuses.
+func TryLock(string) (*os.File, error) { return nil, errUnsupported }
+
+// FileLock refuses.
+func FileLock(string) (*os.File, error) { return nil, errUnsupported }
+
+// Free refuses.
+func Free(string) (bool, error) { return false, errUnsupported }
+
+// Clock reads the wall clock.
+func Clock() time.Duration { return time.Duration(time.Now().UnixNano()) }
