@@ -4,8 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
+	"time"
+	"unicode/utf8"
 )
 
 // Dialect names the database behind a Store.
@@ -17,13 +21,66 @@ const (
 	PostgreSQL Dialect = "postgres"
 )
 
+// loweredParameter is lower() of a parameter. SQLite's lower() knows ASCII
+// only; PostgreSQL's follows the database's locale unless told otherwise, and
+// a Turkish one would no longer find "WIN" by "win". Columns are COLLATE "C".
+var loweredParameter = regexp.MustCompile(`\blower\((\$\d+)\)`)
+
 // rewrite is the whole difference between the two in the text of a query:
 // SQLite's json_each does what our json_list does on PostgreSQL.
 func (d Dialect) rewrite(query string) string {
 	if d == PostgreSQL {
-		return query
+		return loweredParameter.ReplaceAllString(query, `lower($1 COLLATE "C")`)
 	}
 	return strings.ReplaceAll(query, "json_list(", "json_each(")
+}
+
+// texts keeps every query as its database wants it.
+type texts struct {
+	dialect Dialect
+	known   sync.Map // query → rewritten query
+}
+
+func (t *texts) of(query string) string {
+	if known, ok := t.known.Load(query); ok {
+		return known.(string)
+	}
+	text := t.dialect.rewrite(query)
+	t.known.Store(query, text)
+	return text
+}
+
+// portable makes two databases take the same queries and arguments.
+type portable struct {
+	DBTX
+	texts *texts
+}
+
+func (p portable) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return p.DBTX.ExecContext(ctx, p.texts.of(query), portableArgs(args)...)
+}
+
+func (p portable) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	return p.DBTX.PrepareContext(ctx, p.texts.of(query))
+}
+
+func (p portable) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return p.DBTX.QueryContext(ctx, p.texts.of(query), portableArgs(args)...)
+}
+
+func (p portable) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return p.DBTX.QueryRowContext(ctx, p.texts.of(query), portableArgs(args)...)
+}
+
+// portableArgs replaces what PostgreSQL refuses in a text, NUL and bytes that
+// are no UTF-8, by the replacement character. Terraform's output has both.
+func portableArgs(args []any) []any {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok && (strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text)) {
+			args[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+		}
+	}
+	return args
 }
 
 // isRead tells a SELECT from everything that changes rows, RETURNING included.
@@ -36,40 +93,43 @@ func isRead(query string) bool {
 	return false
 }
 
-// pools sends reads to the readers and everything else to the writer, each as
-// a statement that is prepared once. On PostgreSQL both are the same pool.
+// pools of SQLite: reads go to the readers and everything else to the writer,
+// each as a statement that is prepared once.
 type pools struct {
-	dialect    Dialect
 	writer     *sql.DB
 	reader     *sql.DB
-	statements sync.Map // query text → *prepared
+	statements sync.Map // statementKey → *sql.Stmt
 }
 
-type prepared struct {
-	once sync.Once
-	stmt *sql.Stmt
-	err  error
+type statementKey struct {
+	pool  *sql.DB
+	query string
 }
 
-func (p *pools) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	entry, _ := p.statements.LoadOrStore(query, &prepared{})
-	e := entry.(*prepared)
-	e.once.Do(func() {
-		db := p.writer
-		if isRead(query) {
-			db = p.reader
-		}
-		e.stmt, e.err = db.PrepareContext(context.WithoutCancel(ctx), p.dialect.rewrite(query))
-	})
-	if e.err != nil {
-		p.statements.Delete(query)
-		return nil, fmt.Errorf("prepare query: %w", e.err)
+func (p *pools) prepare(ctx context.Context, pool *sql.DB, query string) (*sql.Stmt, error) {
+	key := statementKey{pool, query}
+	if known, ok := p.statements.Load(key); ok {
+		return known.(*sql.Stmt), nil
 	}
-	return e.stmt, nil
+	stmt, err := pool.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("prepare query: %w", err)
+	}
+	if known, lost := p.statements.LoadOrStore(key, stmt); lost {
+		return known.(*sql.Stmt), stmt.Close()
+	}
+	return stmt, nil
+}
+
+func (p *pools) pool(query string) *sql.DB {
+	if isRead(query) {
+		return p.reader
+	}
+	return p.writer
 }
 
 func (p *pools) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt, err := p.prepare(ctx, query)
+	stmt, err := p.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +137,11 @@ func (p *pools) ExecContext(ctx context.Context, query string, args ...any) (sql
 }
 
 func (p *pools) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	return p.prepare(ctx, query)
+	return p.prepare(ctx, p.pool(query), query)
 }
 
 func (p *pools) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := p.prepare(ctx, query)
+	stmt, err := p.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -91,55 +151,116 @@ func (p *pools) QueryContext(ctx context.Context, query string, args ...any) (*s
 // QueryRowContext cannot return an error, so a query that does not prepare is
 // run unprepared and its row brings the error.
 func (p *pools) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	stmt, err := p.prepare(ctx, query)
+	stmt, err := p.PrepareContext(ctx, query)
 	if err != nil {
-		return p.writer.QueryRowContext(ctx, p.dialect.rewrite(query), args...)
+		return p.pool(query).QueryRowContext(ctx, query, args...)
 	}
 	return stmt.QueryRowContext(ctx, args...)
 }
 
-// transaction runs the pools' prepared statements inside one sql.Tx.
+// transaction runs the writer's prepared statements inside one sql.Tx of
+// SQLite. A new query is prepared for the pool when the transaction is over,
+// because until then it holds the only connection.
 type transaction struct {
 	pools *pools
 	tx    *sql.Tx
-}
-
-func (t *transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.tx.ExecContext(ctx, t.pools.dialect.rewrite(query), args...)
+	fresh []string
+	err   error
 }
 
 func (t *transaction) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	return t.tx.PrepareContext(ctx, t.pools.dialect.rewrite(query))
+	if known, ok := t.pools.statements.Load(statementKey{t.pools.writer, query}); ok {
+		return t.tx.StmtContext(ctx, known.(*sql.Stmt)), nil
+	}
+	t.fresh = append(t.fresh, query)
+	return t.tx.PrepareContext(ctx, query)
+}
+
+func (t *transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	stmt, err := t.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, t.note(err)
+	}
+	result, err := stmt.ExecContext(ctx, args...)
+	return result, t.note(err)
 }
 
 func (t *transaction) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.tx.QueryContext(ctx, t.pools.dialect.rewrite(query), args...)
+	stmt, err := t.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, t.note(err)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	return rows, t.note(err)
 }
 
 func (t *transaction) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.tx.QueryRowContext(ctx, t.pools.dialect.rewrite(query), args...)
+	stmt, err := t.PrepareContext(ctx, query)
+	if err != nil {
+		return t.tx.QueryRowContext(ctx, query, args...)
+	}
+	row := stmt.QueryRowContext(ctx, args...)
+	_ = t.note(row.Err())
+	return row
 }
 
-// filtered adds conditions and an order to a query that marks the places with
-// /* filter */ and /* order */. Parameters of the conditions follow the
-// query's own.
+// note remembers the first error. After one, PostgreSQL runs nothing more in
+// a transaction and does not commit it; see runTx for the same on SQLite.
+func (t *transaction) note(err error) error {
+	if t.err == nil {
+		t.err = err
+	}
+	return err
+}
+
+// prepareFresh makes the next transaction find what this one met first. It
+// only saves time, so it takes none: while others hold the writer it gives
+// up, and an error is left to whoever runs the query next.
+func (t *transaction) prepareFresh(ctx context.Context) {
+	if len(t.fresh) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Millisecond)
+	defer cancel()
+	for _, query := range t.fresh {
+		if _, err := t.pools.prepare(ctx, t.pools.writer, query); err != nil {
+			return
+		}
+	}
+}
+
+// Places in a query for conditions and for an order.
+const (
+	filterMark = "/* filter */"
+	orderMark  = "/* order */"
+)
+
+// filtered adds conditions and an order to a query that marks the places for
+// them. Parameters of the conditions, then of the page, follow the query's own.
 type filtered struct {
 	DBTX
 	filter Filter
 }
 
 func (f filtered) text(query string, args []any) (string, []any) {
+	if len(f.filter.conditions) > 0 && !strings.Contains(query, filterMark) || f.filter.order != "" && !strings.Contains(query, orderMark) {
+		panic("store: this query has no place for the filter: " + query)
+	}
 	where, extra := f.filter.sql(len(args))
-	query = strings.Replace(query, "/* filter */", where, 1)
+	args = append(slices.Clip(args), extra...)
+	query = strings.Replace(query, filterMark, where, 1)
 	if f.filter.order != "" {
-		query = strings.Replace(query, "/* order */", f.filter.order+",", 1)
+		query = strings.Replace(query, orderMark, f.filter.order+",", 1)
 	}
-	if f.filter.limit > 0 {
-		query += fmt.Sprintf("LIMIT %d OFFSET %d", f.filter.limit, f.filter.offset)
-	} else if f.filter.offset > 0 {
-		query += fmt.Sprintf("LIMIT %d OFFSET %d", maxRows, f.filter.offset)
+	if f.filter.limit == 0 && f.filter.offset == 0 {
+		return query, args
 	}
-	return query, append(args, extra...)
+	limit := f.filter.limit
+	if limit == 0 {
+		limit = maxRows
+	}
+	query += fmt.Sprintf("LIMIT $%d OFFSET $%d", len(args)+1, len(args)+2)
+	return query, append(args, limit, f.filter.offset)
 }
 
 func (f filtered) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {

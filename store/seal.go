@@ -100,11 +100,7 @@ func (k *keyring) put(id uuid.UUID, key seal.Key) {
 func (s *Store) checkDeploymentKey(ctx context.Context) error {
 	check, err := s.GetSetting(ctx, settingKeyCheck)
 	if IsNotFound(err) {
-		sealed, err := s.keys.deployment.Seal([]byte("deployment key"), settingKeyCheck)
-		if err != nil {
-			return err
-		}
-		return s.PutSetting(ctx, PutSettingParams{Name: settingKeyCheck, Value: hex.EncodeToString(sealed)})
+		check, err = s.putDeploymentKeyCheck(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("read the check of the deployment key: %w", err)
@@ -117,4 +113,14 @@ func (s *Store) checkDeploymentKey(ctx context.Context) error {
 		return errors.Join(ErrDeploymentKey, errors.New("this database was sealed with another deployment key: give the one it was made with (file deployment.key of its data directory, or CODER_DEPLOYMENT_KEY); without it the Terraform states in it cannot be read"))
 	}
 	return nil
+}
+
+// putDeploymentKeyCheck answers the check that stands afterwards, which is
+// another server's when two start on an empty database.
+func (s *Store) putDeploymentKeyCheck(ctx context.Context) (string, error) {
+	sealed, err := s.keys.deployment.Seal([]byte("deployment key"), settingKeyCheck)
+	if err != nil {
+		return "", err
+	}
+	return s.PutSettingOnce(ctx, PutSettingOnceParams{Name: settingKeyCheck, Value: hex.EncodeToString(sealed)})
 }

@@ -70,3 +70,21 @@ func (q *Queries) PutSetting(ctx context.Context, arg PutSettingParams) error {
 	_, err := q.db.ExecContext(ctx, putSetting, arg.Name, arg.Value)
 	return err
 }
+
+const putSettingOnce = `-- name: PutSettingOnce :one
+INSERT INTO settings (name, value) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET value = settings.value RETURNING value
+`
+
+type PutSettingOnceParams struct {
+	Name  string
+	Value string
+}
+
+// scope: deployment
+func (q *Queries) PutSettingOnce(ctx context.Context, arg PutSettingOnceParams) (string, error) {
+	row := q.db.QueryRowContext(ctx, putSettingOnce, arg.Name, arg.Value)
+	var value string
+	err := row.Scan(&value)
+	return value, err
+}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,9 @@ import (
 
 	"coder/internal/seal"
 )
+
+// connectTimeout bounds a connection attempt where the URL says nothing.
+const connectTimeout = 10 * time.Second
 
 // Options say which database to open.
 type Options struct {
@@ -39,6 +43,7 @@ type Options struct {
 type Store struct {
 	*Queries
 	db      DBTX
+	texts   *texts
 	pools   *pools
 	dialect Dialect
 	keys    *keyring
@@ -51,6 +56,9 @@ type Store struct {
 // migration. Its errors say what to do: ErrLocked, ErrNewerDatabase,
 // ErrDeploymentKey, or that of the directory or the server.
 func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.DeploymentKey == (seal.Key{}) {
+		return nil, fmt.Errorf("%w: none was given; make one with: openssl rand -hex 32", ErrDeploymentKey)
+	}
 	s, err := connect(ctx, o)
 	if err != nil {
 		return nil, err
@@ -75,6 +83,9 @@ func connectPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.New("read the PostgreSQL URL: it must look like postgres://user:password@host:5432/database?sslmode=disable")
 	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
 	db := stdlib.OpenDB(*config)
 	if o.MaxOpen == 0 {
 		o.MaxOpen = 10
@@ -84,11 +95,11 @@ func connectPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach PostgreSQL at %s: %w; check the URL, the password and that the server runs", config.Host, err), db.Close())
 	}
-	if err := migrate(ctx, db, PostgreSQL, nil); err != nil {
+	if err := migrate(ctx, db, PostgreSQL, migrations, nil); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	p := &pools{dialect: PostgreSQL, writer: db, reader: db}
-	return &Store{db: p, pools: p, dialect: PostgreSQL}, nil
+	t := &texts{dialect: PostgreSQL}
+	return &Store{db: portable{db, t}, texts: t, pools: &pools{writer: db, reader: db}, dialect: PostgreSQL}, nil
 }
 
 func connectSQLite(ctx context.Context, o Options) (*Store, error) {
@@ -99,20 +110,41 @@ func connectSQLite(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(o.Dir, "coder.db")
-	writer, err := openSQLite(path, "rw", 1)
-	if err == nil {
-		err = migrate(ctx, writer, SQLite, func() error { return copyBefore(ctx, writer, path) })
-	}
+	p, err := openPools(ctx, filepath.Join(o.Dir, "coder.db"))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), lock.Close())
+		return nil, errors.Join(err, lock.Close())
+	}
+	t := &texts{dialect: SQLite}
+	return &Store{db: portable{p, t}, texts: t, pools: p, dialect: SQLite, lock: lock}, nil
+}
+
+func openPools(ctx context.Context, path string) (*pools, error) {
+	if err := createPrivate(path); err != nil {
+		return nil, err
+	}
+	writer, err := openSQLite(path, "rw", 1)
+	if err != nil {
+		return nil, err
+	}
+	err = migrate(ctx, writer, SQLite, migrations, func(version int64) error { return copyBefore(ctx, writer, path, version) })
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), writer.Close())
 	}
 	reader, err := openSQLite(path, "ro", max(2, runtime.NumCPU()))
 	if err != nil {
-		return nil, errors.Join(err, writer.Close(), lock.Close())
+		return nil, errors.Join(err, writer.Close())
 	}
-	p := &pools{dialect: SQLite, writer: writer, reader: reader}
-	return &Store{db: p, pools: p, dialect: SQLite, lock: lock}, nil
+	return &pools{writer: writer, reader: reader}, nil
+}
+
+// createPrivate makes an empty database that only its owner may read; what
+// SQLite puts beside it takes over the permissions.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the database: %w; make the file writable or choose another directory with --data-dir", err)
+	}
+	return f.Close()
 }
 
 // openSQLite opens one pool. Writes are synced, because promises rest on them;
@@ -120,7 +152,7 @@ func connectSQLite(ctx context.Context, o Options) (*Store, error) {
 // would otherwise fail under load.
 func openSQLite(path, mode string, conns int) (*sql.DB, error) {
 	q := url.Values{}
-	for _, pragma := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "cache_size(-8000)", "temp_store(MEMORY)"} {
+	for _, pragma := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "cache_size(-8000)", "temp_store(MEMORY)", "journal_size_limit(67108864)"} {
 		q.Add("_pragma", pragma)
 	}
 	if mode == "ro" {
@@ -139,7 +171,8 @@ func openSQLite(path, mode string, conns int) (*sql.DB, error) {
 // Dialect tells which database this is.
 func (s *Store) Dialect() Dialect { return s.dialect }
 
-// PostgresConn gives fn a raw connection for LISTEN; it is nil on SQLite.
+// PostgresConn gives fn a raw connection for LISTEN, for as long as fn runs.
+// Only PostgreSQL has one.
 func (s *Store) PostgresConn(ctx context.Context, fn func(*pgx.Conn) error) error {
 	conn, err := s.pools.writer.Conn(ctx)
 	if err != nil {
@@ -164,12 +197,10 @@ func (s *Store) Ping(ctx context.Context) error {
 	return err
 }
 
-// Close releases the database and the data directory.
+// Close releases the database and the data directory. The writer goes last,
+// so that it folds SQLite's log into the database.
 func (s *Store) Close() error {
-	err := s.pools.writer.Close()
-	if s.pools.reader != s.pools.writer {
-		err = errors.Join(err, s.pools.reader.Close())
-	}
+	err := errors.Join(s.pools.reader.Close(), s.pools.writer.Close())
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
 	}
@@ -180,8 +211,7 @@ func (s *Store) Close() error {
 func (s *Store) DeploymentID(ctx context.Context) (string, error) {
 	id, err := s.GetSetting(ctx, settingDeploymentID)
 	if IsNotFound(err) {
-		id = uuid.NewString()
-		err = s.PutSetting(ctx, PutSettingParams{Name: settingDeploymentID, Value: id})
+		return s.PutSettingOnce(ctx, PutSettingOnceParams{Name: settingDeploymentID, Value: uuid.NewString()})
 	}
 	return id, err
 }

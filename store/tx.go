@@ -2,48 +2,81 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 )
 
-// txTries is how often a transaction is run when another one gets in its way.
-const txTries = 5
+// A transaction is run again when another one gets in its way, after a pause
+// that doubles up to txMaxPause, so that many meeting at one row all pass.
+const (
+	txTries    = 100
+	txPause    = time.Millisecond
+	txMaxPause = 50 * time.Millisecond
+)
 
-// InTx runs fn in one transaction: all of it happens, or none. fn may run
+// InTx runs fn in one transaction: all of it happens, or none, and as if no
+// other transaction ran at the same time, on either database. fn may run
 // again when two transactions meet, so it must change nothing but the store
-// it is given. A transaction inside a transaction is the same one.
+// it is given, and it must use no other store: SQLite has one writer, and fn
+// holds it. After a failed statement nothing more can be done in a
+// transaction; fn returns that error. A transaction inside a transaction is
+// the same one.
 func (s *Store) InTx(ctx context.Context, fn func(tx *Store) error) error {
 	if s.tx {
 		return fn(s)
 	}
 	var err error
+	pause := txPause
 	for range txTries {
 		if err = s.runTx(ctx, fn); err == nil || !isSerialization(err) {
 			return err
 		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(rand.N(pause)):
+		}
+		pause = min(2*pause, txMaxPause)
 	}
 	return fmt.Errorf("transaction met others %d times: %w", txTries, err)
 }
 
 func (s *Store) runTx(ctx context.Context, fn func(tx *Store) error) (err error) {
-	sqlTx, err := s.pools.writer.BeginTx(ctx, nil)
+	sqlTx, err := s.pools.writer.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
 	done := false
 	defer func() {
-		if !done {
-			err = errors.Join(err, sqlTx.Rollback())
+		if done {
+			return
+		}
+		if rollback := sqlTx.Rollback(); !errors.Is(rollback, sql.ErrTxDone) {
+			err = errors.Join(err, rollback)
 		}
 	}()
-	db := &transaction{pools: s.pools, tx: sqlTx}
-	inner := &Store{Queries: New(db), db: db, pools: s.pools, dialect: s.dialect, keys: s.keys, tx: true}
-	if err := fn(inner); err != nil {
+	t := &transaction{pools: s.pools, tx: sqlTx}
+	if err := fn(s.inside(t)); err != nil {
 		return err
+	}
+	if t.err != nil {
+		return fmt.Errorf("transaction went on after a failed statement: %w", t.err)
 	}
 	done = true
 	if err := sqlTx.Commit(); err != nil {
 		return fmt.Errorf("commit transaction: %w", err)
 	}
+	t.prepareFresh(ctx)
 	return nil
+}
+
+func (s *Store) inside(t *transaction) *Store {
+	db := portable{t, s.texts}
+	if s.dialect == PostgreSQL {
+		db.DBTX = t.tx // the driver keeps prepared statements itself
+	}
+	return &Store{Queries: New(db), db: db, texts: s.texts, pools: s.pools, dialect: s.dialect, keys: s.keys, tx: true}
 }

@@ -7,6 +7,11 @@ SELECT value FROM settings WHERE name = @name;
 INSERT INTO settings (name, value) VALUES (@name, @value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
+-- name: PutSettingOnce :one
+-- scope: deployment
+INSERT INTO settings (name, value) VALUES (@name, @value)
+ON CONFLICT (name) DO UPDATE SET value = settings.value RETURNING value;
+
 -- name: AcquireLease :one
 -- scope: deployment
 INSERT INTO leases (name, holder, term, expires_at) VALUES (@name, @holder, 1, @expires_at)
