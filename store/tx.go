@@ -67,7 +67,7 @@ func (s *Store) runTx(ctx context.Context, fn func(tx *Store) error) (err error)
 	}
 	done = true
 	if err := sqlTx.Commit(); err != nil {
-		return fmt.Errorf("commit transaction: %w", err)
+		return fmt.Errorf("commit transaction: %w", errors.Join(err, context.Cause(ctx)))
 	}
 	t.prepareFresh(ctx)
 	return nil

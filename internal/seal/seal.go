@@ -59,17 +59,22 @@ func LoadOrCreate(path string) (Key, error) {
 	return k, nil
 }
 
+// create writes the key beside its place and links it there whole: a process
+// killed half-way leaves no key, and of two that start together one wins.
 func create(path string) (Key, error) {
 	k, err := NewKey()
 	if err != nil {
 		return Key{}, err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return Key{}, fmt.Errorf("write the deployment key: %w", err)
+	part, err := writePart(path, k)
+	if err == nil {
+		err = os.Link(part, path)
+		err = errors.Join(err, os.Remove(part))
 	}
-	_, err = fmt.Fprintln(f, hex.EncodeToString(k[:]))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if errors.Is(err, fs.ErrExist) {
+		return LoadOrCreate(path)
+	}
+	if err != nil {
 		return Key{}, fmt.Errorf("write the deployment key: %w", err)
 	}
 	dir, err := os.Open(filepath.Dir(path))
@@ -78,6 +83,16 @@ func create(path string) (Key, error) {
 	}
 	defer dir.Close()
 	return k, dir.Sync()
+}
+
+// writePart leaves a durable file that only its owner may read.
+func writePart(path string, k Key) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintln(f, hex.EncodeToString(k[:]))
+	return f.Name(), errors.Join(err, f.Sync(), f.Close())
 }
 
 // Seal encrypts plain for a purpose.
