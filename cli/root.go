@@ -106,7 +106,7 @@ func newRoot(env *Env) *cobra.Command {
 	addGlobalFlags(root, env)
 	root.AddCommand(
 		newLogin(env), newLogout(env), newWhoami(env), newVersion(env), newTokens(env), newUsers(env), newPublicKey(env),
-		newOrganizations(env), newProvisioner(env), newTemplates(env), newCompletion(env),
+		newOrganizations(env), newProvisioner(env), newCompletion(env),
 	)
 	finish(root)
 	return root

@@ -1,13 +1,309 @@
 package server
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
-// leases notices attempts that have gone silent.
-type leases struct{}
+	"github.com/google/uuid"
 
-func newLeases() *leases { return &leases{} }
+	"coder/client"
+	"coder/internal/terraform"
+	"coder/store"
+)
 
+// How often leases are looked at, and how often renewals are written.
+const (
+	leaseTick  = time.Second
+	leaseWrite = 5 * time.Second
+)
+
+// leases knows when each attempt was last heard of, on this process's own
+// monotonic clock. A fresh process has heard of everybody just now, so a
+// restart, a pause or a jump of the clock expires nobody.
+type leases struct {
+	mu        sync.Mutex
+	heard     map[uuid.UUID]time.Time
+	stored    map[uuid.UUID]store.Time // the renewal that the database showed last
+	unwritten map[uuid.UUID]struct{}
+	written   time.Time
+}
+
+func newLeases() *leases {
+	return &leases{heard: map[uuid.UUID]time.Time{}, stored: map[uuid.UUID]store.Time{}, unwritten: map[uuid.UUID]struct{}{}}
+}
+
+func (l *leases) renewed(id uuid.UUID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard[id] = time.Now()
+	l.unwritten[id] = struct{}{}
+}
+
+func (l *leases) forget(id uuid.UUID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.heard, id)
+	delete(l.stored, id)
+	delete(l.unwritten, id)
+}
+
+// silence is how long an attempt was not heard of, by this replica or,
+// through the database, by another one.
+func (l *leases) silence(id uuid.UUID, renewedAt store.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if stored, known := l.stored[id]; !known || stored != renewedAt {
+		l.stored[id] = renewedAt
+		if _, heard := l.heard[id]; !heard || known {
+			l.heard[id] = time.Now()
+		}
+	}
+	return time.Since(l.heard[id])
+}
+
+// due takes the renewals that are to be written now.
+func (l *leases) due() []uuid.UUID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.unwritten) == 0 || time.Since(l.written) < leaseWrite {
+		return nil
+	}
+	ids := slices.Collect(maps.Keys(l.unwritten))
+	clear(l.unwritten)
+	l.written = time.Now()
+	return ids
+}
+
+// watchLeases writes renewals, revokes what lost its credential, and acts on
+// silence: docs/jobs.md, "When something dies".
 func (a *api) watchLeases(ctx context.Context) error {
-	<-ctx.Done()
+	return every(ctx, leaseTick, func(ctx context.Context) error {
+		attempts, err := a.store.ListCurrentAttempts(ctx)
+		if err != nil {
+			return fmt.Errorf("list attempts: %w", err)
+		}
+		if err := a.writeRenewals(ctx, attempts); err != nil {
+			return err
+		}
+		for _, attempt := range attempts {
+			if err := a.watchAttempt(ctx, attempt); err != nil {
+				return fmt.Errorf("watch attempt %s: %w", attempt.ID, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (a *api) writeRenewals(ctx context.Context, attempts []store.ListCurrentAttemptsRow) error {
+	ids := a.leases.due()
+	if len(ids) == 0 {
+		return nil
+	}
+	var daemons []uuid.UUID
+	for _, attempt := range attempts {
+		if slices.Contains(ids, attempt.ID) {
+			daemons = append(daemons, attempt.DaemonID)
+		}
+	}
+	at := store.At(a.now())
+	if err := a.store.RenewAttempts(ctx, store.RenewAttemptsParams{RenewedAt: at, Ids: store.IDs(ids)}); err != nil {
+		return fmt.Errorf("write renewals: %w", err)
+	}
+	return a.store.TouchProvisionerDaemons(ctx, store.TouchProvisionerDaemonsParams{LastSeenAt: at, Ids: store.IDs(daemons)})
+}
+
+func (a *api) watchAttempt(ctx context.Context, attempt store.ListCurrentAttemptsRow) error {
+	if err := a.revokeIfGone(ctx, attempt); err != nil {
+		return err
+	}
+	var clocks client.JobClocks
+	if err := json.Unmarshal([]byte(attempt.Clocks), &clocks); err != nil {
+		return fmt.Errorf("read its clocks: %w", err)
+	}
+	silence := a.leases.silence(attempt.ID, attempt.RenewedAt)
+	lease, horizon := time.Duration(clocks.Lease)*time.Millisecond, time.Duration(clocks.Horizon)*time.Millisecond
+	switch {
+	case attempt.ConfirmedAt.IsZero() && silence >= confirmTime:
+		return a.takeBack(ctx, attempt, "The provisioner did not confirm that it has the job.", false)
+	case silence < lease:
+		return nil
+	case attempt.EngineStartedAt.IsZero():
+		return a.takeBack(ctx, attempt, fmt.Sprintf("The provisioner was not heard of for %s, before it had begun.", lease), true)
+	case horizon > 0 && silence >= horizon:
+		return a.takeOver(ctx, attempt, silence)
+	case attempt.LostAt.IsZero():
+		return a.markLost(ctx, attempt, lease, horizon)
+	}
 	return nil
+}
+
+// revokeIfGone interrupts an attempt whose key was deleted, whose user was
+// suspended or removed, or whose organization is gone. It may still hand in
+// what it has.
+func (a *api) revokeIfGone(ctx context.Context, attempt store.ListCurrentAttemptsRow) error {
+	if attempt.Revoked {
+		return nil
+	}
+	good, err := a.credentialHolds(ctx, attempt)
+	if err != nil || good {
+		return err
+	}
+	if _, err := a.store.RevokeAttempt(ctx, store.RevokeAttemptParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID}); err != nil {
+		return err
+	}
+	a.bus.Publish(attemptTopic(attempt.ID))
+	return nil
+}
+
+func (a *api) credentialHolds(ctx context.Context, attempt store.ListCurrentAttemptsRow) (bool, error) {
+	if _, err := a.store.GetOrganization(ctx, attempt.OrganizationID); err != nil {
+		return false, ignoreNotFound(err)
+	}
+	switch attempt.KeyID {
+	case client.ProvisionerKeyBuiltInID:
+		return true, nil
+	case client.ProvisionerKeyUserAuthID:
+		if attempt.UserID == nil {
+			return false, nil
+		}
+		m, err := a.store.GetMember(ctx, store.GetMemberParams{OrganizationID: attempt.OrganizationID, UserID: *attempt.UserID})
+		return err == nil && m.User.Status != client.UserSuspended, ignoreNotFound(err)
+	}
+	n, err := a.store.ProvisionerKeyExists(ctx, store.ProvisionerKeyExistsParams{OrganizationID: attempt.OrganizationID, ID: attempt.KeyID})
+	return n > 0, err
+}
+
+func ignoreNotFound(err error) error {
+	if store.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// takeBack ends an attempt that started no engine and queues its job again.
+func (a *api) takeBack(ctx context.Context, attempt store.ListCurrentAttemptsRow, why string, counts bool) error {
+	return a.endSilent(ctx, attempt, func(tx *store.Store, job store.ProvisionerJob) error {
+		if !counts {
+			job.Attempts--
+		}
+		if job.Attempts < maxAttempts {
+			if done, _, err := a.retry(ctx, tx, job, why); done || err != nil {
+				return err
+			}
+		}
+		status, text := client.JobFailed, why+" It was tried "+plural(job.Attempts, "time")+"."
+		if !job.CanceledAt.IsZero() {
+			status, text = client.JobCanceled, ""
+		}
+		_, err := a.endJob(ctx, tx, job, store.FinishProvisionerJobParams{Status: status, Error: text, InDoubt: "[]", Timings: "[]"}, nil)
+		return err
+	})
+}
+
+// takeOver ends the job of a daemon that was silent for the whole horizon. Its
+// engine is dead by its own supervisor's clock; what it had begun and did not
+// report is named, and the state that was handed in stays the current one.
+func (a *api) takeOver(ctx context.Context, attempt store.ListCurrentAttemptsRow, silence time.Duration) error {
+	return a.endSilent(ctx, attempt, func(tx *store.Store, job store.ProvisionerJob) error {
+		doubt, err := a.inDoubt(ctx, tx, attempt.ID)
+		if err != nil {
+			return err
+		}
+		text := failure(client.FailJobRequest{InDoubt: doubt, Error: fmt.Sprintf(
+			"The provisioner was not heard of for %s, after the engine had started. The last state that it handed in is kept; what it did after that is handed in when it comes back.", silence.Round(time.Second))})
+		_, err = a.endJob(ctx, tx, job, store.FinishProvisionerJobParams{Status: client.JobFailed, Error: text, InDoubt: store.JSON(doubt), Timings: "[]"}, nil)
+		return err
+	})
+}
+
+// inDoubt is what was begun, not finished, and is not in the newest state.
+func (a *api) inDoubt(ctx context.Context, tx *store.Store, attemptID uuid.UUID) ([]client.DoubtfulResource, error) {
+	attempt, err := tx.GetAttempt(ctx, attemptID)
+	if err != nil {
+		return nil, err
+	}
+	open := map[string]client.DoubtfulResource{}
+	if err := json.Unmarshal([]byte(attempt.Intents), &open); err != nil {
+		return nil, fmt.Errorf("read the attempt's intents: %w", err)
+	}
+	if len(open) == 0 || attempt.WorkspaceID == nil {
+		return []client.DoubtfulResource{}, nil
+	}
+	row, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID})
+	if err == nil {
+		raw, err := tx.UnsealState(ctx, attempt.OrganizationID, row.Data)
+		if err != nil {
+			return nil, err
+		}
+		state, err := terraform.ParseState(raw)
+		if err != nil {
+			return nil, err
+		}
+		maps.DeleteFunc(open, func(address string, d client.DoubtfulResource) bool {
+			return d.Action == "create" && state.Has(address)
+		})
+	}
+	doubt := slices.Collect(maps.Values(open))
+	slices.SortFunc(doubt, func(x, y client.DoubtfulResource) int { return strings.Compare(x.Address, y.Address) })
+	return doubt, ignoreNotFound(err)
+}
+
+// endSilent ends an attempt from the server's side, if nobody else did.
+func (a *api) endSilent(ctx context.Context, attempt store.ListCurrentAttemptsRow, then func(*store.Store, store.ProvisionerJob) error) error {
+	var job store.ProvisionerJob
+	ended := false
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		now := a.now()
+		rows, err := tx.EndAttempt(ctx, store.EndAttemptParams{
+			OrganizationID: attempt.OrganizationID, ID: attempt.ID, EndedAt: store.At(now), ExpiresAt: store.At(now.Add(secretKept)), Reply: []byte{},
+		})
+		if err != nil {
+			return err
+		}
+		if ended = rows > 0; !ended {
+			return nil
+		}
+		job, err = tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(now)})
+		if err != nil {
+			return err
+		}
+		return then(tx, job)
+	})
+	if err != nil || !ended {
+		return err
+	}
+	a.logger.WarnContext(ctx, "attempt ended by the server", "job", attempt.JobID, "attempt", attempt.ID)
+	a.leases.forget(attempt.ID)
+	a.bus.Publish(attemptTopic(attempt.ID))
+	a.jobPosted(job)
+	return nil
+}
+
+// markLost tells people, once, that a daemon is silent while its engine may live.
+func (a *api) markLost(ctx context.Context, attempt store.ListCurrentAttemptsRow, lease, horizon time.Duration) error {
+	text := fmt.Sprintf("The provisioner has not been heard of for %s. Its engine may still be running; nothing else touches the workspace meanwhile.", lease)
+	if horizon > 0 {
+		text += fmt.Sprintf(" Unless it comes back, the job ends after %s of silence.", horizon)
+	}
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		rows, err := tx.MarkAttemptLost(ctx, store.MarkAttemptLostParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, LostAt: store.At(a.now())})
+		if err != nil || rows == 0 {
+			return err
+		}
+		job, err := tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())})
+		if err != nil {
+			return err
+		}
+		return a.serverLog(ctx, tx, job, "warn", "Waiting for the provisioner", text)
+	})
+	if err == nil {
+		a.bus.Publish(jobTopic(attempt.JobID))
+	}
+	return err
 }

@@ -24,4 +24,6 @@ func (a *api) routes(r *router) {
 	handle(r, del, "/organizations/{organization}", "Delete an empty organization", inOrganization(authz.Delete, authz.Organization), a.deleteOrganization)
 	handle(r, get, "/users/{user}/organizations", "List a user's organizations", onObject(authz.Read, authz.User), a.listUserOrganizations)
 	handle(r, get, "/users/{user}/organizations/{name}", "Get an organization by name", onObject(authz.Read, authz.Organization), a.getUserOrganization)
+	a.provisionerJobRoutes(r)
+	a.provisionerProtocolRoutes(r)
 }

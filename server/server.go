@@ -91,7 +91,9 @@ type api struct {
 	limits       limits
 	bus          *pubsub.Bus
 	dispatch     *dispatcher
-	leases       *leases
+	// generation rises at every start of a server on this database.
+	generation int64
+	leases     *leases
 }
 
 // Server is the API with its background loops.
@@ -115,6 +117,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()
+	if a.generation, err = o.Store.RaiseGeneration(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.ensureDefaultOrganization(ctx); err != nil {
 		return nil, err
 	}

@@ -39,28 +39,39 @@ func (q *Queries) AdvanceAttemptLog(ctx context.Context, arg AdvanceAttemptLogPa
 }
 
 const confirmAttempt = `-- name: ConfirmAttempt :execrows
-UPDATE job_attempts SET confirmed_at = COALESCE(confirmed_at, $1), reply = $2
-WHERE organization_id = $3 AND id = $4 AND current = TRUE
+UPDATE job_attempts SET confirmed_at = COALESCE(confirmed_at, $1)
+WHERE organization_id = $2 AND id = $3 AND current = TRUE
 `
 
 type ConfirmAttemptParams struct {
 	ConfirmedAt    Time
-	Reply          []byte
 	OrganizationID uuid.UUID
 	ID             uuid.UUID
 }
 
 func (q *Queries) ConfirmAttempt(ctx context.Context, arg ConfirmAttemptParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, confirmAttempt,
-		arg.ConfirmedAt,
-		arg.Reply,
-		arg.OrganizationID,
-		arg.ID,
-	)
+	result, err := q.db.ExecContext(ctx, confirmAttempt, arg.ConfirmedAt, arg.OrganizationID, arg.ID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const countLiveEngines = `-- name: CountLiveEngines :one
+SELECT count(*) FROM job_attempts
+WHERE organization_id = $1 AND workspace_id = $2 AND engine_started_at IS NOT NULL AND ended_at IS NULL
+`
+
+type CountLiveEnginesParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    *uuid.UUID
+}
+
+func (q *Queries) CountLiveEngines(ctx context.Context, arg CountLiveEnginesParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countLiveEngines, arg.OrganizationID, arg.WorkspaceID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const deleteExpiredAttempts = `-- name: DeleteExpiredAttempts :execrows
@@ -429,4 +440,19 @@ func (q *Queries) SettleAttempt(ctx context.Context, arg SettleAttemptParams) (i
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const storeSettledReply = `-- name: StoreSettledReply :exec
+UPDATE job_attempts SET settled = $1 WHERE organization_id = $2 AND id = $3
+`
+
+type StoreSettledReplyParams struct {
+	Settled        string
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) StoreSettledReply(ctx context.Context, arg StoreSettledReplyParams) error {
+	_, err := q.db.ExecContext(ctx, storeSettledReply, arg.Settled, arg.OrganizationID, arg.ID)
+	return err
 }

@@ -17,7 +17,7 @@ SELECT id, organization_id, job_id, daemon_id, host_id, key_id, user_id, clocks,
 FROM job_attempts WHERE current = TRUE AND ended_at IS NULL;
 
 -- name: ConfirmAttempt :execrows
-UPDATE job_attempts SET confirmed_at = COALESCE(confirmed_at, @confirmed_at), reply = @reply
+UPDATE job_attempts SET confirmed_at = COALESCE(confirmed_at, @confirmed_at)
 WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
 
 -- name: MarkAttemptEngineStarted :execrows
@@ -49,3 +49,10 @@ WHERE organization_id = @organization_id AND id = @id AND log_offset = @log_offs
 -- name: DeleteExpiredAttempts :execrows
 -- scope: deployment
 DELETE FROM job_attempts WHERE current = FALSE AND expires_at < @expires_at;
+
+-- name: CountLiveEngines :one
+SELECT count(*) FROM job_attempts
+WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND engine_started_at IS NOT NULL AND ended_at IS NULL;
+
+-- name: StoreSettledReply :exec
+UPDATE job_attempts SET settled = @settled WHERE organization_id = @organization_id AND id = @id;

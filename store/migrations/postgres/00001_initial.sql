@@ -234,6 +234,7 @@ CREATE TABLE job_attempts (
 );
 CREATE UNIQUE INDEX job_attempts_request_key ON job_attempts (daemon_id, request_id);
 CREATE INDEX job_attempts_job ON job_attempts (job_id);
+CREATE INDEX job_attempts_workspace ON job_attempts (workspace_id) WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX job_attempts_current_key ON job_attempts (job_id) WHERE current = TRUE;
 
 CREATE TABLE job_logs (

@@ -1,0 +1,310 @@
+package server
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/terraform"
+	"coder/store"
+)
+
+// renewWait is the longest that a renewal stays open.
+const renewWait = 8 * time.Second
+
+type attemptPath struct {
+	Attempt uuid.UUID `path:"attempt" format:"uuid"`
+}
+
+type renewInput struct {
+	attemptPath
+	Body client.RenewRequest
+}
+
+type appendLogsInput struct {
+	attemptPath
+	Body client.AppendLogsRequest
+}
+
+// errNotCurrent refuses what only the current attempt may do.
+func errNotCurrent() *client.Error {
+	return refuse(http.StatusConflict, "This attempt no longer holds the job.", "Another attempt took over, or the job has ended. Hand in the state; it is kept as salvage.")
+}
+
+// confirmAttempt says that the daemon has the job on disk.
+func (a *api) confirmAttempt(ctx context.Context, _ *attemptPath) (*struct{}, error) {
+	attempt := requestFrom(ctx).attempt
+	rows, err := a.store.ConfirmAttempt(ctx, store.ConfirmAttemptParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, ConfirmedAt: store.At(a.now())})
+	if err != nil {
+		return nil, err
+	}
+	if rows == 0 {
+		return nil, errNotCurrent()
+	}
+	a.leases.renewed(attempt.ID)
+	return nil, nil
+}
+
+// startAttemptEngine marks that from now on only a dead engine or the horizon
+// lets another attempt begin. After a cancel it refuses.
+func (a *api) startAttemptEngine(ctx context.Context, _ *attemptPath) (*struct{}, error) {
+	attempt := requestFrom(ctx).attempt
+	if attempt.Current && !attempt.EngineStartedAt.IsZero() {
+		return nil, nil // the same call again
+	}
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		now := store.At(a.now())
+		jobs, err := tx.MarkJobEngineStarted(ctx, store.MarkJobEngineStartedParams{
+			OrganizationID: attempt.OrganizationID, ID: attempt.JobID, AttemptID: &attempt.ID, UpdatedAt: now,
+		})
+		if err != nil {
+			return err
+		}
+		attempts, err := tx.MarkAttemptEngineStarted(ctx, store.MarkAttemptEngineStartedParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, EngineStartedAt: now})
+		if err != nil {
+			return err
+		}
+		if jobs == 0 || attempts == 0 || attempt.Revoked {
+			return refuse(http.StatusConflict, "No engine may start for this job.", "It was canceled, or this attempt no longer holds it.")
+		}
+		return nil
+	})
+	if err == nil {
+		a.leases.renewed(attempt.ID)
+	}
+	return nil, err
+}
+
+// attemptSource sends the template's archive. A revoked attempt gets none:
+// its engine is being interrupted.
+func (a *api) attemptSource(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	file, err := a.sourceOf(ctx, requestFrom(ctx).attempt)
+	if err != nil {
+		a.writeError(ctx, w, err)
+		return
+	}
+	w.Header().Set("Content-Type", file.Mimetype)
+	w.Header().Set("Content-Length", strconv.Itoa(len(file.Data)))
+	_, _ = w.Write(file.Data) // the daemon is gone; it will ask again
+}
+
+func (a *api) sourceOf(ctx context.Context, attempt *store.JobAttempt) (store.File, error) {
+	if !attempt.Current || attempt.Revoked {
+		return store.File{}, errNotCurrent()
+	}
+	job, err := a.store.GetProvisionerJob(ctx, attempt.JobID)
+	if err != nil {
+		return store.File{}, err
+	}
+	return a.store.GetFile(ctx, job.FileID)
+}
+
+// renewAttempt keeps the lease, and brings what the server has to say as soon
+// as there is something new.
+func (a *api) renewAttempt(ctx context.Context, in *renewInput) (*output[client.RenewResponse], error) {
+	id := requestFrom(ctx).attempt.ID
+	a.leases.renewed(id)
+	wake, stop := a.bus.Subscribe(attemptTopic(id))
+	defer stop()
+	wait := min(time.Duration(in.Body.WaitMS)*time.Millisecond, renewWait)
+	timeout := time.NewTimer(max(wait, 0))
+	defer timeout.Stop()
+	for {
+		word, err := a.wordFor(ctx, id)
+		if err != nil || word.Sequence > in.Body.Seen {
+			return reply(word), err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-timeout.C:
+			return reply(word), nil
+		case <-wake:
+		}
+	}
+}
+
+// wordFor is the state of everything an attempt must know. Each part only
+// ever rises, so their sum is a sequence number.
+func (a *api) wordFor(ctx context.Context, id uuid.UUID) (client.RenewResponse, error) {
+	attempt, err := a.store.GetAttempt(ctx, id)
+	if err != nil {
+		return client.RenewResponse{}, err
+	}
+	job, err := a.store.GetProvisionerJob(ctx, attempt.JobID)
+	if err != nil {
+		return client.RenewResponse{}, err
+	}
+	word := client.RenewResponse{Cancel: job.Cancel, Current: attempt.Current, Revoked: attempt.Revoked}
+	for _, risen := range []bool{job.Cancel != client.CancelNone, job.Cancel == client.CancelHard, !attempt.Current, attempt.Revoked} {
+		if risen {
+			word.Sequence++
+		}
+	}
+	return word, nil
+}
+
+// appendAttemptLogs stores lines without gaps and without repeats. What an
+// attempt that lost its job still says is swallowed.
+func (a *api) appendAttemptLogs(ctx context.Context, in *appendLogsInput) (*statusOutput[client.AppendLogsResponse], error) {
+	attempt := requestFrom(ctx).attempt
+	if !attempt.Current {
+		return appended(http.StatusOK, in.Body.Next), nil
+	}
+	var expected int64
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		job, err := tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())})
+		if err != nil {
+			return err
+		}
+		current, err := tx.GetAttempt(ctx, attempt.ID)
+		if err != nil {
+			return err
+		}
+		expected = current.LogOffset
+		if in.Body.Offset > expected || in.Body.Next <= expected {
+			return nil
+		}
+		expected = in.Body.Next
+		return a.storeLogs(ctx, tx, job, current, in.Body)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("append to the log: %w", err)
+	}
+	if in.Body.Offset > expected {
+		return appended(http.StatusConflict, expected), nil
+	}
+	a.bus.Publish(jobTopic(attempt.JobID))
+	return appended(http.StatusOK, expected), nil
+}
+
+func appended(status int, expected int64) *statusOutput[client.AppendLogsResponse] {
+	return &statusOutput[client.AppendLogsResponse]{Status: status, Body: client.AppendLogsResponse{Expected: expected}}
+}
+
+func (a *api) storeLogs(ctx context.Context, tx *store.Store, job store.ProvisionerJob, attempt store.JobAttempt, req client.AppendLogsRequest) error {
+	fresh := req.Entries
+	for len(fresh) > 0 && fresh[0].Offset < attempt.LogOffset {
+		fresh = fresh[1:]
+	}
+	intents, err := mergeIntents(attempt.Intents, req.Intents)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.AdvanceAttemptLog(ctx, store.AdvanceAttemptLogParams{
+		OrganizationID: attempt.OrganizationID, ID: attempt.ID, LogOffset: attempt.LogOffset, NextOffset: req.Next, Intents: intents,
+	})
+	if err != nil {
+		return err
+	}
+	if rows == 0 {
+		return fmt.Errorf("the log of attempt %s moved although its job is locked", attempt.ID)
+	}
+	return a.insertLogs(ctx, tx, job, &attempt, fresh, req.Overflowed)
+}
+
+// mergeIntents keeps what was begun and not finished, by address.
+func mergeIntents(stored string, news []client.Intent) (string, error) {
+	if len(news) == 0 {
+		return stored, nil
+	}
+	open := map[string]client.DoubtfulResource{}
+	if err := json.Unmarshal([]byte(stored), &open); err != nil {
+		return "", fmt.Errorf("read the attempt's intents: %w", err)
+	}
+	for _, i := range news {
+		if i.Done {
+			delete(open, i.Address)
+		} else {
+			open[i.Address] = client.DoubtfulResource{Address: i.Address, Action: i.Action, Planned: i.Planned}
+		}
+	}
+	return store.JSON(open), nil
+}
+
+// putAttemptState stores one version of a state. From an attempt that lost
+// its job it is kept as salvage.
+func (a *api) putAttemptState(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	state, ref, err := readState(r)
+	if err == nil {
+		err = a.storeState(ctx, requestFrom(ctx).attempt, state, ref)
+	}
+	if err != nil {
+		a.writeError(ctx, w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// readState reads and checks the body against the hash in the query.
+func readState(r *http.Request) ([]byte, client.StateRef, error) {
+	query := r.URL.Query()
+	n, err := strconv.ParseInt(query.Get("n"), 10, 64)
+	if err != nil || n < 1 {
+		return nil, client.StateRef{}, invalid("n", "Must be a whole number from 1.")
+	}
+	body := io.Reader(http.MaxBytesReader(nil, r.Body, client.MaxState))
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		unpacked, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, client.StateRef{}, badRequest("The body is not gzip.")
+		}
+		body = unpacked
+	}
+	state, err := io.ReadAll(io.LimitReader(body, client.MaxState+1))
+	if err != nil || len(state) > client.MaxState {
+		return nil, client.StateRef{}, badRequest("The state could not be read whole, or is over the limit.")
+	}
+	sum := sha256.Sum256(state)
+	ref := client.StateRef{N: n, SHA256: hex.EncodeToString(sum[:])}
+	if query.Get("sha256") != ref.SHA256 {
+		return nil, client.StateRef{}, invalid("sha256", "The body has the hash %s.", ref.SHA256)
+	}
+	if _, err := terraform.ParseState(state); err != nil || len(state) == 0 {
+		return nil, client.StateRef{}, badRequest("This is not a whole Terraform state.")
+	}
+	return state, ref, nil
+}
+
+func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state []byte, ref client.StateRef) error {
+	if attempt.WorkspaceID == nil {
+		return badRequest("Only builds of workspaces have a state.")
+	}
+	sealed, err := a.store.SealState(ctx, attempt.OrganizationID, state)
+	if err != nil {
+		return err
+	}
+	return a.store.InTx(ctx, func(tx *store.Store) error {
+		have, err := tx.GetWorkspaceStateInfo(ctx, store.GetWorkspaceStateInfoParams{
+			OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID, Fence: attempt.Fence, N: ref.N,
+		})
+		switch {
+		case err == nil && have.Sha256 == ref.SHA256:
+			return nil // the same upload again
+		case err == nil:
+			return conflict(fmt.Sprintf("State %d of this attempt is stored with another content.", ref.N))
+		case !store.IsNotFound(err):
+			return err
+		}
+		current, err := tx.GetAttempt(ctx, attempt.ID)
+		if err != nil {
+			return err
+		}
+		return tx.InsertWorkspaceState(ctx, store.InsertWorkspaceStateParams{
+			WorkspaceID: *attempt.WorkspaceID, OrganizationID: attempt.OrganizationID, Fence: attempt.Fence, N: ref.N, WorkspaceBuildID: *attempt.WorkspaceBuildID,
+			AttemptID: &attempt.ID, Sha256: ref.SHA256, Size: int64(len(state)), Data: sealed, Salvage: !current.Current, CreatedAt: store.At(a.now()),
+		})
+	})
+}

@@ -1,0 +1,353 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+// Clocks of an attempt: docs/jobs.md. Interrupt and kill are shares of the
+// horizon, so that an engine is dead before anybody may take over.
+const (
+	leaseTime      = 24 * time.Second
+	renewTime      = 8 * time.Second
+	confirmTime    = 5 * time.Second
+	interruptShare = 0.60
+	killShare      = 0.85
+)
+
+const purposeHandOut = "hand-out"
+
+// errClaimed: somebody else was faster, or the job must wait.
+var errClaimed = errors.New("job is not to be had")
+
+func (a *api) clocks() client.JobClocks {
+	c := client.JobClocks{Lease: leaseTime.Milliseconds(), Renew: renewTime.Milliseconds()}
+	if a.options.Horizon > 0 {
+		horizon := float64(a.options.Horizon.Milliseconds())
+		c.Horizon, c.InterruptAt, c.KillAt = int64(horizon), int64(horizon*interruptShare), int64(horizon*killShare)
+	}
+	return c
+}
+
+// repeatedHandOut answers a request id that was answered before.
+func (a *api) repeatedHandOut(ctx context.Context, d store.ProvisionerDaemon, requestID uuid.UUID) (*client.AcquiredJob, error) {
+	attempt, err := a.store.GetAttemptByRequest(ctx, store.GetAttemptByRequestParams{DaemonID: d.ID, RequestID: requestID})
+	if store.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(attempt.Reply) == 0 {
+		return nil, refuse(http.StatusGone, "The job of this request is no longer handed out.", "Ask with a new request id.")
+	}
+	raw, err := a.store.Unseal(ctx, attempt.OrganizationID, purposeHandOut, attempt.Reply)
+	if err != nil {
+		return nil, err
+	}
+	job := &client.AcquiredJob{}
+	if err := json.Unmarshal(raw, job); err != nil {
+		return nil, fmt.Errorf("read the stored hand-out: %w", err)
+	}
+	return job, nil
+}
+
+// handOut gives the daemon the first job in rank that it can run, or nil.
+func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID uuid.UUID) (*client.AcquiredJob, error) {
+	jobs, err := a.rankedJobs(ctx, a.store, d.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	for _, job := range jobs {
+		if !tagsMatch(job.Tags, d.Tags) || !supports(d, job.Provisioner) {
+			continue
+		}
+		acquired, err := a.claim(ctx, d, job, requestID)
+		if errors.Is(err, errClaimed) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("hand out job %s: %w", job.ID, err)
+		}
+		a.jobChanged(job)
+		return acquired, nil
+	}
+	return nil, nil
+}
+
+// claim makes an attempt in one transaction: the job, the raised fence, the
+// secret and the stored reply, or nothing at all.
+func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.ProvisionerJob, requestID uuid.UUID) (*client.AcquiredJob, error) {
+	var acquired *client.AcquiredJob
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		now, attemptID := store.At(a.now()), uuid.New()
+		claimed, err := tx.ClaimProvisionerJob(ctx, store.ClaimProvisionerJobParams{
+			OrganizationID: job.OrganizationID, ID: job.ID, WorkerID: &d.ID, AttemptID: &attemptID, StartedAt: now, UpdatedAt: now,
+		})
+		if store.IsNotFound(err) {
+			return errClaimed
+		}
+		if err != nil {
+			return err
+		}
+		fence, err := a.raiseFence(ctx, tx, claimed)
+		if err != nil {
+			return err
+		}
+		acquired, err = a.assembleJob(ctx, tx, claimed)
+		if err != nil {
+			return err
+		}
+		acquired.AttemptID, acquired.Secret, acquired.Number, acquired.Fence = attemptID, newSecret(43), int(claimed.Attempts), fence
+		return a.insertAttempt(ctx, tx, d, claimed, acquired, requestID)
+	})
+	return acquired, err
+}
+
+// raiseFence orders this hand-out behind all earlier ones of the workspace,
+// and refuses it while an older engine may still live.
+func (a *api) raiseFence(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (int64, error) {
+	if job.WorkspaceID == nil {
+		return 0, nil
+	}
+	live, err := tx.CountLiveEngines(ctx, store.CountLiveEnginesParams{OrganizationID: job.OrganizationID, WorkspaceID: job.WorkspaceID})
+	if err != nil {
+		return 0, err
+	}
+	if live > 0 {
+		return 0, errClaimed
+	}
+	if err := a.setWorkspaceStatus(ctx, tx, job); err != nil {
+		return 0, err
+	}
+	return tx.RaiseWorkspaceFence(ctx, store.RaiseWorkspaceFenceParams{OrganizationID: job.OrganizationID, ID: *job.WorkspaceID})
+}
+
+func (a *api) insertAttempt(ctx context.Context, tx *store.Store, d store.ProvisionerDaemon, job store.ProvisionerJob, acquired *client.AcquiredJob, requestID uuid.UUID) error {
+	raw, err := json.Marshal(acquired)
+	if err != nil {
+		return fmt.Errorf("encode the hand-out: %w", err)
+	}
+	sealed, err := tx.Seal(ctx, job.OrganizationID, purposeHandOut, raw)
+	if err != nil {
+		return err
+	}
+	now := store.At(a.now())
+	_, err = tx.InsertAttempt(ctx, store.InsertAttemptParams{
+		ID: acquired.AttemptID, OrganizationID: job.OrganizationID, JobID: job.ID, WorkspaceID: job.WorkspaceID, WorkspaceBuildID: job.WorkspaceBuildID,
+		DaemonID: d.ID, HostID: d.HostID, KeyID: d.KeyID, UserID: d.UserID, RequestID: requestID, Number: job.Attempts, Fence: acquired.Fence,
+		HashedSecret: hashSecret(acquired.Secret), Reply: sealed, Clocks: store.JSON(acquired.Clocks), HandedAt: now, RenewedAt: now,
+	})
+	return err
+}
+
+// assembleJob reads what a daemon needs for one job.
+func (a *api) assembleJob(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (*client.AcquiredJob, error) {
+	org, err := tx.GetOrganization(ctx, job.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	file, err := tx.GetFileInfo(ctx, job.FileID)
+	if err != nil {
+		return nil, err
+	}
+	version, err := tx.GetTemplateVersion(ctx, job.TemplateVersionID)
+	if err != nil {
+		return nil, err
+	}
+	out := &client.AcquiredJob{
+		ID: job.ID, Type: job.Type, CreatedAt: job.CreatedAt.Time, OrganizationID: org.ID, OrganizationName: org.Name,
+		SourceHash: file.Hash, AccessURL: a.accessURL.String(), Clocks: a.clocks(),
+		Metadata: client.JobMetadata{Transition: client.TransitionStart, TemplateVersion: version.Name, OwnerGroups: []string{}, OwnerRoles: []client.OwnerRole{}},
+	}
+	if out.Variables, err = a.withStore(tx).versionVariables(ctx, version); err != nil {
+		return nil, err
+	}
+	switch job.Type {
+	case client.JobWorkspaceBuild:
+		err = a.assembleBuild(ctx, tx, job, version, out)
+	case client.JobTemplateVersionDryRun:
+		err = assembleDryRun(job, out)
+	default:
+		err = a.assembleImport(ctx, tx, job, out)
+	}
+	return out, err
+}
+
+// withStore is the same api reading through a transaction.
+func (a *api) withStore(tx *store.Store) *api {
+	inner := *a
+	inner.store = tx
+	return &inner
+}
+
+// assembleImport: imports know no workspace, only whose groups there are.
+func (a *api) assembleImport(ctx context.Context, tx *store.Store, job store.ProvisionerJob, out *client.AcquiredJob) error {
+	groups, err := tx.ListGroupsOfUser(ctx, store.ListGroupsOfUserParams{OrganizationID: job.OrganizationID, UserID: job.InitiatorID})
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		out.Metadata.OwnerGroups = append(out.Metadata.OwnerGroups, g.Name)
+	}
+	return nil
+}
+
+// dryRunInput is the input column of a dry-run job.
+type dryRunInput struct {
+	WorkspaceName string                  `json:"workspace_name"`
+	Parameters    []client.BuildParameter `json:"parameters"`
+}
+
+func assembleDryRun(job store.ProvisionerJob, out *client.AcquiredJob) error {
+	var in dryRunInput
+	if err := json.Unmarshal([]byte(job.Input), &in); err != nil {
+		return fmt.Errorf("read the dry run's input: %w", err)
+	}
+	workspaceID, ownerID := uuid.New(), uuid.New()
+	out.Parameters = in.Parameters
+	out.Metadata.WorkspaceID, out.Metadata.OwnerID = &workspaceID, &ownerID
+	out.Metadata.WorkspaceName, out.Metadata.OwnerName = in.WorkspaceName, "dryrunner"
+	if in.WorkspaceName == "" {
+		out.Metadata.WorkspaceName = "dryrun"
+	}
+	return nil
+}
+
+// assembleBuild adds the workspace, its owner, the parameters and the newest state.
+func (a *api) assembleBuild(ctx context.Context, tx *store.Store, job store.ProvisionerJob, version store.TemplateVersion, out *client.AcquiredJob) error {
+	build, err := tx.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
+	if err != nil {
+		return err
+	}
+	workspace, err := tx.GetWorkspace(ctx, build.WorkspaceID)
+	if err != nil {
+		return err
+	}
+	template, err := tx.GetTemplate(ctx, workspace.TemplateID)
+	if err != nil {
+		return err
+	}
+	if err := a.assembleParameters(ctx, tx, build, out); err != nil {
+		return err
+	}
+	if err := a.assembleState(ctx, tx, build, out); err != nil {
+		return err
+	}
+	out.Graph, out.LogLevel = json.RawMessage(version.Graph), build.LogLevel
+	m := &out.Metadata
+	m.Transition, m.WorkspaceID, m.WorkspaceName, m.WorkspaceBuildID = build.Transition, &workspace.ID, workspace.Name, &build.ID
+	m.TemplateID, m.TemplateName = &template.ID, template.Name
+	return a.assembleOwner(ctx, tx, build, workspace, m)
+}
+
+func (a *api) assembleParameters(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, out *client.AcquiredJob) error {
+	if err := json.Unmarshal([]byte(build.Parameters), &out.Parameters); err != nil {
+		return fmt.Errorf("read the build's parameters: %w", err)
+	}
+	if build.BuildNumber == 1 {
+		return nil
+	}
+	previous, err := tx.GetWorkspaceBuildByNumber(ctx, store.GetWorkspaceBuildByNumberParams{
+		OrganizationID: build.OrganizationID, WorkspaceID: build.WorkspaceID, BuildNumber: build.BuildNumber - 1,
+	})
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(previous.Parameters), &out.PreviousParameters)
+}
+
+// assembleState takes the newest acknowledged state, whoever wrote it. An
+// orphaning delete gets none, so that the engine destroys nothing.
+func (a *api) assembleState(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, out *client.AcquiredJob) error {
+	if build.Orphan {
+		return nil
+	}
+	row, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: build.OrganizationID, WorkspaceID: build.WorkspaceID})
+	if store.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	out.State, err = tx.UnsealState(ctx, build.OrganizationID, row.Data)
+	return err
+}
+
+func (a *api) assembleOwner(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, workspace store.Workspace, m *client.JobMetadata) error {
+	owner, err := tx.GetUserIncludingDeleted(ctx, workspace.OwnerID)
+	if err != nil {
+		return err
+	}
+	m.OwnerID, m.OwnerName, m.OwnerFullName, m.OwnerEmail, m.OwnerLoginType = &owner.ID, owner.Username, owner.Name, owner.Email, owner.LoginType
+	m.OwnerSSHPublicKey = owner.SshPublicKey
+	if len(owner.SshPrivateKey) > 0 {
+		private, err := tx.Unseal(ctx, uuid.Nil, purposeSSHKey, owner.SshPrivateKey)
+		if err != nil {
+			return err
+		}
+		m.OwnerSSHPrivateKey = string(private)
+	}
+	groups, err := tx.ListGroupsOfUser(ctx, store.ListGroupsOfUserParams{OrganizationID: workspace.OrganizationID, UserID: owner.ID})
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		m.OwnerGroups = append(m.OwnerGroups, g.Name)
+	}
+	if m.OwnerRoles, err = ownerRoles(ctx, tx, owner); err != nil {
+		return err
+	}
+	m.OwnerSessionToken, err = a.workspaceToken(ctx, tx, build, workspace, owner)
+	return err
+}
+
+// ownerRoles lists the owner's roles at the site and in every organization.
+func ownerRoles(ctx context.Context, tx *store.Store, owner store.User) ([]client.OwnerRole, error) {
+	roles := []client.OwnerRole{}
+	for _, r := range authz.SiteRoles(owner.Roles) {
+		roles = append(roles, client.OwnerRole{Name: r.Name})
+	}
+	memberships, err := tx.ListMembershipsOfUser(ctx, owner.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range memberships {
+		for _, r := range authz.OrganizationRoles(m.OrganizationID, m.Roles, m.DefaultMemberRoles) {
+			roles = append(roles, client.OwnerRole{Name: r.Name, OrgID: m.OrganizationID.String()})
+		}
+	}
+	return roles, nil
+}
+
+// purposeSSHKey seals users' private SSH keys for the deployment.
+const purposeSSHKey = "ssh_key"
+
+// workspaceToken makes the owner's session for a start, new each time, and
+// takes the earlier one away; other transitions get none.
+func (a *api) workspaceToken(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, workspace store.Workspace, owner store.User) (string, error) {
+	if err := tx.DeleteAPIKeysOfWorkspace(ctx, &workspace.ID); err != nil {
+		return "", err
+	}
+	if build.Transition != client.TransitionStart || owner.Status == client.UserSuspended {
+		return "", nil
+	}
+	id, secret, now := newSecret(tokenIDLength), newSecret(tokenSecretLength), a.now()
+	lifetime := a.options.DefaultTokenLifetime
+	_, err := tx.InsertAPIKey(ctx, store.InsertAPIKeyParams{
+		ID: id, UserID: owner.ID, HashedSecret: hashSecret(secret), LoginType: owner.LoginType, TokenName: workspace.ID.String() + "_session_token",
+		Scopes: []string{client.ScopeAll}, LifetimeSeconds: int64(lifetime.Seconds()), WorkspaceID: &workspace.ID,
+		LastUsedAt: store.At(now), ExpiresAt: store.At(now.Add(lifetime)), CreatedAt: store.At(now), UpdatedAt: store.At(now),
+	})
+	return id + "-" + secret, err
+}

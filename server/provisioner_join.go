@@ -1,0 +1,226 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+// acquireWait is how long a daemon's question for a job stays open.
+const acquireWait = 30 * time.Second
+
+func (a *api) provisionerProtocolRoutes(r *router) {
+	const attempts = "/provisionerdaemons/attempts/{attempt}"
+	handle(r, post, "/provisionerdaemons/register", "Join a daemon", daemon(), a.registerDaemon, created)
+	handle(r, post, "/provisionerdaemons/{daemon}/acquire", "Wait for a job", daemon(), a.acquireJob, slow(acquireWait+10*time.Second))
+	handle(r, del, "/provisionerdaemons/{daemon}", "Leave in an orderly way", daemon(), a.stopDaemon, noContent)
+	handle(r, post, attempts+"/confirm", "Confirm a hand-out", attempt(), a.confirmAttempt, noContent)
+	handle(r, post, attempts+"/engine", "Say that an engine is about to start", attempt(), a.startAttemptEngine, noContent)
+	handleRaw(r, get, attempts+"/source", "Download the template's archive", attempt(), a.attemptSource)
+	handle(r, post, attempts+"/renew", "Keep the lease and wait for news", attempt(), a.renewAttempt)
+	handle(r, post, attempts+"/logs", "Append log lines", attempt(), a.appendAttemptLogs, body(64<<20))
+	handleRaw(r, put, attempts+"/state", "Hand in a state", attempt(), a.putAttemptState)
+	handle(r, post, attempts+"/complete", "End a job well", attempt(), a.completeAttempt, body(64<<20))
+	handle(r, post, attempts+"/fail", "End an attempt badly", attempt(), a.failAttempt, body(64<<20))
+	handleRaw(r, get, "/organizations/{organization}/provisionerdaemons/serve", "Not offered: the daemons of this server speak plain HTTP", public(), serveNotOffered)
+}
+
+type registerInput struct {
+	Body client.RegisterDaemonRequest
+}
+
+type daemonPath struct {
+	Daemon uuid.UUID `path:"daemon" format:"uuid"`
+}
+
+type acquireInput struct {
+	daemonPath
+	Body client.AcquireJobRequest
+}
+
+// serveNotOffered answers daemons of the reference.
+func serveNotOffered(w http.ResponseWriter, _ *http.Request) {
+	e := badRequest("This server does not speak the WebSocket protocol for provisioner daemons.")
+	e.Detail = "Start the daemon with this server's own binary: coder provisioner start."
+	writeJSON(w, e.StatusCode, e)
+}
+
+func (a *api) registerDaemon(ctx context.Context, in *registerInput) (*output[client.RegisteredDaemon], error) {
+	cred := requestFrom(ctx).daemon
+	org, err := a.daemonOrganization(ctx, cred, in.Body.Organization)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := a.daemonTags(cred, org, in.Body.Tags)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkName("name", client.NameDaemon, in.Body.Name); err != nil {
+		return nil, err
+	}
+	now := store.At(a.now())
+	p := store.UpsertProvisionerDaemonParams{
+		ID: uuid.New(), OrganizationID: org.ID, KeyID: cred.keyID, Name: in.Body.Name, Owner: tags[client.TagOwner], Version: in.Body.Version,
+		ApiVersion: in.Body.APIVersion, Provisioners: in.Body.Provisioners, Tags: tags, HostID: in.Body.HostID, CreatedAt: now, LastSeenAt: now,
+	}
+	if cred.user != nil {
+		p.UserID = &cred.user.ID
+	}
+	row, err := a.store.UpsertProvisionerDaemon(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("register daemon: %w", err)
+	}
+	a.logger.InfoContext(ctx, "provisioner daemon joined", "daemon", row.Name, "organization", org.Name, "tags", showTags(tags))
+	return reply(client.RegisteredDaemon{
+		ID: row.ID, Name: row.Name, OrganizationID: org.ID, OrganizationName: org.Name, Tags: tags,
+		KeyName: cred.name(), ServerVersion: a.version, Generation: a.generation,
+	}), nil
+}
+
+func (c *daemonCredential) name() string {
+	switch {
+	case c.key != nil:
+		return c.key.Name
+	case c.user != nil:
+		return client.ProvisionerKeyUserAuth
+	}
+	return client.ProvisionerKeyBuiltIn
+}
+
+// daemonOrganization is the key's own, the default one for built-in daemons,
+// and for a user one that they may see.
+func (a *api) daemonOrganization(ctx context.Context, cred *daemonCredential, ref string) (store.Organization, error) {
+	switch {
+	case cred.key != nil:
+		org, err := a.store.GetOrganization(ctx, cred.organization)
+		if err != nil {
+			return store.Organization{}, err
+		}
+		if ref != "" && !strings.EqualFold(ref, org.Name) && ref != org.ID.String() {
+			return store.Organization{}, badRequest(fmt.Sprintf("The provisioner key belongs to the organization %q, not to %q.", org.Name, ref),
+				client.ValidationError{Field: "organization", Detail: "Leave it out, name the key's own organization, or use a key of the other one."})
+		}
+		return org, nil
+	case cred.user == nil:
+		return a.store.GetDefaultOrganization(ctx)
+	}
+	return a.organization(ctx, ref)
+}
+
+// daemonTags are the key's, or what the daemon asks for as far as it may.
+func (a *api) daemonTags(cred *daemonCredential, org store.Organization, asked map[string]string) (store.StringMap, error) {
+	if cred.key != nil {
+		if len(asked) > 0 {
+			return nil, forbidden("A provisioner key carries its own tags; none can be given beside it.")
+		}
+		return normalizeTags(cred.key.Tags, uuid.Nil), nil
+	}
+	if err := checkTags(asked); err != nil {
+		return nil, err
+	}
+	if cred.user == nil {
+		return normalizeTags(asked, uuid.Nil), nil
+	}
+	tags := normalizeTags(asked, cred.user.ID)
+	return tags, cred.mayServe(org.ID, tags)
+}
+
+// mayServe asks whether the user behind a daemon may offer it: for
+// themselves always, for the organization with provisioner_daemon:create.
+func (c *daemonCredential) mayServe(organizationID uuid.UUID, tags map[string]string) error {
+	if c.user == nil || tags[client.TagScope] == scopeTagUser {
+		return nil
+	}
+	if !c.subject.Can(authz.Create, authz.Object{Type: authz.ProvisionerDaemon, OrganizationID: organizationID}) {
+		return forbidden("You may start provisioners for yourself only (--tag scope=user). Ask an administrator of the organization for a provisioner key.")
+	}
+	return nil
+}
+
+// ownDaemon loads the daemon of a call and checks that it joined with the
+// same credential, which must still be good for it.
+func (a *api) ownDaemon(ctx context.Context, id uuid.UUID) (store.ProvisionerDaemon, error) {
+	cred := requestFrom(ctx).daemon
+	d, err := a.store.GetProvisionerDaemon(ctx, id)
+	if err != nil {
+		return store.ProvisionerDaemon{}, err
+	}
+	sameUser := cred.user == nil || (d.UserID != nil && *d.UserID == cred.user.ID)
+	if d.KeyID != cred.keyID || !sameUser {
+		return store.ProvisionerDaemon{}, errNotFound()
+	}
+	if cred.user != nil {
+		if _, member := cred.subject.Organizations[d.OrganizationID]; !member && !cred.subject.Everywhere(authz.Create, authz.ProvisionerDaemon) {
+			return store.ProvisionerDaemon{}, forbidden("You are no longer a member of this organization.")
+		}
+	}
+	return d, cred.mayServe(d.OrganizationID, d.Tags)
+}
+
+func (a *api) stopDaemon(ctx context.Context, in *daemonPath) (*struct{}, error) {
+	d, err := a.ownDaemon(ctx, in.Daemon)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.store.StopProvisionerDaemon(ctx, store.StopProvisionerDaemonParams{ID: d.ID, StoppedAt: store.At(a.now())})
+}
+
+// acquireJob hands out a job, or answers 204 when none came in time. The
+// daemon enters the line before it looks, so that no job passes it by.
+func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*client.AcquiredJob], error) {
+	d, err := a.ownDaemon(ctx, in.Daemon)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.daemonSeen(ctx, d); err != nil {
+		return nil, err
+	}
+	if job, err := a.repeatedHandOut(ctx, d, in.Body.RequestID); job != nil || err != nil {
+		return acquired(job), err
+	}
+	w := a.dispatch.wait(d)
+	defer a.dispatch.leave(w)
+	timeout := time.NewTimer(acquireWait)
+	defer timeout.Stop()
+	for {
+		job, err := a.handOut(ctx, d, in.Body.RequestID)
+		if job != nil || err != nil {
+			return acquired(job), err
+		}
+		select {
+		case <-ctx.Done():
+			return acquired(nil), nil
+		case <-timeout.C:
+			return acquired(nil), nil
+		case <-w.wake:
+		}
+	}
+}
+
+func acquired(job *client.AcquiredJob) *statusOutput[*client.AcquiredJob] {
+	if job == nil {
+		return &statusOutput[*client.AcquiredJob]{Status: http.StatusNoContent}
+	}
+	return &statusOutput[*client.AcquiredJob]{Status: http.StatusOK, Body: job}
+}
+
+// daemonSeen notes that a daemon asked; its row is written with the others.
+func (a *api) daemonSeen(ctx context.Context, d store.ProvisionerDaemon) error {
+	if !d.StoppedAt.IsZero() || a.now().Sub(d.LastSeenAt.Time) > daemonStale/3 {
+		return a.store.TouchProvisionerDaemons(ctx, store.TouchProvisionerDaemonsParams{LastSeenAt: store.At(a.now()), Ids: store.IDs([]uuid.UUID{d.ID})})
+	}
+	return nil
+}
+
+func supports(d store.ProvisionerDaemon, provisioner string) bool {
+	return slices.Contains(d.Provisioners, provisioner)
+}

@@ -1,0 +1,188 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/coder/websocket/wsjson"
+
+	"coder/client"
+	"coder/store"
+)
+
+// logBatch is how many rows of a log are read at a time.
+const logBatch = 1000
+
+// followPoll is how often a follower looks although nobody woke it.
+const followPoll = 5 * time.Second
+
+// serveJobLogs answers the log routes of builds, versions and dry runs:
+// section 1.7 of the reference. The caller has loaded and authorized the job.
+func (a *api) serveJobLogs(w http.ResponseWriter, r *http.Request, job store.ProvisionerJob) {
+	ctx, query := r.Context(), r.URL.Query()
+	after, err := parseAfter(query.Get("after"))
+	text := query.Get("format") == "text"
+	switch {
+	case err != nil:
+	case query.Has("follow") && text:
+		err = invalid("format", "A log can be followed as JSON only.")
+	case query.Has("follow"):
+		a.followJobLogs(w, r, job, after)
+		return
+	case text:
+		err = a.writeLogText(ctx, w, job, after)
+	default:
+		err = a.writeLogJSON(ctx, w, job, after)
+	}
+	if err != nil {
+		a.writeError(ctx, w, err)
+	}
+}
+
+func parseAfter(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, invalid("after", "%q is not a whole number.", text)
+	}
+	return n, nil
+}
+
+// eachLog calls fn with the rows behind after, in order, batch by batch.
+func (a *api) eachLog(ctx context.Context, job store.ProvisionerJob, after int64, fn func(client.ProvisionerJobLog) error) (int64, error) {
+	for {
+		rows, err := a.store.ListJobLogs(ctx, store.ListJobLogsParams{OrganizationID: job.OrganizationID, JobID: job.ID, After: after, MaxRows: logBatch})
+		if err != nil {
+			return after, err
+		}
+		for _, row := range rows {
+			if err := fn(jobLogResponse(row)); err != nil {
+				return after, err
+			}
+			after = row.ID
+		}
+		if len(rows) < logBatch {
+			return after, nil
+		}
+	}
+}
+
+func (a *api) writeLogJSON(ctx context.Context, w http.ResponseWriter, job store.ProvisionerJob, after int64) error {
+	logs := []client.ProvisionerJobLog{}
+	_, err := a.eachLog(ctx, job, after, func(l client.ProvisionerJobLog) error {
+		logs = append(logs, l)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, logs)
+	return nil
+}
+
+func (a *api) writeLogText(ctx context.Context, w http.ResponseWriter, job store.ProvisionerJob, after int64) error {
+	var b strings.Builder
+	_, err := a.eachLog(ctx, job, after, func(l client.ProvisionerJobLog) error {
+		fmt.Fprintf(&b, "%s [%s] [%s|%s] %s\n", l.CreatedAt.Format(time.RFC3339), l.Level, l.Source, l.Stage, l.Output)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, err = w.Write([]byte(b.String()))
+	return err
+}
+
+// followJobLogs sends one row a message until the job has ended and all rows
+// are out. It subscribes before it reads, so no row is missed.
+func (a *api) followJobLogs(w http.ResponseWriter, r *http.Request, job store.ProvisionerJob, after int64) {
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
+	if err != nil {
+		return // Accept has answered
+	}
+	defer conn.CloseNow()
+	ctx := conn.CloseRead(r.Context())
+	wake, stop := a.bus.Subscribe(jobTopic(job.ID))
+	defer stop()
+	for {
+		current, err := a.store.GetProvisionerJob(ctx, job.ID)
+		if err != nil {
+			return
+		}
+		after, err = a.eachLog(ctx, job, after, func(l client.ProvisionerJobLog) error { return wsjson.Write(ctx, conn, l) })
+		if err != nil {
+			return
+		}
+		if !current.CompletedAt.IsZero() {
+			_ = conn.Close(websocket.StatusNormalClosure, "") // the reader has all of it
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wake:
+		case <-time.After(followPoll):
+		}
+	}
+}
+
+// serverLog adds a line of the server's own to a job's log.
+func (a *api) serverLog(ctx context.Context, tx *store.Store, job store.ProvisionerJob, level, stage, text string) error {
+	return a.insertLogs(ctx, tx, job, nil, []client.JobLogEntry{{CreatedAt: a.now(), Source: "provisioner_daemon", Level: level, Stage: stage, Output: text}}, false)
+}
+
+// insertLogs appends lines under ids that rise in the order of commits,
+// because the job's row is locked while they are counted. What is over
+// MaxJobLog is dropped and marked.
+func (a *api) insertLogs(ctx context.Context, tx *store.Store, job store.ProvisionerJob, attempt *store.JobAttempt, entries []client.JobLogEntry, overflowed bool) error {
+	var bytes int64
+	for _, e := range entries {
+		bytes += int64(len(e.Output))
+	}
+	overflowed = overflowed || job.LogBytes+bytes > client.MaxJobLog
+	if job.LogBytes+bytes > client.MaxJobLog {
+		entries, bytes = nil, 0
+	}
+	count, err := tx.BumpJobLogs(ctx, store.BumpJobLogsParams{
+		OrganizationID: job.OrganizationID, ID: job.ID, Rows: int64(len(entries)), Bytes: bytes, Overflowed: overflowed, UpdatedAt: store.At(a.now()),
+	})
+	if err != nil {
+		return err
+	}
+	p := store.InsertJobLogParams{OrganizationID: job.OrganizationID, JobID: job.ID}
+	if attempt != nil {
+		p.AttemptID = &attempt.ID
+	}
+	for i, e := range entries {
+		p.LogID = count.LogRows - int64(len(entries)) + int64(i) + 1
+		p.CreatedAt, p.Source, p.Level, p.Stage, p.Output = store.At(e.CreatedAt), e.Source, e.Level, e.Stage, cutLine(e.Output)
+		if err := tx.InsertJobLog(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cutLine holds MaxLogLine on this side too, and keeps NUL out, which
+// PostgreSQL does not take.
+func cutLine(line string) string {
+	line = strings.ToValidUTF8(strings.ReplaceAll(line, "\x00", "\uFFFD"), "\uFFFD")
+	if len(line) <= client.MaxLogLine {
+		return line
+	}
+	return strings.ToValidUTF8(line[:client.MaxLogLine-len(cutMark)], "") + cutMark
+}
+
+const cutMark = " … (line cut)"
+
+func jobLogResponse(l store.JobLog) client.ProvisionerJobLog {
+	return client.ProvisionerJobLog{ID: l.ID, CreatedAt: l.CreatedAt.Time, Source: l.Source, Level: l.Level, Stage: l.Stage, Output: l.Output}
+}

@@ -1,0 +1,251 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"coder/client"
+	"coder/store"
+)
+
+// How often a job is tried: before any engine ran, and once one did.
+const (
+	maxAttempts     = 3
+	maxEngineStarts = 2
+)
+
+// secretKept is how long an attempt's secret outlives its end.
+const secretKept = 7 * 24 * time.Hour
+
+type completeInput struct {
+	attemptPath
+	Body client.CompleteJobRequest
+}
+
+type failInput struct {
+	attemptPath
+	Body client.FailJobRequest
+}
+
+// completeAttempt ends the job: everything in one transaction, once.
+func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[client.SettledJob], error) {
+	if in.Body.Build != nil && !in.Body.Build.Empty {
+		if left, err := a.leftByDelete(ctx); left || err != nil {
+			return nil, err
+		}
+	}
+	return a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
+		status := client.JobSucceeded
+		if !job.CanceledAt.IsZero() && job.Type != client.JobWorkspaceBuild {
+			status = client.JobCanceled
+		}
+		end := store.FinishProvisionerJobParams{Status: status, InDoubt: "[]", Timings: store.JSON(in.Body.Timings)}
+		return a.endJob(ctx, tx, job, end, &jobResult{imported: in.Body.Import, dryRun: in.Body.DryRun, build: in.Body.Build})
+	})
+}
+
+// leftByDelete refuses to call a delete done while resources are left.
+func (a *api) leftByDelete(ctx context.Context) (bool, error) {
+	attempt := requestFrom(ctx).attempt
+	if attempt.WorkspaceBuildID == nil {
+		return false, nil
+	}
+	build, err := a.store.GetWorkspaceBuild(ctx, *attempt.WorkspaceBuildID)
+	if err != nil {
+		return false, err
+	}
+	if build.Transition != client.TransitionDelete || build.Orphan {
+		return false, nil
+	}
+	return true, badRequest("A delete is complete only when the state holds no managed resource.")
+}
+
+// failAttempt ends the attempt, and the job unless it is tried again.
+func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.SettledJob], error) {
+	req := in.Body
+	return a.settle(ctx, req.State, req.Logs, store.JSON(req), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
+		if mayRetry(job, req) {
+			if done, settled, err := a.retry(ctx, tx, job, "The attempt failed ("+req.Error+"); nothing is in doubt, so it is tried again."); done || err != nil {
+				return settled, err
+			}
+		}
+		end := store.FinishProvisionerJobParams{Status: client.JobFailed, Error: failure(req), ErrorCode: req.Code, InDoubt: store.JSON(nonNil(req.InDoubt)), Timings: store.JSON(req.Timings)}
+		if req.Canceled && !job.CanceledAt.IsZero() && len(req.InDoubt) == 0 {
+			end.Status, end.Error = client.JobCanceled, ""
+		}
+		return a.endJob(ctx, tx, job, end, &jobResult{imported: req.Import})
+	})
+}
+
+// mayRetry: only when the fault was not the template's, no engine lives,
+// nothing is in doubt or newly tainted, and nobody asked for an end.
+func mayRetry(job store.ProvisionerJob, req client.FailJobRequest) bool {
+	fresh := job.EngineStarts < maxEngineStarts && (job.EngineStarts > 0 || job.Attempts < maxAttempts)
+	return req.Retryable && req.EngineDead && !req.Canceled && job.CanceledAt.IsZero() && len(req.InDoubt) == 0 && len(req.Tainted) == 0 && fresh
+}
+
+// failure is the job's error with everything in doubt named, one by one.
+func failure(req client.FailJobRequest) string {
+	var b strings.Builder
+	b.WriteString(req.Error)
+	if len(req.InDoubt) > 0 {
+		b.WriteString("\nIn doubt, because the engine was killed while it worked on them; look whether they exist:")
+		for _, d := range req.InDoubt {
+			fmt.Fprintf(&b, "\n  %s (%s) %s", d.Address, d.Action, d.Planned)
+		}
+	}
+	if len(req.Tainted) > 0 {
+		b.WriteString("\nTainted, so the next start makes them again: " + strings.Join(req.Tainted, ", "))
+	}
+	return b.String()
+}
+
+// settle runs the end of an attempt once: a repeat of the same call gets the
+// stored reply, another call a conflict, and nothing ends before the named
+// state and log are stored.
+func (a *api) settle(ctx context.Context, state *client.StateRef, logs int64, body string, end func(*store.Store, store.ProvisionerJob) (client.SettledJob, error)) (*output[client.SettledJob], error) {
+	id, hash := requestFrom(ctx).attempt.ID, hashOf(body)
+	var settled client.SettledJob
+	var job store.ProvisionerJob
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		attempt, err := tx.GetAttempt(ctx, id)
+		if err != nil {
+			return err
+		}
+		if attempt.Settled != "" {
+			return settledBefore(attempt, hash, &settled)
+		}
+		if !attempt.Current {
+			return errNotCurrent()
+		}
+		if err := a.handedIn(ctx, tx, attempt, state, logs); err != nil {
+			return err
+		}
+		job, err = tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())})
+		if err != nil {
+			return err
+		}
+		now := a.now()
+		_, err = tx.SettleAttempt(ctx, store.SettleAttemptParams{
+			OrganizationID: attempt.OrganizationID, ID: id, Settled: "{}", SettledHash: hash, EndedAt: store.At(now), ExpiresAt: store.At(now.Add(secretKept)), Reply: []byte{},
+		})
+		if err != nil {
+			return err
+		}
+		if settled, err = end(tx, job); err != nil {
+			return err
+		}
+		return tx.StoreSettledReply(ctx, store.StoreSettledReplyParams{OrganizationID: attempt.OrganizationID, ID: id, Settled: store.JSON(settled)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if job.WorkspaceID == nil && job.ID != settled.JobID {
+		return reply(settled), nil // a repeat: everybody was told then
+	}
+	a.leases.forget(id)
+	if settled.Retry {
+		a.jobPosted(job)
+	}
+	a.jobChanged(job)
+	return reply(settled), nil
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+func settledBefore(attempt store.JobAttempt, hash string, into *client.SettledJob) error {
+	if attempt.SettledHash != hash {
+		return conflict("This attempt has ended with another result.")
+	}
+	if err := json.Unmarshal([]byte(attempt.Settled), into); err != nil {
+		return fmt.Errorf("read the stored reply: %w", err)
+	}
+	return nil
+}
+
+// handedIn asks for the state and the log lines that the call names.
+func (a *api) handedIn(ctx context.Context, tx *store.Store, attempt store.JobAttempt, state *client.StateRef, logs int64) error {
+	if attempt.LogOffset < logs {
+		return refuse(http.StatusPreconditionFailed, "The log is not complete yet.", fmt.Sprintf("It ends at %d, the call names %d.", attempt.LogOffset, logs))
+	}
+	if state == nil || attempt.WorkspaceID == nil {
+		return nil
+	}
+	have, err := tx.GetWorkspaceStateInfo(ctx, store.GetWorkspaceStateInfoParams{
+		OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID, Fence: attempt.Fence, N: state.N,
+	})
+	if err != nil && !store.IsNotFound(err) {
+		return err
+	}
+	if err != nil || have.Sha256 != state.SHA256 {
+		return refuse(http.StatusPreconditionFailed, "The final state is not stored yet.", fmt.Sprintf("Hand in state %d first.", state.N))
+	}
+	return nil
+}
+
+// endJob writes the end and lets the job's subject know.
+func (a *api) endJob(ctx context.Context, tx *store.Store, job store.ProvisionerJob, end store.FinishProvisionerJobParams, result *jobResult) (client.SettledJob, error) {
+	end.OrganizationID, end.ID, end.CompletedAt = job.OrganizationID, job.ID, store.At(a.now())
+	finished, err := tx.FinishProvisionerJob(ctx, end)
+	if err != nil {
+		return client.SettledJob{}, err
+	}
+	if finished.Status == client.JobCanceled && result != nil {
+		result = nil
+	}
+	if err := a.jobEnded(ctx, tx, finished, result); err != nil {
+		return client.SettledJob{}, err
+	}
+	if err := a.pruneStates(ctx, tx, finished); err != nil {
+		return client.SettledJob{}, err
+	}
+	return client.SettledJob{JobID: job.ID, Status: finished.Status}, nil
+}
+
+// pruneStates leaves one version of a finished build, and the newest of the
+// workspace's builds. The newest of all is never touched.
+func (a *api) pruneStates(ctx context.Context, tx *store.Store, job store.ProvisionerJob) error {
+	if job.WorkspaceID == nil {
+		return nil
+	}
+	latest, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: job.OrganizationID, WorkspaceID: *job.WorkspaceID})
+	if store.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := tx.PruneBuildStates(ctx, store.PruneBuildStatesParams{
+		OrganizationID: job.OrganizationID, WorkspaceID: *job.WorkspaceID, WorkspaceBuildID: latest.WorkspaceBuildID, Fence: latest.Fence, N: latest.N,
+	}); err != nil {
+		return err
+	}
+	_, err = tx.PruneWorkspaceStates(ctx, store.PruneWorkspaceStatesParams{OrganizationID: job.OrganizationID, WorkspaceID: *job.WorkspaceID, Keep: int32(a.options.StatesKept)})
+	return err
+}
+
+// retry puts the job back into the queue. Once a cancel is asked no attempt
+// starts, so then it reports false.
+func (a *api) retry(ctx context.Context, tx *store.Store, job store.ProvisionerJob, why string) (bool, client.SettledJob, error) {
+	rows, err := tx.RequeueProvisionerJob(ctx, store.RequeueProvisionerJobParams{
+		OrganizationID: job.OrganizationID, ID: job.ID, AttemptID: job.AttemptID, Attempts: job.Attempts, EngineStarts: job.EngineStarts, UpdatedAt: store.At(a.now()),
+	})
+	if err != nil || rows == 0 {
+		return false, client.SettledJob{}, err
+	}
+	job.Status = client.JobPending
+	if err := a.setWorkspaceStatus(ctx, tx, job); err != nil {
+		return false, client.SettledJob{}, err
+	}
+	settled := client.SettledJob{JobID: job.ID, Status: client.JobPending, Retry: true}
+	return true, settled, a.serverLog(ctx, tx, job, "warn", "Retry", why)
+}
