@@ -13,10 +13,6 @@ import (
 
 const countWorkspaces = `-- name: CountWorkspaces :one
 SELECT count(*) FROM workspaces w
-JOIN users u ON u.id = w.owner_id
-JOIN organizations o ON o.id = w.organization_id
-JOIN templates t ON t.id = w.template_id
-JOIN workspace_builds b ON b.id = w.latest_build_id
 WHERE w.organization_id IN (SELECT value FROM json_list($1)) AND w.deleted = FALSE /* filter */
 `
 
@@ -215,50 +211,211 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 	return i, err
 }
 
-const listWorkspaces = `-- name: ListWorkspaces :many
-SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted FROM workspaces w
-JOIN users u ON u.id = w.owner_id
-JOIN organizations o ON o.id = w.organization_id
-JOIN templates t ON t.id = w.template_id
-JOIN workspace_builds b ON b.id = w.latest_build_id
-WHERE w.organization_id IN (SELECT value FROM json_list($1)) AND w.deleted = FALSE /* filter */
-ORDER BY /* order */ lower(u.username), lower(w.name), w.id
+const listLatestJobs = `-- name: ListLatestJobs :many
+SELECT w.id, b.job_id FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
+WHERE w.organization_id IN (SELECT value FROM json_list($1)) AND w.deleted = FALSE
 `
 
-func (q *Queries) ListWorkspaces(ctx context.Context, organizationIds string) ([]Workspace, error) {
-	rows, err := q.db.QueryContext(ctx, listWorkspaces, organizationIds)
+type ListLatestJobsRow struct {
+	ID    uuid.UUID
+	JobID uuid.UUID
+}
+
+func (q *Queries) ListLatestJobs(ctx context.Context, organizationIds string) ([]ListLatestJobsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listLatestJobs, organizationIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []Workspace{}
+	items := []ListLatestJobsRow{}
 	for rows.Next() {
-		var i Workspace
+		var i ListLatestJobsRow
+		if err := rows.Scan(&i.ID, &i.JobID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listWorkspaceDetails = `-- name: ListWorkspaceDetails :many
+SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
+    t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
+    t.allow_user_cancel, t.require_active_version,
+    v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+FROM workspaces w
+JOIN workspace_builds b ON b.id = w.latest_build_id
+JOIN provisioner_jobs j ON j.id = b.job_id
+JOIN users u ON u.id = w.owner_id
+JOIN organizations o ON o.id = w.organization_id
+JOIN templates t ON t.id = w.template_id
+JOIN template_versions v ON v.id = b.template_version_id
+LEFT JOIN users i ON i.id = b.initiator_id
+WHERE w.id IN (SELECT value FROM json_list($1))
+`
+
+type ListWorkspaceDetailsRow struct {
+	Workspace            Workspace
+	WorkspaceBuild       WorkspaceBuild
+	ProvisionerJob       ProvisionerJob
+	OwnerName            string
+	OwnerAvatarURL       string
+	OrganizationName     string
+	TemplateName         string
+	TemplateDisplayName  string
+	TemplateIcon         string
+	ActiveVersionID      uuid.UUID
+	AllowUserCancel      bool
+	RequireActiveVersion bool
+	VersionName          string
+	HasExternalAgent     bool
+	InitiatorName        string
+}
+
+// scope: deployment
+func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListWorkspaceDetailsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listWorkspaceDetails, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListWorkspaceDetailsRow{}
+	for rows.Next() {
+		var i ListWorkspaceDetailsRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.OrganizationID,
-			&i.OwnerID,
-			&i.TemplateID,
-			&i.Name,
-			&i.AutostartSchedule,
-			&i.TTLMs,
-			&i.AutomaticUpdates,
-			&i.Favorite,
-			&i.LastUsedAt,
-			&i.DormantAt,
-			&i.DeletingAt,
-			&i.NextStartAt,
-			&i.Fence,
-			&i.LatestBuildID,
-			&i.LatestBuildNumber,
-			&i.LatestStatus,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.Deleted,
+			&i.Workspace.ID,
+			&i.Workspace.OrganizationID,
+			&i.Workspace.OwnerID,
+			&i.Workspace.TemplateID,
+			&i.Workspace.Name,
+			&i.Workspace.AutostartSchedule,
+			&i.Workspace.TTLMs,
+			&i.Workspace.AutomaticUpdates,
+			&i.Workspace.Favorite,
+			&i.Workspace.LastUsedAt,
+			&i.Workspace.DormantAt,
+			&i.Workspace.DeletingAt,
+			&i.Workspace.NextStartAt,
+			&i.Workspace.Fence,
+			&i.Workspace.LatestBuildID,
+			&i.Workspace.LatestBuildNumber,
+			&i.Workspace.LatestStatus,
+			&i.Workspace.CreatedAt,
+			&i.Workspace.UpdatedAt,
+			&i.Workspace.Deleted,
+			&i.WorkspaceBuild.ID,
+			&i.WorkspaceBuild.OrganizationID,
+			&i.WorkspaceBuild.WorkspaceID,
+			&i.WorkspaceBuild.TemplateVersionID,
+			&i.WorkspaceBuild.JobID,
+			&i.WorkspaceBuild.BuildNumber,
+			&i.WorkspaceBuild.Transition,
+			&i.WorkspaceBuild.Reason,
+			&i.WorkspaceBuild.InitiatorID,
+			&i.WorkspaceBuild.PresetID,
+			&i.WorkspaceBuild.Parameters,
+			&i.WorkspaceBuild.Orphan,
+			&i.WorkspaceBuild.LogLevel,
+			&i.WorkspaceBuild.DailyCost,
+			&i.WorkspaceBuild.DeadlineAt,
+			&i.WorkspaceBuild.MaxDeadlineAt,
+			&i.WorkspaceBuild.CreatedAt,
+			&i.WorkspaceBuild.UpdatedAt,
+			&i.ProvisionerJob.ID,
+			&i.ProvisionerJob.OrganizationID,
+			&i.ProvisionerJob.Type,
+			&i.ProvisionerJob.Provisioner,
+			&i.ProvisionerJob.Status,
+			&i.ProvisionerJob.Tags,
+			&i.ProvisionerJob.FileID,
+			&i.ProvisionerJob.InitiatorID,
+			&i.ProvisionerJob.Automated,
+			&i.ProvisionerJob.TemplateVersionID,
+			&i.ProvisionerJob.WorkspaceID,
+			&i.ProvisionerJob.WorkspaceBuildID,
+			&i.ProvisionerJob.Input,
+			&i.ProvisionerJob.Error,
+			&i.ProvisionerJob.ErrorCode,
+			&i.ProvisionerJob.InDoubt,
+			&i.ProvisionerJob.Timings,
+			&i.ProvisionerJob.WorkerID,
+			&i.ProvisionerJob.AttemptID,
+			&i.ProvisionerJob.Attempts,
+			&i.ProvisionerJob.EngineStarts,
+			&i.ProvisionerJob.Cancel,
+			&i.ProvisionerJob.LogRows,
+			&i.ProvisionerJob.LogBytes,
+			&i.ProvisionerJob.LogsOverflowed,
+			&i.ProvisionerJob.CreatedAt,
+			&i.ProvisionerJob.UpdatedAt,
+			&i.ProvisionerJob.StartedAt,
+			&i.ProvisionerJob.CanceledAt,
+			&i.ProvisionerJob.CompletedAt,
+			&i.OwnerName,
+			&i.OwnerAvatarURL,
+			&i.OrganizationName,
+			&i.TemplateName,
+			&i.TemplateDisplayName,
+			&i.TemplateIcon,
+			&i.ActiveVersionID,
+			&i.AllowUserCancel,
+			&i.RequireActiveVersion,
+			&i.VersionName,
+			&i.HasExternalAgent,
+			&i.InitiatorName,
 		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listWorkspaceIDs = `-- name: ListWorkspaceIDs :many
+SELECT w.id FROM workspaces w JOIN users u ON u.id = w.owner_id
+WHERE w.organization_id IN (SELECT value FROM json_list($1)) AND w.deleted = FALSE /* filter */
+ORDER BY CASE WHEN w.favorite = TRUE AND w.owner_id = CAST($2 AS TEXT) THEN 0 ELSE 1 END,
+    CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, lower(u.username), lower(w.name), w.id
+LIMIT $4 OFFSET $3
+`
+
+type ListWorkspaceIDsParams struct {
+	OrganizationIds string
+	ViewerID        string
+	SkipRows        int32
+	MaxRows         int32
+}
+
+func (q *Queries) ListWorkspaceIDs(ctx context.Context, arg ListWorkspaceIDsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.QueryContext(ctx, listWorkspaceIDs,
+		arg.OrganizationIds,
+		arg.ViewerID,
+		arg.SkipRows,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -319,54 +476,44 @@ func (q *Queries) ListWorkspacesByIDs(ctx context.Context, ids string) ([]Worksp
 }
 
 const listWorkspacesForLifecycle = `-- name: ListWorkspacesForLifecycle :many
-SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted FROM workspaces w
+SELECT w.organization_id, w.id FROM workspaces w
 JOIN workspace_builds b ON b.id = w.latest_build_id
 JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN templates t ON t.id = w.template_id
+JOIN users u ON u.id = w.owner_id
 WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
-    (b.transition = 'start' AND j.status = 'succeeded' AND b.deadline_at IS NOT NULL AND b.deadline_at <= $1)
-    OR (w.next_start_at IS NOT NULL AND w.next_start_at <= $1 AND w.dormant_at IS NULL)
-    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND w.last_used_at + t.time_til_dormant_ms * 1000 <= $1)
-    OR (w.dormant_at IS NOT NULL AND b.transition = 'start' AND j.status = 'succeeded')
-    OR (w.dormant_at IS NOT NULL AND w.deleting_at IS NOT NULL AND w.deleting_at <= $1)
-    OR (t.failure_ttl_ms > 0 AND b.transition = 'start' AND j.status = 'failed' AND j.completed_at + t.failure_ttl_ms * 1000 <= $1)
-    OR (b.transition = 'start' AND j.status = 'succeeded' AND EXISTS (SELECT 1 FROM users u WHERE u.id = w.owner_id AND u.status = 'suspended'))
+    (b.transition = 'start' AND j.status = 'succeeded' AND b.deadline_at <= $1)
+    OR (b.transition = 'start' AND j.status = 'succeeded' AND j.completed_at > $1 AND b.deadline_at > j.completed_at)
+    OR (b.transition = 'start' AND j.status = 'succeeded' AND (w.dormant_at IS NOT NULL OR u.status = 'suspended'))
+    OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND j.completed_at + t.failure_ttl_ms * 1000 <= $1)
+    OR (w.next_start_at <= $1 OR w.next_start_at > $2)
+    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND (w.last_used_at + t.time_til_dormant_ms * 1000 <= $1 OR w.last_used_at > $1))
+    OR w.deleting_at <= $1
 )
 ORDER BY w.id
 `
 
+type ListWorkspacesForLifecycleParams struct {
+	NowAt Time
+	FarAt Time
+}
+
+type ListWorkspacesForLifecycleRow struct {
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
 // scope: deployment
-func (q *Queries) ListWorkspacesForLifecycle(ctx context.Context, nowAt Time) ([]Workspace, error) {
-	rows, err := q.db.QueryContext(ctx, listWorkspacesForLifecycle, nowAt)
+func (q *Queries) ListWorkspacesForLifecycle(ctx context.Context, arg ListWorkspacesForLifecycleParams) ([]ListWorkspacesForLifecycleRow, error) {
+	rows, err := q.db.QueryContext(ctx, listWorkspacesForLifecycle, arg.NowAt, arg.FarAt)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []Workspace{}
+	items := []ListWorkspacesForLifecycleRow{}
 	for rows.Next() {
-		var i Workspace
-		if err := rows.Scan(
-			&i.ID,
-			&i.OrganizationID,
-			&i.OwnerID,
-			&i.TemplateID,
-			&i.Name,
-			&i.AutostartSchedule,
-			&i.TTLMs,
-			&i.AutomaticUpdates,
-			&i.Favorite,
-			&i.LastUsedAt,
-			&i.DormantAt,
-			&i.DeletingAt,
-			&i.NextStartAt,
-			&i.Fence,
-			&i.LatestBuildID,
-			&i.LatestBuildNumber,
-			&i.LatestStatus,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.Deleted,
-		); err != nil {
+		var i ListWorkspacesForLifecycleRow
+		if err := rows.Scan(&i.OrganizationID, &i.ID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

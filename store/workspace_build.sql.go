@@ -113,6 +113,87 @@ func (q *Queries) GetWorkspaceBuildByNumber(ctx context.Context, arg GetWorkspac
 	return i, err
 }
 
+const getWorkspaceBuildDetail = `-- name: GetWorkspaceBuildDetail :one
+SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+FROM workspace_builds b
+JOIN provisioner_jobs j ON j.id = b.job_id
+JOIN template_versions v ON v.id = b.template_version_id
+LEFT JOIN users i ON i.id = b.initiator_id
+WHERE b.organization_id = $1 AND b.id = $2
+`
+
+type GetWorkspaceBuildDetailParams struct {
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+type GetWorkspaceBuildDetailRow struct {
+	WorkspaceBuild   WorkspaceBuild
+	ProvisionerJob   ProvisionerJob
+	VersionName      string
+	HasExternalAgent bool
+	InitiatorName    string
+}
+
+func (q *Queries) GetWorkspaceBuildDetail(ctx context.Context, arg GetWorkspaceBuildDetailParams) (GetWorkspaceBuildDetailRow, error) {
+	row := q.db.QueryRowContext(ctx, getWorkspaceBuildDetail, arg.OrganizationID, arg.ID)
+	var i GetWorkspaceBuildDetailRow
+	err := row.Scan(
+		&i.WorkspaceBuild.ID,
+		&i.WorkspaceBuild.OrganizationID,
+		&i.WorkspaceBuild.WorkspaceID,
+		&i.WorkspaceBuild.TemplateVersionID,
+		&i.WorkspaceBuild.JobID,
+		&i.WorkspaceBuild.BuildNumber,
+		&i.WorkspaceBuild.Transition,
+		&i.WorkspaceBuild.Reason,
+		&i.WorkspaceBuild.InitiatorID,
+		&i.WorkspaceBuild.PresetID,
+		&i.WorkspaceBuild.Parameters,
+		&i.WorkspaceBuild.Orphan,
+		&i.WorkspaceBuild.LogLevel,
+		&i.WorkspaceBuild.DailyCost,
+		&i.WorkspaceBuild.DeadlineAt,
+		&i.WorkspaceBuild.MaxDeadlineAt,
+		&i.WorkspaceBuild.CreatedAt,
+		&i.WorkspaceBuild.UpdatedAt,
+		&i.ProvisionerJob.ID,
+		&i.ProvisionerJob.OrganizationID,
+		&i.ProvisionerJob.Type,
+		&i.ProvisionerJob.Provisioner,
+		&i.ProvisionerJob.Status,
+		&i.ProvisionerJob.Tags,
+		&i.ProvisionerJob.FileID,
+		&i.ProvisionerJob.InitiatorID,
+		&i.ProvisionerJob.Automated,
+		&i.ProvisionerJob.TemplateVersionID,
+		&i.ProvisionerJob.WorkspaceID,
+		&i.ProvisionerJob.WorkspaceBuildID,
+		&i.ProvisionerJob.Input,
+		&i.ProvisionerJob.Error,
+		&i.ProvisionerJob.ErrorCode,
+		&i.ProvisionerJob.InDoubt,
+		&i.ProvisionerJob.Timings,
+		&i.ProvisionerJob.WorkerID,
+		&i.ProvisionerJob.AttemptID,
+		&i.ProvisionerJob.Attempts,
+		&i.ProvisionerJob.EngineStarts,
+		&i.ProvisionerJob.Cancel,
+		&i.ProvisionerJob.LogRows,
+		&i.ProvisionerJob.LogBytes,
+		&i.ProvisionerJob.LogsOverflowed,
+		&i.ProvisionerJob.CreatedAt,
+		&i.ProvisionerJob.UpdatedAt,
+		&i.ProvisionerJob.StartedAt,
+		&i.ProvisionerJob.CanceledAt,
+		&i.ProvisionerJob.CompletedAt,
+		&i.VersionName,
+		&i.HasExternalAgent,
+		&i.InitiatorName,
+	)
+	return i, err
+}
+
 const insertWorkspaceBuild = `-- name: InsertWorkspaceBuild :one
 INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
@@ -214,45 +295,102 @@ func (q *Queries) ListAutofillParameters(ctx context.Context, arg ListAutofillPa
 	return items, nil
 }
 
-const listWorkspaceBuilds = `-- name: ListWorkspaceBuilds :many
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE organization_id = $1 AND workspace_id = $2 AND created_at >= $3
-ORDER BY build_number DESC
+const listWorkspaceBuildDetails = `-- name: ListWorkspaceBuildDetails :many
+SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+FROM workspace_builds b
+JOIN provisioner_jobs j ON j.id = b.job_id
+JOIN template_versions v ON v.id = b.template_version_id
+LEFT JOIN users i ON i.id = b.initiator_id
+WHERE b.organization_id = $1 AND b.workspace_id = $2
+  AND b.created_at >= CAST($3 AS BIGINT) AND b.build_number < $4
+ORDER BY b.build_number DESC LIMIT $6 OFFSET $5
 `
 
-type ListWorkspaceBuildsParams struct {
+type ListWorkspaceBuildDetailsParams struct {
 	OrganizationID uuid.UUID
 	WorkspaceID    uuid.UUID
-	SinceAt        Time
+	SinceAt        int64
+	BeforeNumber   int64
+	SkipRows       int32
+	MaxRows        int32
 }
 
-func (q *Queries) ListWorkspaceBuilds(ctx context.Context, arg ListWorkspaceBuildsParams) ([]WorkspaceBuild, error) {
-	rows, err := q.db.QueryContext(ctx, listWorkspaceBuilds, arg.OrganizationID, arg.WorkspaceID, arg.SinceAt)
+type ListWorkspaceBuildDetailsRow struct {
+	WorkspaceBuild   WorkspaceBuild
+	ProvisionerJob   ProvisionerJob
+	VersionName      string
+	HasExternalAgent bool
+	InitiatorName    string
+}
+
+func (q *Queries) ListWorkspaceBuildDetails(ctx context.Context, arg ListWorkspaceBuildDetailsParams) ([]ListWorkspaceBuildDetailsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listWorkspaceBuildDetails,
+		arg.OrganizationID,
+		arg.WorkspaceID,
+		arg.SinceAt,
+		arg.BeforeNumber,
+		arg.SkipRows,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []WorkspaceBuild{}
+	items := []ListWorkspaceBuildDetailsRow{}
 	for rows.Next() {
-		var i WorkspaceBuild
+		var i ListWorkspaceBuildDetailsRow
 		if err := rows.Scan(
-			&i.ID,
-			&i.OrganizationID,
-			&i.WorkspaceID,
-			&i.TemplateVersionID,
-			&i.JobID,
-			&i.BuildNumber,
-			&i.Transition,
-			&i.Reason,
-			&i.InitiatorID,
-			&i.PresetID,
-			&i.Parameters,
-			&i.Orphan,
-			&i.LogLevel,
-			&i.DailyCost,
-			&i.DeadlineAt,
-			&i.MaxDeadlineAt,
-			&i.CreatedAt,
-			&i.UpdatedAt,
+			&i.WorkspaceBuild.ID,
+			&i.WorkspaceBuild.OrganizationID,
+			&i.WorkspaceBuild.WorkspaceID,
+			&i.WorkspaceBuild.TemplateVersionID,
+			&i.WorkspaceBuild.JobID,
+			&i.WorkspaceBuild.BuildNumber,
+			&i.WorkspaceBuild.Transition,
+			&i.WorkspaceBuild.Reason,
+			&i.WorkspaceBuild.InitiatorID,
+			&i.WorkspaceBuild.PresetID,
+			&i.WorkspaceBuild.Parameters,
+			&i.WorkspaceBuild.Orphan,
+			&i.WorkspaceBuild.LogLevel,
+			&i.WorkspaceBuild.DailyCost,
+			&i.WorkspaceBuild.DeadlineAt,
+			&i.WorkspaceBuild.MaxDeadlineAt,
+			&i.WorkspaceBuild.CreatedAt,
+			&i.WorkspaceBuild.UpdatedAt,
+			&i.ProvisionerJob.ID,
+			&i.ProvisionerJob.OrganizationID,
+			&i.ProvisionerJob.Type,
+			&i.ProvisionerJob.Provisioner,
+			&i.ProvisionerJob.Status,
+			&i.ProvisionerJob.Tags,
+			&i.ProvisionerJob.FileID,
+			&i.ProvisionerJob.InitiatorID,
+			&i.ProvisionerJob.Automated,
+			&i.ProvisionerJob.TemplateVersionID,
+			&i.ProvisionerJob.WorkspaceID,
+			&i.ProvisionerJob.WorkspaceBuildID,
+			&i.ProvisionerJob.Input,
+			&i.ProvisionerJob.Error,
+			&i.ProvisionerJob.ErrorCode,
+			&i.ProvisionerJob.InDoubt,
+			&i.ProvisionerJob.Timings,
+			&i.ProvisionerJob.WorkerID,
+			&i.ProvisionerJob.AttemptID,
+			&i.ProvisionerJob.Attempts,
+			&i.ProvisionerJob.EngineStarts,
+			&i.ProvisionerJob.Cancel,
+			&i.ProvisionerJob.LogRows,
+			&i.ProvisionerJob.LogBytes,
+			&i.ProvisionerJob.LogsOverflowed,
+			&i.ProvisionerJob.CreatedAt,
+			&i.ProvisionerJob.UpdatedAt,
+			&i.ProvisionerJob.StartedAt,
+			&i.ProvisionerJob.CanceledAt,
+			&i.ProvisionerJob.CompletedAt,
+			&i.VersionName,
+			&i.HasExternalAgent,
+			&i.InitiatorName,
 		); err != nil {
 			return nil, err
 		}

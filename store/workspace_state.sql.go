@@ -41,6 +41,38 @@ func (q *Queries) GetLatestWorkspaceState(ctx context.Context, arg GetLatestWork
 	return i, err
 }
 
+const getWorkspaceStateAtBuild = `-- name: GetWorkspaceStateAtBuild :one
+SELECT s.workspace_id, s.organization_id, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.data, s.salvage, s.created_by, s.created_at FROM workspace_states s JOIN workspace_builds b ON b.id = s.workspace_build_id
+WHERE s.organization_id = $1 AND s.workspace_id = $2 AND s.salvage = FALSE AND b.build_number <= $3
+ORDER BY s.fence DESC, s.n DESC LIMIT 1
+`
+
+type GetWorkspaceStateAtBuildParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	BuildNumber    int64
+}
+
+func (q *Queries) GetWorkspaceStateAtBuild(ctx context.Context, arg GetWorkspaceStateAtBuildParams) (WorkspaceState, error) {
+	row := q.db.QueryRowContext(ctx, getWorkspaceStateAtBuild, arg.OrganizationID, arg.WorkspaceID, arg.BuildNumber)
+	var i WorkspaceState
+	err := row.Scan(
+		&i.WorkspaceID,
+		&i.OrganizationID,
+		&i.Fence,
+		&i.N,
+		&i.WorkspaceBuildID,
+		&i.AttemptID,
+		&i.Sha256,
+		&i.Size,
+		&i.Data,
+		&i.Salvage,
+		&i.CreatedBy,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const getWorkspaceStateInfo = `-- name: GetWorkspaceStateInfo :one
 SELECT fence, n, sha256, size, workspace_build_id, salvage FROM workspace_states
 WHERE organization_id = $1 AND workspace_id = $2 AND fence = $3 AND n = $4

@@ -65,22 +65,36 @@ UPDATE workspaces SET last_used_at = @last_used_at WHERE organization_id = @orga
 UPDATE workspaces SET deleting_at = CASE WHEN CAST(@autodelete AS BIGINT) = 0 THEN NULL ELSE dormant_at + CAST(@autodelete AS BIGINT) END
 WHERE organization_id = @organization_id AND template_id = @template_id AND deleted = FALSE AND dormant_at IS NOT NULL;
 
--- name: ListWorkspaces :many
-SELECT w.* FROM workspaces w
-JOIN users u ON u.id = w.owner_id
-JOIN organizations o ON o.id = w.organization_id
-JOIN templates t ON t.id = w.template_id
-JOIN workspace_builds b ON b.id = w.latest_build_id
+-- name: ListWorkspaceIDs :many
+SELECT w.id FROM workspaces w JOIN users u ON u.id = w.owner_id
 WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.deleted = FALSE /* filter */
-ORDER BY /* order */ lower(u.username), lower(w.name), w.id;
+ORDER BY CASE WHEN w.favorite = TRUE AND w.owner_id = CAST(@viewer_id AS TEXT) THEN 0 ELSE 1 END,
+    CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, lower(u.username), lower(w.name), w.id
+LIMIT @max_rows OFFSET @skip_rows;
 
 -- name: CountWorkspaces :one
 SELECT count(*) FROM workspaces w
+WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.deleted = FALSE /* filter */;
+
+-- name: ListWorkspaceDetails :many
+-- scope: deployment
+SELECT sqlc.embed(w), sqlc.embed(b), sqlc.embed(j), u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
+    t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
+    t.allow_user_cancel, t.require_active_version,
+    v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+FROM workspaces w
+JOIN workspace_builds b ON b.id = w.latest_build_id
+JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN users u ON u.id = w.owner_id
 JOIN organizations o ON o.id = w.organization_id
 JOIN templates t ON t.id = w.template_id
-JOIN workspace_builds b ON b.id = w.latest_build_id
-WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.deleted = FALSE /* filter */;
+JOIN template_versions v ON v.id = b.template_version_id
+LEFT JOIN users i ON i.id = b.initiator_id
+WHERE w.id IN (SELECT value FROM json_list(@ids));
+
+-- name: ListLatestJobs :many
+SELECT w.id, b.job_id FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
+WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.deleted = FALSE;
 
 -- name: ListWorkspacesByIDs :many
 -- scope: deployment
@@ -88,17 +102,18 @@ SELECT * FROM workspaces WHERE id IN (SELECT value FROM json_list(@ids));
 
 -- name: ListWorkspacesForLifecycle :many
 -- scope: deployment
-SELECT w.* FROM workspaces w
+SELECT w.organization_id, w.id FROM workspaces w
 JOIN workspace_builds b ON b.id = w.latest_build_id
 JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN templates t ON t.id = w.template_id
+JOIN users u ON u.id = w.owner_id
 WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
-    (b.transition = 'start' AND j.status = 'succeeded' AND b.deadline_at IS NOT NULL AND b.deadline_at <= @now_at)
-    OR (w.next_start_at IS NOT NULL AND w.next_start_at <= @now_at AND w.dormant_at IS NULL)
-    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND w.last_used_at + t.time_til_dormant_ms * 1000 <= @now_at)
-    OR (w.dormant_at IS NOT NULL AND b.transition = 'start' AND j.status = 'succeeded')
-    OR (w.dormant_at IS NOT NULL AND w.deleting_at IS NOT NULL AND w.deleting_at <= @now_at)
-    OR (t.failure_ttl_ms > 0 AND b.transition = 'start' AND j.status = 'failed' AND j.completed_at + t.failure_ttl_ms * 1000 <= @now_at)
-    OR (b.transition = 'start' AND j.status = 'succeeded' AND EXISTS (SELECT 1 FROM users u WHERE u.id = w.owner_id AND u.status = 'suspended'))
+    (b.transition = 'start' AND j.status = 'succeeded' AND b.deadline_at <= @now_at)
+    OR (b.transition = 'start' AND j.status = 'succeeded' AND j.completed_at > @now_at AND b.deadline_at > j.completed_at)
+    OR (b.transition = 'start' AND j.status = 'succeeded' AND (w.dormant_at IS NOT NULL OR u.status = 'suspended'))
+    OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND j.completed_at + t.failure_ttl_ms * 1000 <= @now_at)
+    OR (w.next_start_at <= @now_at OR w.next_start_at > @far_at)
+    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND (w.last_used_at + t.time_til_dormant_ms * 1000 <= @now_at OR w.last_used_at > @now_at))
+    OR w.deleting_at <= @now_at
 )
 ORDER BY w.id;

@@ -14,6 +14,11 @@ ORDER BY fence DESC, n DESC LIMIT 1;
 SELECT * FROM workspace_states WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND workspace_build_id = @workspace_build_id AND salvage = FALSE
 ORDER BY fence DESC, n DESC LIMIT 1;
 
+-- name: GetWorkspaceStateAtBuild :one
+SELECT s.* FROM workspace_states s JOIN workspace_builds b ON b.id = s.workspace_build_id
+WHERE s.organization_id = @organization_id AND s.workspace_id = @workspace_id AND s.salvage = FALSE AND b.build_number <= @build_number
+ORDER BY s.fence DESC, s.n DESC LIMIT 1;
+
 -- name: NextWorkspaceStateNumber :one
 SELECT CAST(COALESCE(max(n), 0) + 1 AS BIGINT) FROM workspace_states WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND fence = @fence;
 
