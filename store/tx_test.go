@@ -184,8 +184,8 @@ func TestStatementsArePreparedOnce(t *testing.T) {
 	use := func() {
 		for i := range int64(10) {
 			var f store.Filter
-			f.Where("w.name = ?", fmt.Sprint("name", i)).Page(10, i)
-			_, err := s.Filtered(f).ListWorkspaces(t.Context(), store.IDs(nil))
+			f.Where("w.name = ?", fmt.Sprint("name", i))
+			_, err := s.Filtered(f).ListWorkspaceIDs(t.Context(), store.ListWorkspaceIDsParams{OrganizationIds: store.IDs(nil), MaxRows: 10, SkipRows: int32(i)})
 			require.NoError(t, err)
 			require.NoError(t, s.InTx(t.Context(), func(tx *store.Store) error {
 				_, err := tx.GetSetting(t.Context(), fmt.Sprint(i))
