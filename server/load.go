@@ -68,6 +68,56 @@ func (a *api) user(ctx context.Context, action authz.Action, ref string) (store.
 	return user, nil
 }
 
+func memberObject(organizationID, userID uuid.UUID) authz.Object {
+	return authz.Object{Type: authz.OrganizationMember, OrganizationID: organizationID, OwnerID: userID, ID: userID.String()}
+}
+
+// personalUser is user for what concerns that person alone: lacking the action
+// is the same 404 as not finding them.
+func (a *api) personalUser(ctx context.Context, action authz.Action, ref string) (store.User, error) {
+	user, err := a.user(ctx, authz.Read, ref)
+	if err != nil {
+		return store.User{}, err
+	}
+	if !subjectFrom(ctx).Can(action, userObject(user.ID)) {
+		return store.User{}, errNotFound()
+	}
+	return user, nil
+}
+
+// keyOwner finds the user whose keys are meant, for a caller who may do the
+// action to such keys.
+func (a *api) keyOwner(ctx context.Context, action authz.Action, ref string) (store.User, error) {
+	user, err := a.user(ctx, authz.Read, ref)
+	if err != nil {
+		return store.User{}, err
+	}
+	if !subjectFrom(ctx).Can(action, authz.Object{Type: authz.APIKey, OwnerID: user.ID}) {
+		return store.User{}, errNotFound()
+	}
+	return user, nil
+}
+
+func apiKeyObject(k store.ApiKey) authz.Object {
+	return authz.Object{Type: authz.APIKey, ID: k.ID, OwnerID: k.UserID}
+}
+
+// apiKey loads a session or token of the user named.
+func (a *api) apiKey(ctx context.Context, action authz.Action, userRef, id string) (store.ApiKey, error) {
+	user, err := a.user(ctx, authz.Read, userRef)
+	if err != nil {
+		return store.ApiKey{}, err
+	}
+	key, err := a.store.GetAPIKey(ctx, id)
+	if err != nil {
+		return store.ApiKey{}, err
+	}
+	if key.UserID != user.ID || !subjectFrom(ctx).Can(action, apiKeyObject(key)) {
+		return store.ApiKey{}, errNotFound()
+	}
+	return key, nil
+}
+
 func (a *api) findUser(ctx context.Context, ref string) (store.User, error) {
 	if ref == client.Me {
 		return a.store.GetUser(ctx, callerID(ctx))
@@ -86,8 +136,7 @@ func (a *api) member(ctx context.Context, ref string) (store.GetMemberRow, error
 	if err != nil {
 		return store.GetMemberRow{}, err
 	}
-	object := authz.Object{Type: authz.OrganizationMember, OrganizationID: org.ID, OwnerID: user.ID, ID: user.ID.String()}
-	if !subjectFrom(ctx).Can(authz.Read, object) {
+	if !subjectFrom(ctx).Can(authz.Read, memberObject(org.ID, user.ID)) {
 		return store.GetMemberRow{}, errNotFound()
 	}
 	return a.store.GetMember(ctx, store.GetMemberParams{OrganizationID: org.ID, UserID: user.ID})

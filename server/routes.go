@@ -26,4 +26,60 @@ func (a *api) routes(r *router) {
 	handle(r, get, "/users/{user}/organizations/{name}", "Get an organization by name", onObject(authz.Read, authz.Organization), a.getUserOrganization)
 	a.provisionerJobRoutes(r)
 	a.provisionerProtocolRoutes(r)
+	a.sessionRoutes(r)
+	a.userRoutes(r)
+	a.tokenRoutes(r)
+	a.memberRoutes(r)
+	a.roleRoutes(r)
+}
+
+func (a *api) sessionRoutes(r *router) {
+	handle(r, get, "/users/first", "Tell whether the deployment has users", public(), a.getFirstUser)
+	handle(r, post, "/users/first", "Create the first user", public(), a.createFirstUser, created)
+	handle(r, post, "/users/login", "Sign in with a password", public(), a.login, created)
+	handle(r, post, "/users/logout", "Sign out", session(), a.logout)
+	handle(r, get, "/users/authmethods", "List the ways to sign in", public(), a.authMethods)
+	handle(r, post, "/users/validate-password", "Tell whether a password is good enough", public(), a.validatePassword)
+	handle(r, put, "/users/{user}/password", "Change a password", onObject(authz.UpdatePersonal, authz.User), a.updatePassword, noContent)
+}
+
+func (a *api) userRoutes(r *router) {
+	handle(r, get, "/users", "List users", session(), a.listUsers)
+	handle(r, post, "/users", "Create a user", onSite(authz.Create, authz.User), a.createUser, created)
+	handle(r, get, "/users/{user}", "Get a user", onObject(authz.Read, authz.User), a.getUser)
+	handle(r, del, "/users/{user}", "Delete a user who owns no workspaces", onObject(authz.Delete, authz.User), a.deleteUser)
+	handle(r, put, "/users/{user}/profile", "Change the names of a user", onObject(authz.UpdatePersonal, authz.User), a.updateProfile)
+	handle(r, put, "/users/{user}/status/suspend", "Suspend a user", onObject(authz.Update, authz.User), a.suspendUser)
+	handle(r, put, "/users/{user}/status/activate", "Activate a user", onObject(authz.Update, authz.User), a.activateUser)
+	handle(r, get, "/users/{user}/roles", "Get the roles of a user", onObject(authz.ReadPersonal, authz.User), a.userRoles)
+	handle(r, put, "/users/{user}/roles", "Replace the site roles of a user", onObject(authz.Assign, authz.AssignRole), a.updateUserRoles)
+	handle(r, get, "/users/{user}/login-type", "Tell how the caller signs in", session(), a.userLoginType)
+	handle(r, get, "/users/{user}/gitsshkey", "Get a user's public SSH key", onObject(authz.ReadPersonal, authz.User), a.getGitSSHKey)
+	handle(r, put, "/users/{user}/gitsshkey", "Replace a user's SSH key", onObject(authz.UpdatePersonal, authz.User), a.regenerateGitSSHKey)
+}
+
+func (a *api) tokenRoutes(r *router) {
+	handle(r, post, "/users/{user}/keys", "Open a session for a user", onObject(authz.Create, authz.APIKey), a.createAPIKey, created)
+	handle(r, post, "/users/{user}/keys/tokens", "Create a token", onObject(authz.Create, authz.APIKey), a.createToken, created)
+	handle(r, get, "/users/{user}/keys/tokens", "List tokens", onObject(authz.Read, authz.APIKey), a.listTokens)
+	handle(r, get, "/users/{user}/keys/tokens/tokenconfig", "Get the longest lifetime of a user's tokens", onObject(authz.Read, authz.APIKey), a.tokenConfig)
+	handle(r, get, "/users/{user}/keys/tokens/{keyname}", "Get a token by name", onObject(authz.Read, authz.APIKey), a.getTokenByName)
+	handle(r, get, "/users/{user}/keys/{keyid}", "Get a session or token by id", onObject(authz.Read, authz.APIKey), a.getAPIKey)
+	handle(r, del, "/users/{user}/keys/{keyid}", "Delete a session or token", onObject(authz.Delete, authz.APIKey), a.deleteAPIKey, noContent)
+	handle(r, put, "/users/{user}/keys/{keyid}/expire", "End a session or token and keep its record", onObject(authz.Update, authz.APIKey), a.expireAPIKey, noContent)
+	handle(r, get, "/auth/scopes", "List the scopes that tokens may have", public(), a.listScopes)
+}
+
+func (a *api) memberRoutes(r *router) {
+	handle(r, get, "/organizations/{organization}/members", "List members", inOrganization(authz.Read, authz.OrganizationMember), a.listMembers, deprecated())
+	handle(r, get, "/organizations/{organization}/paginated-members", "List members by pages", inOrganization(authz.Read, authz.OrganizationMember), a.pageMembers)
+	handle(r, get, "/organizations/{organization}/members/{user}", "Get a member", inOrganization(authz.Read, authz.Organization), a.getMember)
+	handle(r, post, "/organizations/{organization}/members/{user}", "Add a member", inOrganization(authz.Create, authz.OrganizationMember), a.addMember)
+	handle(r, del, "/organizations/{organization}/members/{user}", "Remove a member", inOrganization(authz.Delete, authz.OrganizationMember), a.removeMember, noContent)
+	handle(r, put, "/organizations/{organization}/members/{user}/roles", "Replace the roles of a member", inOrganization(authz.Assign, authz.AssignOrgRole).visibly(), a.updateMemberRoles)
+}
+
+func (a *api) roleRoutes(r *router) {
+	handle(r, get, "/users/roles", "List the site roles", onSite(authz.Read, authz.AssignRole), a.listSiteRoles)
+	handle(r, get, "/organizations/{organization}/members/roles", "List the roles of an organization", inOrganization(authz.Read, authz.AssignOrgRole), a.listOrganizationRoles)
 }

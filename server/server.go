@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"coder/client"
+	"coder/internal/password"
 	"coder/internal/pubsub"
 	"coder/store"
 )
@@ -89,11 +90,18 @@ type api struct {
 	daemonSecret string
 	origins      *http.CrossOriginProtection
 	limits       limits
+	passwords    *password.Hasher
 	bus          *pubsub.Bus
 	dispatch     *dispatcher
 	// generation rises at every start of a server on this database.
 	generation int64
 	leases     *leases
+}
+
+// newOfflineAPI is enough of the API for commands that work on the store
+// while no server runs.
+func newOfflineAPI(s *store.Store) *api {
+	return &api{store: s, now: time.Now, passwords: password.NewHasher()}
 }
 
 // Server is the API with its background loops.
@@ -113,7 +121,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a := &api{
 		options: o, store: o.Store, logger: o.Logger, now: o.Now, accessURL: o.AccessURL, version: o.Version,
 		deploymentID: deploymentID, daemonSecret: newSecret(32), origins: http.NewCrossOriginProtection(),
-		limits: newLimits(o.APIRateLimit), bus: pubsub.New(),
+		limits: newLimits(o.APIRateLimit), bus: pubsub.New(), passwords: password.NewHasher(),
 	}
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()

@@ -11,6 +11,43 @@ import (
 	"github.com/google/uuid"
 )
 
+const countGroupMembers = `-- name: CountGroupMembers :many
+SELECT g.id, CAST(count(*) AS BIGINT) AS members FROM groups g
+JOIN organization_members m ON m.organization_id = g.organization_id
+JOIN users u ON u.id = m.user_id AND u.deleted = FALSE
+WHERE g.organization_id = $1
+  AND (g.id = g.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = g.id AND gm.user_id = m.user_id))
+GROUP BY g.id
+`
+
+type CountGroupMembersRow struct {
+	ID      uuid.UUID
+	Members int64
+}
+
+func (q *Queries) CountGroupMembers(ctx context.Context, organizationID uuid.UUID) ([]CountGroupMembersRow, error) {
+	rows, err := q.db.QueryContext(ctx, countGroupMembers, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountGroupMembersRow{}
+	for rows.Next() {
+		var i CountGroupMembersRow
+		if err := rows.Scan(&i.ID, &i.Members); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const getGroup = `-- name: GetGroup :one
 SELECT id, organization_id, name, display_name, avatar_url, quota_allowance, source, created_at, updated_at FROM groups WHERE id = $1
 `
@@ -139,17 +176,24 @@ func (q *Queries) ListGroupIDsOfUser(ctx context.Context, userID uuid.UUID) ([]L
 const listGroupMembers = `-- name: ListGroupMembers :many
 SELECT u.id, u.email, u.username, u.name, u.avatar_url, u.hashed_password, u.login_type, u.status, u.roles, u.ssh_public_key, u.ssh_private_key, u.created_at, u.updated_at, u.last_seen_at, u.deleted FROM users u JOIN organization_members m ON m.user_id = u.id AND m.organization_id = $1
 WHERE u.deleted = FALSE
-  AND (CAST($2 AS TEXT) = m.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = CAST($2 AS TEXT) AND gm.user_id = u.id))
-ORDER BY lower(u.username)
+  AND (CAST($2 AS TEXT) = m.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = CAST($2 AS TEXT) AND gm.user_id = u.id)) /* filter */
+ORDER BY lower(u.username), u.id LIMIT $4 OFFSET $3
 `
 
 type ListGroupMembersParams struct {
 	OrganizationID uuid.UUID
 	GroupID        string
+	SkipRows       int32
+	MaxRows        int32
 }
 
 func (q *Queries) ListGroupMembers(ctx context.Context, arg ListGroupMembersParams) ([]User, error) {
-	rows, err := q.db.QueryContext(ctx, listGroupMembers, arg.OrganizationID, arg.GroupID)
+	rows, err := q.db.QueryContext(ctx, listGroupMembers,
+		arg.OrganizationID,
+		arg.GroupID,
+		arg.SkipRows,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}

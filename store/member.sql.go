@@ -11,6 +11,18 @@ import (
 	"github.com/google/uuid"
 )
 
+const countMembers = `-- name: CountMembers :one
+SELECT count(*) FROM organization_members m JOIN users u ON u.id = m.user_id
+WHERE m.organization_id = $1 AND u.deleted = FALSE /* filter */
+`
+
+func (q *Queries) CountMembers(ctx context.Context, organizationID uuid.UUID) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countMembers, organizationID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deleteGroupMemberships = `-- name: DeleteGroupMemberships :exec
 DELETE FROM group_members WHERE organization_id = $1 AND user_id = $2
 `
@@ -22,6 +34,16 @@ type DeleteGroupMembershipsParams struct {
 
 func (q *Queries) DeleteGroupMemberships(ctx context.Context, arg DeleteGroupMembershipsParams) error {
 	_, err := q.db.ExecContext(ctx, deleteGroupMemberships, arg.OrganizationID, arg.UserID)
+	return err
+}
+
+const deleteGroupMembershipsOfUser = `-- name: DeleteGroupMembershipsOfUser :exec
+DELETE FROM group_members WHERE user_id = $1
+`
+
+// scope: deployment
+func (q *Queries) DeleteGroupMembershipsOfUser(ctx context.Context, userID uuid.UUID) error {
+	_, err := q.db.ExecContext(ctx, deleteGroupMembershipsOfUser, userID)
 	return err
 }
 
@@ -129,17 +151,23 @@ func (q *Queries) InsertMember(ctx context.Context, arg InsertMemberParams) (Org
 
 const listMembers = `-- name: ListMembers :many
 SELECT m.organization_id, m.user_id, m.roles, m.created_at, m.updated_at, u.id, u.email, u.username, u.name, u.avatar_url, u.hashed_password, u.login_type, u.status, u.roles, u.ssh_public_key, u.ssh_private_key, u.created_at, u.updated_at, u.last_seen_at, u.deleted FROM organization_members m JOIN users u ON u.id = m.user_id
-WHERE m.organization_id = $1 AND u.deleted = FALSE
-ORDER BY lower(u.username)
+WHERE m.organization_id = $1 AND u.deleted = FALSE /* filter */
+ORDER BY lower(u.username), u.id LIMIT $3 OFFSET $2
 `
+
+type ListMembersParams struct {
+	OrganizationID uuid.UUID
+	SkipRows       int32
+	MaxRows        int32
+}
 
 type ListMembersRow struct {
 	OrganizationMember OrganizationMember
 	User               User
 }
 
-func (q *Queries) ListMembers(ctx context.Context, organizationID uuid.UUID) ([]ListMembersRow, error) {
-	rows, err := q.db.QueryContext(ctx, listMembers, organizationID)
+func (q *Queries) ListMembers(ctx context.Context, arg ListMembersParams) ([]ListMembersRow, error) {
+	rows, err := q.db.QueryContext(ctx, listMembers, arg.OrganizationID, arg.SkipRows, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

@@ -274,6 +274,12 @@ type User struct {
 	Deleted        bool
 }
 
+type UserSetting struct {
+	UserID uuid.UUID
+	Name   string
+	Value  string
+}
+
 type Workspace struct {
 	ID                uuid.UUID
 	OrganizationID    uuid.UUID

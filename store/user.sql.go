@@ -47,6 +47,18 @@ func (q *Queries) CountUsers(ctx context.Context) (int64, error) {
 	return count, err
 }
 
+const countUsersMatching = `-- name: CountUsersMatching :one
+SELECT count(*) FROM users u WHERE u.deleted = FALSE /* filter */
+`
+
+// scope: deployment
+func (q *Queries) CountUsersMatching(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countUsersMatching)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const deleteUser = `-- name: DeleteUser :execrows
 UPDATE users SET deleted = TRUE, updated_at = $1 WHERE id = $2 AND deleted = FALSE
 `
@@ -177,6 +189,23 @@ func (q *Queries) GetUserIncludingDeleted(ctx context.Context, id uuid.UUID) (Us
 	return i, err
 }
 
+const getUserSetting = `-- name: GetUserSetting :one
+SELECT value FROM user_settings WHERE user_id = $1 AND name = $2
+`
+
+type GetUserSettingParams struct {
+	UserID uuid.UUID
+	Name   string
+}
+
+// scope: deployment
+func (q *Queries) GetUserSetting(ctx context.Context, arg GetUserSettingParams) (string, error) {
+	row := q.db.QueryRowContext(ctx, getUserSetting, arg.UserID, arg.Name)
+	var value string
+	err := row.Scan(&value)
+	return value, err
+}
+
 const insertUser = `-- name: InsertUser :one
 INSERT INTO users (id, email, username, name, avatar_url, hashed_password, login_type, status, roles, ssh_public_key, ssh_private_key, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -237,15 +266,63 @@ func (q *Queries) InsertUser(ctx context.Context, arg InsertUserParams) (User, e
 	return i, err
 }
 
-const listUsers = `-- name: ListUsers :many
-SELECT id, email, username, name, avatar_url, hashed_password, login_type, status, roles, ssh_public_key, ssh_private_key, created_at, updated_at, last_seen_at, deleted FROM users WHERE deleted = FALSE
-  AND (CAST($1 AS TEXT) = '' OR (lower(username), id) > (SELECT lower(u.username), u.id FROM users u WHERE u.id = CAST($1 AS TEXT)))
-ORDER BY lower(username), id
+const listOwners = `-- name: ListOwners :many
+SELECT id, email, username, name, avatar_url, hashed_password, login_type, status, roles, ssh_public_key, ssh_private_key, created_at, updated_at, last_seen_at, deleted FROM users WHERE deleted = FALSE AND status <> 'suspended' AND roles LIKE '%"owner"%'
 `
 
 // scope: deployment
-func (q *Queries) ListUsers(ctx context.Context, afterID string) ([]User, error) {
-	rows, err := q.db.QueryContext(ctx, listUsers, afterID)
+func (q *Queries) ListOwners(ctx context.Context) ([]User, error) {
+	rows, err := q.db.QueryContext(ctx, listOwners)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []User{}
+	for rows.Next() {
+		var i User
+		if err := rows.Scan(
+			&i.ID,
+			&i.Email,
+			&i.Username,
+			&i.Name,
+			&i.AvatarURL,
+			&i.HashedPassword,
+			&i.LoginType,
+			&i.Status,
+			&i.Roles,
+			&i.SshPublicKey,
+			&i.SshPrivateKey,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.LastSeenAt,
+			&i.Deleted,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUsers = `-- name: ListUsers :many
+SELECT id, email, username, name, avatar_url, hashed_password, login_type, status, roles, ssh_public_key, ssh_private_key, created_at, updated_at, last_seen_at, deleted FROM users u WHERE u.deleted = FALSE /* filter */
+ORDER BY lower(u.username), u.id LIMIT $2 OFFSET $1
+`
+
+type ListUsersParams struct {
+	SkipRows int32
+	MaxRows  int32
+}
+
+// scope: deployment
+func (q *Queries) ListUsers(ctx context.Context, arg ListUsersParams) ([]User, error) {
+	rows, err := q.db.QueryContext(ctx, listUsers, arg.SkipRows, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}
@@ -325,6 +402,23 @@ func (q *Queries) ListUsersByIDs(ctx context.Context, ids string) ([]User, error
 		return nil, err
 	}
 	return items, nil
+}
+
+const putUserSetting = `-- name: PutUserSetting :exec
+INSERT INTO user_settings (user_id, name, value) VALUES ($1, $2, $3)
+ON CONFLICT (user_id, name) DO UPDATE SET value = excluded.value
+`
+
+type PutUserSettingParams struct {
+	UserID uuid.UUID
+	Name   string
+	Value  string
+}
+
+// scope: deployment
+func (q *Queries) PutUserSetting(ctx context.Context, arg PutUserSettingParams) error {
+	_, err := q.db.ExecContext(ctx, putUserSetting, arg.UserID, arg.Name, arg.Value)
+	return err
 }
 
 const touchUser = `-- name: TouchUser :exec

@@ -8,8 +8,12 @@ WHERE m.organization_id = @organization_id AND m.user_id = @user_id AND u.delete
 
 -- name: ListMembers :many
 SELECT sqlc.embed(m), sqlc.embed(u) FROM organization_members m JOIN users u ON u.id = m.user_id
-WHERE m.organization_id = @organization_id AND u.deleted = FALSE
-ORDER BY lower(u.username);
+WHERE m.organization_id = @organization_id AND u.deleted = FALSE /* filter */
+ORDER BY lower(u.username), u.id LIMIT @max_rows OFFSET @skip_rows;
+
+-- name: CountMembers :one
+SELECT count(*) FROM organization_members m JOIN users u ON u.id = m.user_id
+WHERE m.organization_id = @organization_id AND u.deleted = FALSE /* filter */;
 
 -- name: ListMembershipsOfUser :many
 -- scope: deployment
@@ -35,3 +39,7 @@ DELETE FROM organization_members WHERE user_id = @user_id;
 
 -- name: DeleteGroupMemberships :exec
 DELETE FROM group_members WHERE organization_id = @organization_id AND user_id = @user_id;
+
+-- name: DeleteGroupMembershipsOfUser :exec
+-- scope: deployment
+DELETE FROM group_members WHERE user_id = @user_id;

@@ -30,9 +30,16 @@ SELECT count(*) FROM users WHERE deleted = FALSE AND status = 'active';
 
 -- name: ListUsers :many
 -- scope: deployment
-SELECT * FROM users WHERE deleted = FALSE
-  AND (CAST(@after_id AS TEXT) = '' OR (lower(username), id) > (SELECT lower(u.username), u.id FROM users u WHERE u.id = CAST(@after_id AS TEXT)))
-ORDER BY lower(username), id;
+SELECT * FROM users u WHERE u.deleted = FALSE /* filter */
+ORDER BY lower(u.username), u.id LIMIT @max_rows OFFSET @skip_rows;
+
+-- name: CountUsersMatching :one
+-- scope: deployment
+SELECT count(*) FROM users u WHERE u.deleted = FALSE /* filter */;
+
+-- name: ListOwners :many
+-- scope: deployment
+SELECT * FROM users WHERE deleted = FALSE AND status <> 'suspended' AND roles LIKE '%"owner"%';
 
 -- name: ListUsersByIDs :many
 -- scope: deployment
@@ -72,3 +79,12 @@ UPDATE users SET deleted = TRUE, updated_at = @updated_at WHERE id = @id AND del
 -- name: CountOwnedWorkspaces :one
 -- scope: deployment
 SELECT count(*) FROM workspaces WHERE owner_id = @owner_id AND deleted = FALSE;
+
+-- name: GetUserSetting :one
+-- scope: deployment
+SELECT value FROM user_settings WHERE user_id = @user_id AND name = @name;
+
+-- name: PutUserSetting :exec
+-- scope: deployment
+INSERT INTO user_settings (user_id, name, value) VALUES (@user_id, @name, @value)
+ON CONFLICT (user_id, name) DO UPDATE SET value = excluded.value;

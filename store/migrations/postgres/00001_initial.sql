@@ -25,6 +25,13 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_email_key ON users (lower(email)) WHERE deleted = FALSE;
 CREATE UNIQUE INDEX users_username_key ON users (lower(username)) WHERE deleted = FALSE;
 
+CREATE TABLE user_settings (
+    user_id TEXT NOT NULL REFERENCES users (id),
+    name    TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    PRIMARY KEY (user_id, name)
+);
+
 CREATE TABLE api_keys (
     id               TEXT COLLATE "C" PRIMARY KEY,
     user_id          TEXT COLLATE "C" NOT NULL REFERENCES users (id),

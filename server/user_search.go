@@ -1,0 +1,108 @@
+package server
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+// allRows stands for no limit.
+const allRows = math.MaxInt32
+
+// pageInput are the parameters of lists of users that come in pages.
+type pageInput struct {
+	Query   string `query:"q" doc:"Words to search for, and key:value terms"`
+	Limit   int32  `query:"limit" minimum:"0" doc:"0 is no limit"`
+	Offset  int32  `query:"offset" minimum:"0"`
+	AfterID string `query:"after_id" format:"uuid" doc:"Rows after this one"`
+}
+
+func (in pageInput) rows() int32 {
+	if in.Limit == 0 {
+		return allRows
+	}
+	return in.Limit
+}
+
+// after adds what lies behind the cursor; it narrows the page, not the count.
+func (in pageInput) after(filter store.Filter) store.Filter {
+	if in.AfterID != "" {
+		filter.Where("(lower(u.username), u.id) > (SELECT lower(x.username), x.id FROM users x WHERE x.id = ?)", strings.ToLower(in.AfterID))
+	}
+	return filter
+}
+
+// userFilter turns a search for users into conditions on the table u.
+func userFilter(q string) (store.Filter, error) {
+	var filter store.Filter
+	s := parseSearch(q, "search", "name", "status", "role", "service_account", "last_seen_after", "last_seen_before",
+		"created_after", "created_before", "github_com_user_id", "login_type")
+	words := s.term
+	if text, given := s.one("search"); given {
+		words = text
+	}
+	if words != "" {
+		filter.Where(`lower(u.username) LIKE ? ESCAPE '\' OR lower(u.email) LIKE ? ESCAPE '\'`, likePattern(words), likePattern(words))
+	}
+	if name, given := s.one("name"); given {
+		filter.Where(`lower(u.name) LIKE ? ESCAPE '\'`, likePattern(name))
+	}
+	userChoice(&filter, s, "status", "u.status", client.UserActive, client.UserDormant, client.UserSuspended)
+	userChoice(&filter, s, "login_type", "u.login_type", client.LoginPassword, client.LoginGitHub, client.LoginOIDC, client.LoginNone, client.LoginToken)
+	userRole(&filter, s.list("role"))
+	if wanted, given := s.bool("service_account"); given && wanted {
+		filter.Where("u.id = ''") // there are none
+	}
+	if _, given := s.one("github_com_user_id"); given {
+		filter.Where("u.id = ''") // nobody signs in with GitHub
+	}
+	userTimes(&filter, s)
+	return filter, s.err()
+}
+
+func userTimes(filter *store.Filter, s *search) {
+	for _, c := range []struct{ key, condition string }{
+		{"last_seen_after", "u.last_seen_at > ?"}, {"last_seen_before", "u.last_seen_at < ?"},
+		{"created_after", "u.created_at > ?"}, {"created_before", "u.created_at < ?"},
+	} {
+		if t, given := s.time(c.key); given {
+			filter.Where(c.condition, store.At(t))
+		}
+	}
+}
+
+// userChoice keeps the rows whose column is one of the values given.
+func userChoice(filter *store.Filter, s *search, key, column string, known ...string) {
+	values := s.list(key)
+	if len(values) == 0 {
+		return
+	}
+	marks, args := make([]string, len(values)), make([]any, len(values))
+	for i, value := range values {
+		marks[i], args[i] = "?", value
+		if !slices.Contains(known, value) {
+			s.refuse(key, "%q is not one of %s", value, strings.Join(known, ", "))
+		}
+	}
+	filter.Where(column+" IN ("+strings.Join(marks, ", ")+")", args...)
+}
+
+// userRole keeps holders of any of the site roles; everybody is a member.
+func userRole(filter *store.Filter, roles []string) {
+	var conditions []string
+	var args []any
+	for _, role := range roles {
+		if role == authz.RoleMember {
+			return
+		}
+		conditions = append(conditions, `u.roles LIKE ? ESCAPE '\'`)
+		args = append(args, likePattern(`"`+role+`"`))
+	}
+	if len(conditions) > 0 {
+		filter.Where(strings.Join(conditions, " OR "), args...)
+	}
+}
