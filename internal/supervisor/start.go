@@ -73,7 +73,7 @@ func launch(binary, folder string, lock *os.File) (*os.Process, error) {
 	defer log.Close()
 	files := make([]*os.File, lockFD+1)
 	files[0], files[1], files[2], files[lockFD] = null, log, log, lock
-	return os.StartProcess(binary, []string{binary, Command, folder}, &os.ProcAttr{
+	return os.StartProcess(binary, []string{"coder", Command, folder}, &os.ProcAttr{
 		Dir: folder, Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 }

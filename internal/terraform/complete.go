@@ -17,7 +17,7 @@ func complete(dir string) bool {
 		return false
 	}
 	made := strings.TrimSpace(string(content))
-	if made != "" && made == bootID() {
+	if made != "" && made == BootID() {
 		return true
 	}
 	_, err = os.Stat(filepath.Join(dir, "synced"))
@@ -27,10 +27,11 @@ func complete(dir string) bool {
 // markComplete does not sync: that would hold up the first build of every
 // version. Sync does, later.
 func markComplete(dir string) error {
-	return os.WriteFile(filepath.Join(dir, completeFile), []byte(bootID()+"\n"), 0o600)
+	return os.WriteFile(filepath.Join(dir, completeFile), []byte(BootID()+"\n"), 0o600)
 }
 
-func bootID() string {
+// BootID names this run of the host; it changes when the host starts again.
+func BootID() string {
 	content, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "unknown"

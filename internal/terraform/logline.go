@@ -31,6 +31,8 @@ const cutMark = " … [line cut]"
 // Event is one line of an engine's output, read.
 type Event struct {
 	Level string
+	// Plain: the line was no event, but text.
+	Plain bool
 	// Lines are what people read of it, already harmless and cut.
 	Lines []string
 	// Planned: planning is over and applying begins.
@@ -91,14 +93,14 @@ type diagnostic struct {
 // is shown as it is, at level info.
 func ParseEvent(line []byte) Event {
 	if !bytes.HasPrefix(line, []byte("{")) {
-		return Event{Level: LevelInfo, Lines: shownLines(string(line))}
+		return Event{Level: LevelInfo, Plain: true, Lines: shownLines(string(line))}
 	}
 	if len(line) > maxEvent {
 		return Event{Level: LevelInfo, Lines: shownLines(messageOf(line))}
 	}
 	raw := rawEvent{}
 	if err := json.Unmarshal(line, &raw); err != nil || raw.Message == "" {
-		return Event{Level: LevelInfo, Lines: shownLines(string(line))}
+		return Event{Level: LevelInfo, Plain: true, Lines: shownLines(string(line))}
 	}
 	event := Event{Level: apiLevel(raw.Level), Planned: endsPlan(raw)}
 	if raw.Hook != nil {

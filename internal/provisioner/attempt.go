@@ -1,0 +1,340 @@
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"coder/client"
+	"coder/internal/supervisor"
+	"coder/internal/terraform"
+)
+
+// How long things may take that a person or another process waits for.
+const (
+	confirmWithin  = 5 * time.Second
+	lastWord       = 10 * time.Second
+	reportPatience = 2 * time.Minute
+	adoptedPoll    = 100 * time.Millisecond
+	engineLinger   = 10 * time.Second
+)
+
+// attempt is one hand-out of a job, from the spool record to the last word.
+type attempt struct {
+	daemon *Daemon
+	logger *slog.Logger
+	folder *folder
+	job    client.AcquiredJob
+	client *client.Attempt
+	// renewer is a client on connections of its own, so that no upload holds
+	// up a renewal.
+	renewer *client.Attempt
+
+	journal *journal
+	shipper *shipper
+	states  *stateKeeper
+	work    *engineWork
+
+	// jobCtx ends, with a cause, when the job is asked to end.
+	jobCtx    context.Context
+	cancelJob context.CancelCauseFunc
+	reasonMu  sync.Mutex
+	reason    error
+	reasons   chan error
+
+	leaseMu   sync.Mutex
+	leaseSent time.Duration
+
+	// facts are what an import read without the engine.
+	facts   *client.ImportResult
+	timings []client.StageTiming
+	owned   sync.WaitGroup
+	stop    context.CancelFunc
+}
+
+// perform runs one job that was just acquired to its end.
+func (d *Daemon) perform(ctx context.Context, job client.AcquiredJob) {
+	f, err := d.spool.add(job)
+	if err != nil {
+		// Not confirmed, the job goes back to the queue by itself.
+		d.logger.Error("take a job", "job", job.ID, "error", err)
+		return
+	}
+	a, err := d.newAttempt(ctx, f, job)
+	if err != nil {
+		d.logger.Error("take a job", "job", job.ID, "error", errors.Join(err, f.remove()))
+		return
+	}
+	defer a.close()
+	a.logger.Info("job taken", "type", job.Type, "workspace", job.Metadata.WorkspaceName, "transition", job.Metadata.Transition)
+	v, err := a.runJob(ctx)
+	if err != nil {
+		a.logger.Warn("job given back", "error", errors.Join(err, f.remove()))
+		return
+	}
+	a.conclude(ctx, v)
+}
+
+func (d *Daemon) newAttempt(ctx context.Context, f *folder, job client.AcquiredJob) (*attempt, error) {
+	logger := d.logger.With("job", job.ID, "attempt", job.AttemptID)
+	journal, err := openJournal(f.path(journalFile), job.LogLevel, d.now)
+	if err != nil {
+		return nil, err
+	}
+	caller := d.opts.Client.Attempt(job.AttemptID, job.Secret)
+	shipper, err := newShipper(caller, journal, f.path(journalFile), logger)
+	if err != nil {
+		return nil, errors.Join(err, journal.close())
+	}
+	states, err := newStateKeeper(caller, f, job, logger)
+	if err != nil {
+		return nil, errors.Join(err, journal.close())
+	}
+	a := &attempt{
+		daemon: d, logger: logger, folder: f, job: job, client: caller, renewer: d.renewals.Attempt(job.AttemptID, job.Secret),
+		journal: journal, shipper: shipper, states: states, work: newEngineWork(), reasons: make(chan error, 16),
+	}
+	a.jobCtx, a.cancelJob = context.WithCancelCause(context.WithoutCancel(ctx))
+	return a, nil
+}
+
+// attend begins what goes on beside the job: renewing, sending the log, and
+// watching for the daemon to be stopped. close ends it.
+func (a *attempt) attend(ctx context.Context) {
+	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
+	a.stop = stop
+	shipper := a.shipper
+	a.owned.Go(func() { a.renew(beside) })
+	a.owned.Go(func() { shipper.run(beside) })
+	a.owned.Go(func() {
+		select {
+		case <-ctx.Done():
+			a.end(errStopped)
+		case <-beside.Done():
+		}
+	})
+}
+
+func (a *attempt) close() {
+	a.cancelJob(nil)
+	if a.stop != nil {
+		a.stop()
+	}
+	a.owned.Wait()
+	if err := a.journal.close(); err != nil {
+		a.logger.Warn("close the job's log", "error", err)
+	}
+	a.folder.disown()
+}
+
+// runJob does the job. An error means that the attempt never was confirmed,
+// and so is no attempt; everything else is a verdict.
+func (a *attempt) runJob(ctx context.Context) (verdict, error) {
+	a.journal.enterStage(stageSetUp)
+	confirmed := make(chan struct{})
+	var confirmErr error
+	go func() {
+		defer close(confirmed)
+		if confirmErr = a.confirm(); confirmErr == nil {
+			a.attend(ctx)
+		} else {
+			a.cancelJob(confirmErr)
+		}
+	}()
+	run, prepared, err := a.prepare(confirmed)
+	<-confirmed
+	if confirmErr != nil {
+		if prepared != nil {
+			err = prepared.Release()
+		}
+		return verdict{}, errors.Join(confirmErr, err)
+	}
+	if err != nil {
+		return a.failedBefore(err), nil
+	}
+	if run == nil {
+		return a.nothingToDo(), nil
+	}
+	defer a.release(prepared)
+	process, err := a.startEngine(*run)
+	if err != nil {
+		return a.failedBefore(err), nil
+	}
+	return a.follow(process), nil
+}
+
+// confirm tells the server that the attempt is recorded, once it is.
+func (a *attempt) confirm() error {
+	ctx, cancel := context.WithTimeout(context.Background(), confirmWithin)
+	defer cancel()
+	if err := a.folder.sync(); err != nil {
+		return err
+	}
+	return retry(ctx, a.logger, "confirm the job", func() error {
+		sent := supervisor.Clock()
+		err := a.client.Confirm(ctx)
+		if err == nil {
+			return a.noteLease(sent)
+		}
+		return err
+	})
+}
+
+// prepare lays out the job's directory, and returns what the supervisor is to
+// run there: nothing, when there is nothing to do.
+func (a *attempt) prepare(confirmed <-chan struct{}) (*supervisor.Run, *terraform.Prepared, error) {
+	before, err := terraform.ParseState(a.job.State)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the workspace's state: %w", err)
+	}
+	if a.job.Type == client.JobWorkspaceBuild && a.job.Metadata.Transition == client.TransitionDelete && before.Empty() {
+		return nil, nil, nil
+	}
+	prepared, err := a.prepareTemplate(confirmed)
+	if err != nil {
+		return nil, nil, err
+	}
+	run, err := a.prepareRun(prepared)
+	if err != nil {
+		return nil, nil, errors.Join(err, prepared.Release())
+	}
+	return run, prepared, nil
+}
+
+func (a *attempt) prepareRun(prepared *terraform.Prepared) (*supervisor.Run, error) {
+	work := a.folder.path(workDir)
+	if err := prepared.Clone(work); err != nil {
+		return nil, err
+	}
+	if err := a.inspectTemplate(work); err != nil {
+		return nil, err
+	}
+	if len(a.job.State) > 0 {
+		if err := os.WriteFile(filepath.Join(work, terraform.StateFile), a.job.State, 0o600); err != nil {
+			return nil, fmt.Errorf("lay out the workspace's state: %w", err)
+		}
+	}
+	variables := ""
+	if len(a.job.Variables) > 0 {
+		variables = a.folder.path(variablesFile)
+		if err := prepared.WriteVariables(variables, a.job.Variables); err != nil {
+			return nil, &terraform.SourceError{Err: err}
+		}
+	}
+	clocks := a.job.Clocks
+	run := &supervisor.Run{
+		InterruptAfter: time.Duration(clocks.InterruptAt) * time.Millisecond,
+		KillAfter:      time.Duration(clocks.KillAt) * time.Millisecond,
+		Horizon:        time.Duration(clocks.Horizon) * time.Millisecond,
+		Linger:         engineLinger,
+	}
+	for _, s := range stepsOf(a.job) {
+		engineStep, err := a.engineStep(s, prepared, variables)
+		if err != nil {
+			return nil, err
+		}
+		run.Steps = append(run.Steps, engineStep)
+	}
+	return run, nil
+}
+
+// release gives the initialised directory back to the cache, which makes it
+// last only now that nobody waits for it.
+func (a *attempt) release(prepared *terraform.Prepared) {
+	err := error(nil)
+	if prepared.Fresh {
+		err = prepared.Sync()
+	}
+	if err := errors.Join(err, prepared.Release()); err != nil {
+		a.logger.Warn("keep the initialized directory", "error", err)
+	}
+}
+
+// startEngine asks for leave, once, and starts the supervisor.
+func (a *attempt) startEngine(run supervisor.Run) (*supervisor.Process, error) {
+	err := retry(a.jobCtx, a.logger, "mark the engine's start", func() error { return a.client.StartEngine(a.jobCtx) })
+	if err != nil {
+		if client.StatusCode(err) == http.StatusConflict {
+			a.end(errCanceledGently)
+		}
+		return nil, err
+	}
+	if a.jobCtx.Err() != nil {
+		return nil, context.Cause(a.jobCtx)
+	}
+	return supervisor.Start(a.daemon.binary, a.folder.dir, run, a.lease())
+}
+
+// follow stays with a running engine until nothing of it lives, and reads
+// what came of it.
+func (a *attempt) follow(process *supervisor.Process) verdict {
+	out := &output{journal: a.journal, work: a.work, follows: a.follows()}
+	defer out.close()
+	ended := make(chan struct{})
+	watchers := &sync.WaitGroup{}
+	watchers.Go(func() {
+		if err := out.run(ended); err != nil {
+			a.logger.Error("read the engine's output", "error", err)
+		}
+	})
+	if a.job.Type == client.JobWorkspaceBuild {
+		uploads, stop := context.WithCancel(context.Background())
+		defer stop()
+		watchers.Go(func() { a.states.watch(uploads, ended) })
+		watchers.Go(func() { <-ended; stop() })
+	}
+	watchers.Go(func() { a.control(process, ended) })
+	if _, err := process.Wait(nil, adoptedPoll); err != nil {
+		a.logger.Error("wait for the engine", "error", err)
+	}
+	close(ended)
+	watchers.Wait()
+	return a.judge()
+}
+
+// control passes on to the supervisor what the job is asked to do.
+func (a *attempt) control(process *supervisor.Process, ended <-chan struct{}) {
+	for {
+		select {
+		case <-ended:
+			return
+		case reason := <-a.reasons:
+			tell := process.Interrupt
+			if errors.Is(reason, errCanceledHard) || errors.Is(reason, errNotCurrent) {
+				tell = process.Kill
+			}
+			if err := tell(); err != nil {
+				a.logger.Warn("end the engine", "reason", reason, "error", err)
+			}
+		}
+	}
+}
+
+// conclude hands the verdict in. What cannot be handed in now stays in the
+// spool, for this daemon's next look at it or for another's.
+func (a *attempt) conclude(ctx context.Context, v verdict) {
+	a.journal.enterStage(stageCleanUp)
+	report, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), reportPatience, errors.New("the server could not be reached for long"))
+	defer cancel()
+	stopHurry := context.AfterFunc(ctx, func() { time.AfterFunc(lastWord, cancel) })
+	defer stopHurry()
+	settled, err := a.handIn(report, v)
+	switch {
+	case err == nil:
+		a.logger.Info("job ended", "status", settled.Status, "retry", settled.Retry)
+	case isOver(err):
+		a.logger.Warn("the server has ended this attempt without its report", "error", err)
+	default:
+		a.logger.Error("report the job's end: it stays in the spool and is handed in later", "error", err)
+		return
+	}
+	if err := a.folder.settle(settled); err != nil {
+		a.logger.Warn("record the job's end", "error", err)
+	}
+}

@@ -1,0 +1,272 @@
+// Package provisioner is the provisioner daemon: it takes jobs from the
+// server, runs Terraform or OpenTofu for them under a supervisor, and hands in
+// what came of it. docs/jobs.md is the protocol that it keeps to.
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"coder/client"
+	"coder/internal/coderprovider"
+	"coder/internal/supervisor"
+	"coder/internal/terraform"
+)
+
+// APIVersion is the version of the job protocol that this daemon speaks.
+const APIVersion = "1.0"
+
+// Options configure a Daemon.
+type Options struct {
+	// Client carries the daemon's credential: a key, a token or the built-in secret.
+	Client *client.Client
+	// Renewals, when set, is the same on connections of its own, so that no
+	// upload holds up a renewal; nil shares Client.
+	Renewals *client.Client
+	// Name, Organization and Tags are what the daemon registers with.
+	Name         string
+	Organization string
+	Tags         map[string]string
+	// CacheDir holds what can be made again: provider mirror, initialised
+	// directories, downloads. Daemons of a host may share it.
+	CacheDir string
+	// SpoolDir holds what must survive: one folder per attempt. Daemons of a
+	// host may share it, and must when one is to take over from another.
+	SpoolDir string
+	// TerraformPath names the engine; empty looks for one.
+	TerraformPath string
+	// FetchEngine downloads an engine where the host has none; nil does not.
+	FetchEngine func(ctx context.Context) (string, error)
+	Logger      *slog.Logger
+	Version     string
+	// EnvAllow narrows the host's environment to these names and patterns.
+	EnvAllow []string
+	// MaxJobs ends Run after so many jobs; 0 never does.
+	MaxJobs int
+	// Now is the wall clock; nil is time.Now.
+	Now func() time.Time
+	// Getenv and Environ read the host's environment; nil are those of os.
+	Getenv  func(string) string
+	Environ func() []string
+	// Registered, when set, is called with what the server said, each time
+	// the daemon has joined.
+	Registered func(client.RegisteredDaemon)
+}
+
+// Daemon takes one job at a time. Make it with New.
+type Daemon struct {
+	opts   Options
+	logger *slog.Logger
+	now    func() time.Time
+	binary string
+	spool  *spool
+	// renewals is the client that leases are kept with.
+	renewals *client.Client
+
+	engine    terraform.Engine
+	workshop  *terraform.Workshop
+	drained   chan struct{}
+	drainOnce sync.Once
+	jobs      atomic.Int64
+}
+
+// New checks the options and opens the spool. It contacts nobody.
+func New(opts Options) (*Daemon, error) {
+	if !supervisor.Supported {
+		return nil, fmt.Errorf("start a provisioner daemon: %s is not supported; run it on Linux or macOS", runtime.GOOS)
+	}
+	if opts.Client == nil || opts.CacheDir == "" || opts.SpoolDir == "" {
+		return nil, errors.New("start a provisioner daemon: it needs a client, a cache directory and a spool directory")
+	}
+	if opts.Renewals == nil {
+		opts.Renewals = opts.Client
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Getenv == nil {
+		opts.Getenv = os.Getenv
+	}
+	if opts.Environ == nil {
+		opts.Environ = os.Environ
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	binary, err := ownImage()
+	if err != nil {
+		return nil, fmt.Errorf("start a provisioner daemon: find our own binary: %w", err)
+	}
+	opts.CacheDir, err = filepath.Abs(opts.CacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("start a provisioner daemon: %w", err)
+	}
+	spool, err := openSpool(opts.SpoolDir)
+	if err != nil {
+		return nil, fmt.Errorf("start a provisioner daemon: %w", err)
+	}
+	return &Daemon{
+		opts: opts, logger: opts.Logger, now: opts.Now, binary: binary, spool: spool, renewals: opts.Renewals,
+		drained: make(chan struct{}),
+	}, nil
+}
+
+// ownImage names the binary that is running, even after an upgrade has put
+// another file in its place.
+func ownImage() (string, error) {
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe", nil
+	}
+	return os.Executable()
+}
+
+// Drain lets the daemon finish its job and take no other; Run returns then.
+func (d *Daemon) Drain() { d.drainOnce.Do(func() { close(d.drained) }) }
+
+// Run registers and works until ctx ends, Drain is called or the server
+// refuses the daemon, whose reason is the error. When ctx ends, a running
+// engine is interrupted once and what it did is handed in before Run returns;
+// Drain lets it finish.
+func (d *Daemon) Run(ctx context.Context) error {
+	if err := d.findEngine(ctx); err != nil {
+		return err
+	}
+	workCtx, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	go func() {
+		select {
+		case <-d.drained:
+			stopWork()
+		case <-workCtx.Done():
+		}
+	}()
+	group := &errgroup.Group{}
+	adopted := d.recoverSpool(ctx, group)
+	group.Go(func() error { return d.watchSpool(workCtx, ctx) })
+	group.Go(func() error {
+		defer stopWork()
+		adopted.Wait()
+		return d.work(ctx, workCtx)
+	})
+	err := group.Wait()
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (d *Daemon) findEngine(ctx context.Context) error {
+	host := terraform.HostEnvironment(d.opts.Environ(), d.opts.EnvAllow)
+	engine, err := terraform.Find(ctx, terraform.FindOptions{
+		Path: d.opts.TerraformPath, Environment: host, Download: d.opts.FetchEngine,
+	})
+	if err != nil {
+		return err
+	}
+	workshop, err := terraform.NewWorkshop(terraform.WorkshopOptions{
+		CacheDir: d.opts.CacheDir, Engine: engine, Environment: host,
+		Operator: terraform.FindOperatorConfig(d.opts.Getenv, engine.Product),
+		Provider: terraform.Provider{Binary: d.binary, Version: coderprovider.Version}, Now: d.now,
+	})
+	if err != nil {
+		return err
+	}
+	d.engine, d.workshop = engine, workshop
+	d.logger.Debug("engine found", "engine", engine.String(), "path", engine.Path)
+	return nil
+}
+
+// work registers and takes jobs until workCtx ends.
+func (d *Daemon) work(ctx, workCtx context.Context) error {
+	for {
+		registered, err := d.register(workCtx)
+		if err != nil {
+			return err
+		}
+		err = d.takeJobs(ctx, workCtx, registered.ID)
+		if client.StatusCode(err) == http.StatusNotFound {
+			// The server forgot us: it was restored, or our row was pruned.
+			d.logger.Info("the server does not know this daemon any more; registering again")
+			continue
+		}
+		d.deregister(ctx, registered.ID)
+		return err
+	}
+}
+
+func (d *Daemon) register(ctx context.Context) (client.RegisteredDaemon, error) {
+	generation, err := d.spool.generation()
+	if err != nil {
+		return client.RegisteredDaemon{}, err
+	}
+	registered := client.RegisteredDaemon{}
+	err = retry(ctx, d.logger, "register", func() error {
+		registered, err = d.opts.Client.RegisterDaemon(ctx, client.RegisterDaemonRequest{
+			Organization: d.opts.Organization, Name: d.opts.Name, Tags: d.opts.Tags,
+			Provisioners: []string{"terraform"}, Version: d.opts.Version, APIVersion: APIVersion,
+			HostID: d.spool.hostID, Generation: generation,
+		})
+		return err
+	})
+	if err != nil {
+		return client.RegisteredDaemon{}, fmt.Errorf("register the provisioner daemon: %w", err)
+	}
+	if err := d.spool.raiseGeneration(registered.Generation); err != nil {
+		return client.RegisteredDaemon{}, err
+	}
+	d.logger.Info("provisioner daemon registered", "name", registered.Name,
+		"organization", registered.OrganizationName, "tags", registered.Tags, "engine", d.engine.String())
+	if d.opts.Registered != nil {
+		d.opts.Registered(registered)
+	}
+	return registered, nil
+}
+
+// deregister shows the daemon offline at once; where that does not reach the
+// server, the daemon goes stale by itself.
+func (d *Daemon) deregister(ctx context.Context, id uuid.UUID) {
+	lastWord, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := d.opts.Client.DeregisterDaemon(lastWord, id); err != nil {
+		d.logger.Debug("deregister the provisioner daemon", "error", err)
+	}
+}
+
+func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) error {
+	request := uuid.New()
+	wait := newBackoff()
+	for workCtx.Err() == nil {
+		job, err := d.opts.Client.AcquireJob(workCtx, id, client.AcquireJobRequest{RequestID: request})
+		switch {
+		case workCtx.Err() != nil && job == nil:
+			return nil
+		case isFinal(err) || client.StatusCode(err) == http.StatusNotFound:
+			return fmt.Errorf("take a job: %w", err)
+		case err != nil:
+			d.logger.Warn("take a job", "error", err)
+			wait.sleep(workCtx)
+			continue
+		}
+		wait, request = newBackoff(), uuid.New()
+		if job == nil {
+			continue
+		}
+		d.perform(ctx, *job)
+		if d.jobs.Add(1) == int64(d.opts.MaxJobs) {
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package provisioner_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"coder/client"
+	"coder/internal/coderprovider/coderprovidertest"
+	"coder/internal/provisioner"
+)
+
+const patience = 60 * time.Second
+
+func TestMain(m *testing.M) { os.Exit(coderprovidertest.Main(m)) }
+
+// template makes an archive known to the server, and returns its hash.
+func (p *controlPlane) template(files map[string]string) string {
+	p.t.Helper()
+	var content bytes.Buffer
+	writer := tar.NewWriter(&content)
+	for name, text := range files {
+		require.NoError(p.t, writer.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(text)), Typeflag: tar.TypeReg}))
+		_, err := writer.Write([]byte(text))
+		require.NoError(p.t, err)
+	}
+	require.NoError(p.t, writer.Close())
+	sum := sha256.Sum256(content.Bytes())
+	hash := hex.EncodeToString(sum[:])
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sources[hash] = content.Bytes()
+	return hash
+}
+
+func (p *controlPlane) options(spool string) provisioner.Options {
+	p.t.Helper()
+	caller, err := client.New(p.url, client.Options{Header: http.Header{client.HeaderDaemonKey: {"key"}}})
+	require.NoError(p.t, err)
+	return provisioner.Options{
+		Client: caller, Name: "host-1", CacheDir: sharedCache(p.t), SpoolDir: spool, Version: "v0.1.0",
+		Logger: slog.New(slog.NewTextHandler(p.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+}
+
+// sharedCache is one cache for all tests of the process, as daemons of one
+// host share one.
+func sharedCache(t *testing.T) string {
+	t.Helper()
+	return t.TempDir()
+}
+
+// daemon runs one until the test ends; stop ends it earlier and waits.
+func (p *controlPlane) startDaemon(opts provisioner.Options) (stop func()) {
+	p.t.Helper()
+	daemon, err := provisioner.New(opts)
+	require.NoError(p.t, err)
+	ctx, cancel := context.WithCancel(p.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- daemon.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		select {
+		case err := <-ended:
+			require.NoError(p.t, err)
+		case <-time.After(patience):
+			require.Fail(p.t, "the daemon does not stop")
+		}
+	}
+	p.t.Cleanup(stop)
+	return stop
+}
+
+const workspaceTemplate = `
+terraform {
+  required_providers {
+    coder = { source = "coder/coder" }
+  }
+}
+variable "greeting" {
+  default = "hello"
+}
+data "coder_workspace" "me" {}
+data "coder_parameter" "size" {
+  name    = "size"
+  type    = "number"
+  default = 2
+  mutable = true
+}
+resource "coder_agent" "main" {
+  os   = "linux"
+  arch = "amd64"
+}
+resource "coder_app" "web" {
+  agent_id = coder_agent.main.id
+  slug     = "web"
+  url      = "http://localhost:8080"
+}
+resource "terraform_data" "home" {
+  input = var.greeting
+}
+resource "terraform_data" "machine" {
+  count = data.coder_workspace.me.start_count
+  input = [coder_agent.main.token, data.coder_parameter.size.value]
+}
+resource "coder_metadata" "machine" {
+  count       = data.coder_workspace.me.start_count
+  resource_id = terraform_data.machine[0].id
+  daily_cost  = 7
+  item {
+    key   = "size"
+    value = data.coder_parameter.size.value
+  }
+}
+`
+
+func buildOf(hash, transition string) client.AcquiredJob {
+	workspace, build, template := uuid.New(), uuid.New(), uuid.New()
+	return client.AcquiredJob{
+		Type: client.JobWorkspaceBuild, SourceHash: hash, Fence: 1,
+		Metadata: client.JobMetadata{
+			Transition: transition, WorkspaceID: &workspace, WorkspaceName: "box", WorkspaceBuildID: &build,
+			TemplateID: &template, TemplateName: "tpl", TemplateVersion: "v1", OwnerName: "dev1",
+		},
+	}
+}
+
+func TestImportThenBuild(t *testing.T) {
+	t.Parallel()
+	p := newControlPlane(t)
+	hash := p.template(map[string]string{"main.tf": workspaceTemplate, "README.md": "# Box\n"})
+	p.startDaemon(p.options(t.TempDir()))
+
+	imported := p.submit(client.AcquiredJob{Type: client.JobTemplateVersionImport, SourceHash: hash, Metadata: client.JobMetadata{Transition: client.TransitionStart}})
+	p.untilEnded(imported)
+	require.Nil(t, imported.fail, p.text(imported))
+	result := imported.complete.Import
+	require.Equal(t, "# Box\n", result.Readme)
+	require.Len(t, result.Parameters, 1)
+	require.Len(t, result.Variables, 1)
+	require.Len(t, result.StartResources, 2)
+	require.Len(t, result.StopResources, 1)
+	require.Equal(t, "terraform_data.machine[0]", result.StartResources[1].Address)
+	require.Len(t, result.StartResources[1].Agents, 1)
+	require.Equal(t, "web", result.StartResources[1].Agents[0].Apps[0].Slug)
+	require.Equal(t, 7, result.StartResources[1].DailyCost)
+
+	build := buildOf(hash, client.TransitionStart)
+	build.Graph = result.Graph
+	build.Parameters = []client.BuildParameter{{Name: "size", Value: "5"}}
+	built := p.submit(build)
+	p.untilEnded(built)
+	require.Nil(t, built.fail, p.text(built))
+	resources := built.complete.Build.Resources
+	require.Len(t, resources, 2)
+	require.NotEmpty(t, resources[1].Agents[0].Token)
+	require.Equal(t, "5", resources[1].Metadata[0].Value)
+	require.Equal(t, 1, built.engine)
+	t.Log(p.text(built))
+}

@@ -1,0 +1,137 @@
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"coder/client"
+	"coder/internal/supervisor"
+)
+
+// The spool is looked through this often for attempts that nobody reports
+// for any more, and the cache is pruned this often.
+const (
+	spoolInterval = 30 * time.Second
+	pruneInterval = 24 * time.Hour
+)
+
+// recoverSpool takes up what earlier daemons on this host left. It returns at
+// once; the wait group counts the engines that still run, which are this
+// daemon's jobs before it takes others.
+func (d *Daemon) recoverSpool(ctx context.Context, group *errgroup.Group) *sync.WaitGroup {
+	running := &sync.WaitGroup{}
+	folders, err := d.spool.folders()
+	if err != nil {
+		d.logger.Error("look through the spool", "error", err)
+	}
+	for _, f := range folders {
+		a, err := d.adopt(ctx, f)
+		if err != nil {
+			d.logger.Error("take up an earlier attempt", "folder", f.dir, "error", err)
+		}
+		if a == nil {
+			continue
+		}
+		free, err := supervisor.Free(f.dir)
+		if err == nil && !free {
+			running.Add(1)
+		}
+		group.Go(func() error {
+			if err == nil && !free {
+				defer running.Done()
+			}
+			a.resume(ctx)
+			return nil
+		})
+	}
+	return running
+}
+
+// watchSpool takes up what other daemons leave, and what this one could not
+// hand in, until workCtx ends.
+func (d *Daemon) watchSpool(workCtx, ctx context.Context) error {
+	look := time.NewTicker(spoolInterval)
+	defer look.Stop()
+	prune := time.NewTicker(pruneInterval)
+	defer prune.Stop()
+	for {
+		select {
+		case <-workCtx.Done():
+			return nil
+		case <-look.C:
+			group := &errgroup.Group{}
+			d.recoverSpool(ctx, group)
+			if err := group.Wait(); err != nil {
+				return err
+			}
+		case <-prune.C:
+			if err := d.workshop.Prune(workCtx); err != nil {
+				d.logger.Warn("prune the cache", "error", err)
+			}
+		}
+	}
+}
+
+// adopt makes this daemon the one that reports for a folder; nil when there
+// is nothing to report, or another daemon does.
+func (d *Daemon) adopt(ctx context.Context, f *folder) (*attempt, error) {
+	if owned, err := f.own(); err != nil || !owned {
+		return nil, err
+	}
+	if f.has(settledFile) {
+		err := f.prune(d.now())
+		f.disown()
+		return nil, err
+	}
+	job, err := f.job()
+	if err != nil {
+		// Cut off while it was written, and so never confirmed.
+		return nil, f.remove()
+	}
+	a, err := d.newAttempt(ctx, f, job)
+	if err != nil {
+		f.disown()
+		return nil, err
+	}
+	return a, nil
+}
+
+// resume goes on with an attempt where its daemon left it.
+func (a *attempt) resume(ctx context.Context) {
+	defer a.close()
+	if !a.folder.has(runMark) {
+		a.resumeUnstarted(ctx)
+		return
+	}
+	a.logger.Info("taking up an attempt that an earlier daemon began")
+	a.learn(ctx)
+	a.attend(ctx)
+	a.conclude(ctx, a.follow(supervisor.Find(a.folder.dir)))
+}
+
+// resumeUnstarted gives back an attempt whose engine never started.
+func (a *attempt) resumeUnstarted(ctx context.Context) {
+	a.learn(ctx)
+	a.attend(ctx)
+	a.conclude(ctx, a.failedBefore(errors.New("the provisioner daemon stopped before the engine had started")))
+}
+
+// learn asks once whether the job was canceled meanwhile.
+func (a *attempt) learn(ctx context.Context) {
+	call, cancel := context.WithTimeout(ctx, lastWord)
+	defer cancel()
+	sent := supervisor.Clock()
+	reply, err := a.client.Renew(call, client.RenewRequest{})
+	if err != nil {
+		a.logger.Warn("ask about the job", "error", err)
+		return
+	}
+	if err := a.noteLease(sent); err != nil {
+		a.logger.Error("renew the lease", "error", err)
+	}
+	a.obey(reply)
+}

@@ -1,0 +1,110 @@
+package provisioner
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"coder/client"
+	"coder/internal/supervisor"
+)
+
+// Causes for which a job's context ends.
+var (
+	errCanceledGently = errors.New("the job was canceled")
+	errCanceledHard   = errors.New("the job was canceled at once")
+	errNotCurrent     = errors.New("another attempt holds the job")
+	errRevoked        = errors.New("the daemon's credential was revoked")
+	errStopped        = errors.New("the provisioner daemon was stopped")
+)
+
+// renew keeps the lease and acts on what the server says, until ctx ends.
+func (a *attempt) renew(ctx context.Context) {
+	wait := newBackoff()
+	seen := int64(0)
+	for ctx.Err() == nil {
+		sent := supervisor.Clock()
+		reply, err := a.renewOnce(ctx, seen)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case isOver(err):
+			// The secret is of no use any more: the job has ended without us.
+			a.logger.Warn("the server does not take this attempt's renewals", "error", err)
+			a.end(errNotCurrent)
+			return
+		case err != nil:
+			a.logger.Warn("renew the lease: no success, trying again", "error", err)
+			wait.sleep(ctx)
+			continue
+		}
+		wait = newBackoff()
+		if err := a.noteLease(sent); err != nil {
+			a.logger.Error("renew the lease", "error", err)
+		}
+		seen = reply.Sequence
+		a.obey(reply)
+	}
+}
+
+// noteLease counts from the sending of the renewal, because the server cannot
+// have counted from earlier.
+func (a *attempt) noteLease(sent time.Duration) error {
+	a.leaseMu.Lock()
+	defer a.leaseMu.Unlock()
+	a.leaseSent = sent
+	return supervisor.Lease(a.folder.dir, sent)
+}
+
+func (a *attempt) lease() time.Duration {
+	a.leaseMu.Lock()
+	defer a.leaseMu.Unlock()
+	return a.leaseSent
+}
+
+func (a *attempt) renewOnce(ctx context.Context, seen int64) (client.RenewResponse, error) {
+	interval := time.Duration(a.job.Clocks.Renew) * time.Millisecond
+	call, cancel := context.WithTimeout(ctx, interval+10*time.Second)
+	defer cancel()
+	return a.renewer.Renew(call, client.RenewRequest{Seen: seen, WaitMS: interval.Milliseconds()})
+}
+
+func (a *attempt) obey(reply client.RenewResponse) {
+	if reply.Drain || reply.Revoked {
+		a.daemon.Drain()
+	}
+	switch {
+	case !reply.Current:
+		a.end(errNotCurrent)
+	case reply.Cancel == client.CancelHard:
+		a.end(errCanceledHard)
+	case reply.Cancel == client.CancelGentle:
+		a.end(errCanceledGently)
+	case reply.Revoked:
+		a.end(errRevoked)
+	}
+}
+
+// end asks the job to end for a reason. Before the engine runs that ends the
+// preparations; while it runs, the engine is interrupted, or killed where the
+// reason leaves no time.
+func (a *attempt) end(reason error) {
+	a.cancelJob(reason)
+	a.reasonMu.Lock()
+	defer a.reasonMu.Unlock()
+	harder := errors.Is(reason, errCanceledHard) || errors.Is(reason, errNotCurrent)
+	if a.reason == nil || harder {
+		a.reason = reason
+	}
+	select {
+	case a.reasons <- reason:
+	default:
+	}
+}
+
+// endedFor is why the job was asked to end; nil when it was not.
+func (a *attempt) endedFor() error {
+	a.reasonMu.Lock()
+	defer a.reasonMu.Unlock()
+	return a.reason
+}

@@ -1,0 +1,88 @@
+package provisioner
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"coder/client"
+)
+
+// verdict is how an attempt ended: well when failure is nil.
+type verdict struct {
+	complete client.CompleteJobRequest
+	failure  *client.FailJobRequest
+	// state to hand in; nil when the attempt has none.
+	state []byte
+}
+
+// handIn brings up the final state and the rest of the log, and then the
+// verdict. It tries until ctx ends.
+func (a *attempt) handIn(ctx context.Context, v verdict) (client.SettledJob, error) {
+	if err := a.bringUp(ctx, &v); err != nil {
+		return client.SettledJob{}, err
+	}
+	settled := client.SettledJob{}
+	err := retry(ctx, a.logger, "report the job's end", func() error {
+		var err error
+		settled, err = a.report(ctx, v)
+		if client.StatusCode(err) != http.StatusPreconditionFailed {
+			return err
+		}
+		// The server lost what it acknowledged, or a replica lags behind.
+		a.states.sent.Stored = false
+		if missing := a.bringUp(ctx, &v); missing != nil {
+			return missing
+		}
+		settled, err = a.report(ctx, v)
+		return err
+	})
+	return settled, err
+}
+
+func (a *attempt) report(ctx context.Context, v verdict) (client.SettledJob, error) {
+	if v.failure != nil {
+		return a.client.Fail(ctx, *v.failure)
+	}
+	return a.client.Complete(ctx, v.complete)
+}
+
+// bringUp makes sure that the server has the state and the log that the
+// verdict names.
+func (a *attempt) bringUp(ctx context.Context, v *verdict) error {
+	var ref *client.StateRef
+	if len(v.state) > 0 {
+		err := retry(ctx, a.logger, "upload the final state", func() error { return a.states.upload(ctx, v.state) })
+		if err != nil {
+			return fmt.Errorf("upload the final state: %w", err)
+		}
+		ref = new(a.states.ref())
+	}
+	logs, err := a.shipLogs(ctx)
+	if err != nil {
+		return fmt.Errorf("send the job's log: %w", err)
+	}
+	v.complete.State, v.complete.Logs = ref, logs
+	if v.failure != nil {
+		v.failure.State, v.failure.Logs = ref, logs
+	}
+	return nil
+}
+
+// shipLogs waits until the log is sent to its end, which it returns.
+func (a *attempt) shipLogs(ctx context.Context) (int64, error) {
+	shipper := a.shipper
+	a.shipper = nil
+	if shipper == nil {
+		// A second time: from where the server wants it.
+		var err error
+		if shipper, err = newShipper(a.client, a.journal, a.folder.path(journalFile), a.logger); err != nil {
+			return 0, err
+		}
+		go shipper.run(ctx)
+	}
+	if err := shipper.finish(ctx); err != nil {
+		return 0, err
+	}
+	return a.journal.end(), nil
+}

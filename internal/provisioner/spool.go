@@ -1,0 +1,260 @@
+package provisioner
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"coder/client"
+	"coder/internal/supervisor"
+	"coder/internal/terraform"
+)
+
+// endedLife is how long the folder of an ended attempt is kept.
+const endedLife = 7 * 24 * time.Hour
+
+// Files of an attempt's folder that the daemon owns; those of the supervisor
+// stand in its package.
+const (
+	jobFile       = "job.json"
+	ownerFile     = "owner.lock"
+	journalFile   = "log.jsonl"
+	uploadFile    = "upload.json"
+	goodState     = "state.good"
+	finalState    = "state.final"
+	settledFile   = "settled.json"
+	variablesFile = "variables.tfvars.json"
+	workDir       = "work"
+	runMark       = "run.json"
+)
+
+// spool is the daemon's durable directory.
+type spool struct {
+	dir    string
+	hostID string
+}
+
+func openSpool(dir string) (*spool, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the spool: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(abs, "attempts"), 0o700); err != nil {
+		return nil, fmt.Errorf("open the spool: %w", err)
+	}
+	s := &spool{dir: abs}
+	lock, err := supervisor.FileLock(filepath.Join(abs, "host.lock"))
+	if err != nil {
+		return nil, fmt.Errorf("open the spool: %w", err)
+	}
+	if lock != nil {
+		defer lock.Close()
+	}
+	return s, s.readHostID()
+}
+
+// readHostID names the spool: a daemon with the same id finds the same folders.
+func (s *spool) readHostID() error {
+	path := filepath.Join(s.dir, "host_id")
+	for range 2 {
+		content, err := os.ReadFile(path)
+		if err == nil && len(strings.TrimSpace(string(content))) > 0 {
+			s.hostID = strings.TrimSpace(string(content))
+			return nil
+		}
+		if err := writeFile(path, []byte(uuid.NewString()), true); err != nil {
+			return fmt.Errorf("open the spool: %w", err)
+		}
+	}
+	return errors.New("open the spool: its host_id cannot be read back")
+}
+
+// generation is the highest server generation that this spool has seen.
+func (s *spool) generation() (int64, error) {
+	content, err := os.ReadFile(filepath.Join(s.dir, "generation"))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the spool's generation: %w", err)
+	}
+	generation, err := strconv.ParseInt(strings.TrimSpace(string(content)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read the spool's generation: %w", err)
+	}
+	return generation, nil
+}
+
+func (s *spool) raiseGeneration(seen int64) error {
+	known, err := s.generation()
+	if err != nil || seen <= known {
+		return err
+	}
+	if err := writeFile(filepath.Join(s.dir, "generation"), []byte(strconv.FormatInt(seen, 10)), true); err != nil {
+		return fmt.Errorf("record the server's generation: %w", err)
+	}
+	return nil
+}
+
+// folders of all attempts that the spool holds.
+func (s *spool) folders() ([]*folder, error) {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "attempts"))
+	if err != nil {
+		return nil, fmt.Errorf("read the spool: %w", err)
+	}
+	folders := []*folder{}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			folders = append(folders, &folder{dir: filepath.Join(s.dir, "attempts", entry.Name())})
+		}
+	}
+	return folders, nil
+}
+
+// folder is the spool's record of one attempt. Who holds owner is the daemon
+// that reports for it.
+type folder struct {
+	dir   string
+	owner *os.File
+}
+
+func (f *folder) path(name string) string { return filepath.Join(f.dir, name) }
+
+// own makes this daemon the one that reports for the attempt; false when
+// another does.
+func (f *folder) own() (bool, error) {
+	lock, err := supervisor.FileLock(f.path(ownerFile))
+	if err != nil {
+		return false, err
+	}
+	f.owner = lock
+	return lock != nil, nil
+}
+
+func (f *folder) disown() {
+	if f.owner != nil {
+		_ = f.owner.Close()
+		f.owner = nil
+	}
+}
+
+// add makes the folder of an attempt. The record may not be durable before
+// sync has returned.
+func (s *spool) add(job client.AcquiredJob) (*folder, error) {
+	f := &folder{dir: filepath.Join(s.dir, "attempts", job.AttemptID.String())}
+	if err := os.Mkdir(f.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("record the job: %w", err)
+	}
+	if owned, err := f.own(); err != nil || !owned {
+		return nil, fmt.Errorf("record the job: own its folder: %w", err)
+	}
+	content, err := json.Marshal(job)
+	if err != nil {
+		return nil, fmt.Errorf("record the job: %w", err)
+	}
+	if err := os.WriteFile(f.path(jobFile), content, 0o600); err != nil {
+		return nil, fmt.Errorf("record the job: %w", err)
+	}
+	return f, nil
+}
+
+// sync makes the record durable. The three go to the disk together, for the
+// price of about one.
+func (f *folder) sync() error {
+	group := &errgroup.Group{}
+	for _, path := range []string{f.path(jobFile), f.dir, filepath.Dir(f.dir)} {
+		group.Go(func() error { return syncPath(path) })
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("record the job durably: %w", err)
+	}
+	return nil
+}
+
+// job reads the record back; one that was cut off never was confirmed.
+func (f *folder) job() (client.AcquiredJob, error) {
+	job := client.AcquiredJob{}
+	content, err := os.ReadFile(f.path(jobFile))
+	if err != nil {
+		return job, err
+	}
+	return job, json.Unmarshal(content, &job)
+}
+
+func (f *folder) has(name string) bool {
+	_, err := os.Stat(f.path(name))
+	return err == nil
+}
+
+// settle records that the server has everything. The folder stays for a
+// while with the job, the last state and the log, but without the engine's
+// directory and environment.
+func (f *folder) settle(settled client.SettledJob) error {
+	content, err := json.Marshal(settled)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(f.path(settledFile), content, false); err != nil {
+		return err
+	}
+	err = os.Rename(f.path(filepath.Join(workDir, terraform.StateFile)), f.path(finalState))
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, os.RemoveAll(f.path(workDir)), os.RemoveAll(f.path(runMark)), os.RemoveAll(f.path(variablesFile)))
+}
+
+func (f *folder) remove() error {
+	f.disown()
+	return os.RemoveAll(f.dir)
+}
+
+// prune removes the folder when its attempt ended long ago and nothing of it
+// lives.
+func (f *folder) prune(now time.Time) error {
+	info, err := os.Stat(f.path(settledFile))
+	if err != nil || now.Sub(info.ModTime()) < endedLife {
+		return nil
+	}
+	free, err := supervisor.Free(f.dir)
+	if err != nil || !free {
+		return err
+	}
+	return f.remove()
+}
+
+func syncPath(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(path string, content []byte, durable bool) error {
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(content)
+	if err == nil && durable {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), path); err != nil || !durable {
+		return err
+	}
+	return syncPath(filepath.Dir(path))
+}

@@ -1,0 +1,177 @@
+package provisioner
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"coder/internal/terraform"
+)
+
+// Lines of the engine are looked for this often: soon after the last one, and
+// less often the longer it is silent.
+const (
+	tailSoon = 20 * time.Millisecond
+	tailLate = 200 * time.Millisecond
+)
+
+// maxTailLine is how much of one line is kept; the rest of it is skipped.
+const maxTailLine = 2 << 20
+
+// tail reads one growing file of the engine line by line.
+type tail struct {
+	path string
+	file *os.File
+	// at is behind the last whole line that was read.
+	at int64
+}
+
+// read calls line with each new whole line and the position behind it. With
+// last set, the end of the file ends a line too.
+func (t *tail) read(last bool, line func(content []byte, behind int64)) error {
+	if t.file == nil {
+		file, err := os.Open(t.path)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		t.file = file
+	}
+	info, err := t.file.Stat()
+	if err != nil || info.Size() <= t.at {
+		return err
+	}
+	reader := bufio.NewReaderSize(io.NewSectionReader(t.file, t.at, info.Size()-t.at), 64<<10)
+	for {
+		content, length, err := readLine(reader)
+		if errors.Is(err, io.EOF) && (!last || length == 0) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		t.at += length
+		line(content, t.at)
+	}
+}
+
+// readLine returns a line without its end, cut at maxTailLine, and how many
+// bytes it took from the reader. io.EOF says that the line has no end.
+func readLine(reader *bufio.Reader) ([]byte, int64, error) {
+	var content []byte
+	length := int64(0)
+	for {
+		part, err := reader.ReadSlice('\n')
+		length += int64(len(part))
+		if room := maxTailLine - len(content); room > 0 {
+			content = append(content, part[:min(room, len(part))]...)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		return bytes.TrimSuffix(content, []byte("\n")), length, err
+	}
+}
+
+func (t *tail) close() {
+	if t.file != nil {
+		_ = t.file.Close()
+	}
+}
+
+// output follows what the steps of a run print, into the journal and into
+// what is known about the engine's work.
+type output struct {
+	journal *journal
+	work    *engineWork
+	// follows are the files in the order of the steps.
+	follows []*follow
+}
+
+type follow struct {
+	tail
+	name string
+	// stage that begins with the file's first line.
+	stage string
+	// applyStage begins where the plan ends.
+	applyStage string
+	// level of lines that are no events; empty is info.
+	level string
+}
+
+// poll reads everything new; it tells whether there was anything.
+func (o *output) poll(last bool) (bool, error) {
+	found := false
+	for _, f := range o.follows {
+		err := f.read(last, func(line []byte, behind int64) {
+			found = true
+			o.take(f, line, behind)
+		})
+		if err != nil {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+// take reads one line. A successor reads the engine's files from their
+// beginning, to know what was done; the journal gets only what is new to it.
+func (o *output) take(f *follow, line []byte, behind int64) {
+	event := terraform.ParseEvent(line)
+	o.work.note(event)
+	if behind <= o.journal.readUpTo(f.name) {
+		return
+	}
+	level := event.Level
+	if f.level != "" && event.Plain {
+		level = f.level
+	}
+	if f.stage != "" {
+		o.journal.enterStage(f.stage)
+		f.stage = ""
+	}
+	o.journal.addEvent(event, level, f.name, behind)
+	if event.Planned && f.applyStage != "" {
+		o.journal.enterStage(f.applyStage)
+		f.applyStage = ""
+	}
+}
+
+// run follows until stop is closed, and then reads what is left.
+func (o *output) run(stop <-chan struct{}) error {
+	wait := tailSoon
+	for {
+		found, err := o.poll(false)
+		if err != nil {
+			return err
+		}
+		if wait = min(wait+wait/8, tailLate); found {
+			wait = tailSoon
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-stop:
+			timer.Stop()
+			_, err := o.poll(true)
+			return err
+		case <-timer.C:
+		}
+	}
+}
+
+func (o *output) close() {
+	for _, f := range o.follows {
+		f.close()
+	}
+}
+
+// cutLine splits off the first line.
+func cutLine(content []byte) (line, behind []byte, found bool) {
+	line, behind, found = bytes.Cut(content, []byte("\n"))
+	return line, behind, found
+}
