@@ -2,4 +2,18 @@
 // deployment: the control plane, the provisioner daemon and the command line.
 package main
 
-func main() {}
+import (
+	"os"
+
+	"coder/cli"
+	"coder/internal/coderprovider"
+	_ "coder/internal/supervisor" // takes over before main when it is told to supervise an engine
+)
+
+func main() {
+	if coderprovider.IsProvider(os.Args[0]) {
+		coderprovider.Serve()
+		return
+	}
+	os.Exit(cli.Main(os.Args[1:], cli.OSEnv()))
+}

@@ -128,6 +128,8 @@ func (a *api) renewAttempt(ctx context.Context, in *renewInput) (*output[client.
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-a.closing:
+			return reply(word), nil
 		case <-timeout.C:
 			return reply(word), nil
 		case <-wake:

@@ -79,6 +79,7 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 		if err != nil {
 			return nil, fmt.Errorf("hand out job %s: %w", job.ID, err)
 		}
+		a.metrics.handed.Inc()
 		a.jobChanged(job)
 		return acquired, nil
 	}

@@ -199,6 +199,8 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 		select {
 		case <-ctx.Done():
 			return acquired(nil), nil
+		case <-a.closing:
+			return acquired(nil), nil
 		case <-timeout.C:
 			return acquired(nil), nil
 		case <-w.wake:

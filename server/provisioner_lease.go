@@ -303,6 +303,7 @@ func (a *api) markLost(ctx context.Context, attempt store.ListCurrentAttemptsRow
 		return a.serverLog(ctx, tx, job, "warn", "Waiting for the provisioner", text)
 	})
 	if err == nil {
+		a.metrics.lost.Inc()
 		a.bus.Publish(jobTopic(attempt.JobID))
 	}
 	return err

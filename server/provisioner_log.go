@@ -128,6 +128,9 @@ func (a *api) followJobLogs(w http.ResponseWriter, r *http.Request, job store.Pr
 		select {
 		case <-ctx.Done():
 			return
+		case <-a.closing:
+			_ = conn.Close(websocket.StatusGoingAway, "the server is stopping") // the reader comes again
+			return
 		case <-wake:
 		case <-time.After(followPoll):
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/go-chi/httprate"
@@ -95,7 +96,12 @@ type api struct {
 	dispatch     *dispatcher
 	// generation rises at every start of a server on this database.
 	generation int64
-	leases     *leases
+	// replica tells this process from others on the same database.
+	replica string
+	metrics *metrics
+	// closing makes long polls end, so that a stop need not wait for them.
+	closing chan struct{}
+	leases  *leases
 }
 
 // newOfflineAPI is enough of the API for commands that work on the store
@@ -121,7 +127,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a := &api{
 		options: o, store: o.Store, logger: o.Logger, now: o.Now, accessURL: o.AccessURL, version: o.Version,
 		deploymentID: deploymentID, daemonSecret: newSecret(32), origins: http.NewCrossOriginProtection(),
-		limits: newLimits(o.APIRateLimit), bus: pubsub.New(), passwords: password.NewHasher(),
+		limits: newLimits(o.APIRateLimit), bus: pubsub.New(), passwords: password.NewHasher(), replica: newSecret(12), metrics: newMetrics(), closing: make(chan struct{}),
 	}
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()
@@ -211,7 +217,9 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 				writeJSON(w, http.StatusInternalServerError, refuse(http.StatusInternalServerError, "Something went wrong on the server.", "Tell your administrator this request id: "+req.id))
 			}
 		}()
-		mux.ServeHTTP(w, r.WithContext(ctx))
+		counted := &statusWriter{ResponseWriter: w}
+		mux.ServeHTTP(counted, r.WithContext(ctx))
+		a.metrics.requests.WithLabelValues(r.Method, strconv.Itoa(counted.class())+"xx").Observe(a.now().Sub(req.started).Seconds())
 		a.logger.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "request_id", req.id, "took", a.now().Sub(req.started))
 	})
 }
@@ -237,4 +245,26 @@ func (l limits) of(path string) *httprate.RateLimiter {
 		return l.files
 	}
 	return l.api
+}
+
+// statusWriter remembers the status for the metrics.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *statusWriter) class() int {
+	if w.status == 0 {
+		return 2
+	}
+	return w.status / 100
 }

@@ -1,0 +1,69 @@
+# Every task of the project; `make help` lists them. CI calls these and no others.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= 0.1.0
+BINARY  := coder
+LDFLAGS := -s -w -X coder/cli.release=$(VERSION)
+SQLC    := go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
+LINT    := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+TOOLS   ?= $(CURDIR)/.cache/tools
+
+.PHONY: help
+help: ## List the tasks
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) .
+
+.PHONY: demo
+demo: build ## Walk through the whole guide on a throwaway deployment, and leave it running
+	./deploy/demo.sh ./$(BINARY)
+
+.PHONY: run
+run: build ## Start a server with its data in .cache/server
+	./$(BINARY) server --data-dir .cache/server
+
+.PHONY: test
+test: ## Run the tests: SQLite always, PostgreSQL too where it is installed
+	go test ./...
+
+.PHONY: test-race
+test-race: ## The same under the race detector
+	go test -race -timeout 30m ./...
+
+.PHONY: test-all
+test-all: tools ## Everything: PostgreSQL required, OpenTofu, the docker provider on a real engine
+	CODER_TEST_POSTGRES=1 go test -timeout 30m ./store/... ./server/...
+	CODER_TEST_TOOLS=$(TOOLS) go test -tags e2e -count 1 -timeout 30m ./cli -run 'TestEndToEnd'
+
+.PHONY: tools
+tools: ## Build OpenTofu and the docker provider into .cache/tools, once
+	./tools/build.sh $(TOOLS)
+
+.PHONY: test-update
+test-update: ## Write the golden files anew; read the diff
+	go test ./... -update
+
+.PHONY: bench
+bench: build ## Measure speed and memory beside their targets
+	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench -binary $(CURDIR)/$(BINARY)
+
+.PHONY: gen
+gen: ## Generate the Go of the queries and the references in docs
+	cd store && $(SQLC) generate
+	go run . exp docs --dir docs/reference
+
+.PHONY: verify
+verify: gen ## Generate, and fail when that changes anything
+	git diff --exit-code -- store docs
+
+.PHONY: lint
+lint: ## Hold the design: imports, fences, style
+	$(LINT) run ./...
+
+.PHONY: fmt
+fmt: ## Format the code
+	gofmt -w $$(git ls-files '*.go')
