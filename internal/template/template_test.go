@@ -390,3 +390,19 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestParseReadme(t *testing.T) {
+	t.Parallel()
+	matter, body, err := template.ParseReadme("---\r\ndisplay_name: A box\r\nicon: /icon/x.svg\ntags: [a, b]\nother: 1\n---\n\n# Text\n---\n")
+	require.NoError(t, err)
+	require.Equal(t, template.FrontMatter{DisplayName: "A box", Icon: "/icon/x.svg", Tags: []string{"a", "b"}}, matter)
+	require.Equal(t, "# Text\n---\n", body)
+	for _, plain := range []string{"", "# Text", "---\nnever closed: true\n"} {
+		matter, body, err = template.ParseReadme(plain)
+		require.NoError(t, err)
+		require.Equal(t, template.FrontMatter{}, matter)
+		require.Equal(t, plain, body)
+	}
+	_, _, err = template.ParseReadme("---\n- a\n---\n")
+	require.ErrorContains(t, err, "README.md is no YAML map")
+}
