@@ -69,6 +69,8 @@ func create(path string) (Key, error) {
 	part, err := writePart(path, k)
 	if err == nil {
 		err = os.Link(part, path)
+	}
+	if part != "" {
 		err = errors.Join(err, os.Remove(part))
 	}
 	if errors.Is(err, fs.ErrExist) {

@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+
+	"coder/internal/seal"
+)
+
+// later is the schema of a future version: one table more, or a mistake.
+func later(t *testing.T, statement string) fs.FS {
+	t.Helper()
+	files := fstest.MapFS{"migrations/sqlite/99999_later.sql": {Data: []byte("-- +goose Up\n" + statement)}}
+	require.NoError(t, fs.WalkDir(migrations, "migrations/sqlite", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(migrations, path)
+		files[path] = &fstest.MapFile{Data: data}
+		return err
+	}))
+	return files
+}
+
+func TestMigrationCopiesTheDatabaseFirst(t *testing.T) {
+	o := Options{Dir: t.TempDir(), DeploymentKey: seal.Key{1}}
+	path := filepath.Join(o.Dir, "coder.db")
+	s, err := Open(t.Context(), o)
+	require.NoError(t, err)
+	require.NoError(t, s.PutSetting(t.Context(), PutSettingParams{Name: "kept", Value: "1"}))
+	have := version(t, s)
+	upgrade := func(statement string) error {
+		return migrate(t.Context(), s.pools.writer, SQLite, later(t, statement), func(version int64) error {
+			return copyBefore(context.WithoutCancel(t.Context()), s.pools.writer, path, version)
+		})
+	}
+	require.ErrorContains(t, upgrade("CREATE TABLE broken ("), "99999")
+	require.Equal(t, have, version(t, s), "a migration that fails changes nothing")
+	require.NoError(t, upgrade("CREATE TABLE later (id TEXT) STRICT;"))
+	require.EqualValues(t, 99999, version(t, s))
+	require.NoError(t, s.Close())
+
+	_, err = Open(t.Context(), o)
+	require.ErrorIs(t, err, ErrNewerDatabase)
+
+	copies, err := filepath.Glob(path + ".schema-*")
+	require.NoError(t, err)
+	require.Len(t, copies, 1)
+	info, err := os.Stat(copies[0])
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+	require.NoError(t, os.Rename(copies[0], path))
+	back, err := Open(t.Context(), o)
+	require.NoError(t, err)
+	defer back.Close()
+	got, err := back.GetSetting(t.Context(), "kept")
+	require.NoError(t, err)
+	require.Equal(t, "1", got)
+}
+
+func TestMigrationDoesNotStartWithoutItsCopy(t *testing.T) {
+	s, err := Open(t.Context(), Options{Dir: t.TempDir(), DeploymentKey: seal.Key{1}})
+	require.NoError(t, err)
+	defer s.Close()
+	have := version(t, s)
+	err = migrate(t.Context(), s.pools.writer, SQLite, later(t, "CREATE TABLE later (id TEXT) STRICT;"), func(version int64) error {
+		return copyBefore(t.Context(), s.pools.writer, filepath.Join(t.TempDir(), "missing", "coder.db"), version)
+	})
+	require.ErrorContains(t, err, "nothing was changed")
+	require.Equal(t, have, version(t, s))
+}
+
+func version(t *testing.T, s *Store) (v int64) {
+	t.Helper()
+	require.NoError(t, s.pools.writer.QueryRowContext(t.Context(), "SELECT max(version_id) FROM goose_db_version").Scan(&v))
+	return v
+}
