@@ -249,7 +249,7 @@ func (a *api) file(ctx context.Context, id uuid.UUID) (store.File, error) {
 		return store.File{}, err
 	}
 	subject := subjectFrom(ctx)
-	if subject.Can(authz.Read, authz.Object{Type: authz.File, ID: f.ID.String(), OwnerID: f.CreatedBy}) {
+	if subject.Can(authz.Read, fileObject(f.ID, f.CreatedBy)) {
 		return f, nil
 	}
 	uses, err := a.store.ListTemplatesOfFile(ctx, id)

@@ -31,6 +31,7 @@ func (a *api) routes(r *router) {
 	a.tokenRoutes(r)
 	a.memberRoutes(r)
 	a.roleRoutes(r)
+	a.fileRoutes(r)
 }
 
 func (a *api) sessionRoutes(r *router) {
