@@ -45,3 +45,7 @@ func (s *Store) Explain(t testing.TB, query string, args ...any) (plan []string)
 	require.NoError(t, rows.Err())
 	return plan
 }
+
+// Underlying is where the store's own queries go, inside its transaction if it has
+// one.
+func (s *Store) Underlying() DBTX { return s.db }
