@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"coder/client"
+	"coder/internal/terraform"
 	"coder/store"
 )
 
@@ -35,12 +36,10 @@ type failInput struct {
 
 // completeAttempt ends the job: everything in one transaction, once.
 func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[client.SettledJob], error) {
-	if in.Body.Build != nil && !in.Body.Build.Empty {
-		if left, err := a.leftByDelete(ctx); left || err != nil {
-			return nil, err
-		}
-	}
 	return a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
+		if err := a.deleteLeaves(ctx, tx, job); err != nil {
+			return client.SettledJob{}, err
+		}
 		status := client.JobSucceeded
 		if !job.CanceledAt.IsZero() && job.Type != client.JobWorkspaceBuild {
 			status = client.JobCanceled
@@ -50,20 +49,32 @@ func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[c
 	})
 }
 
-// leftByDelete refuses to call a delete done while resources are left.
-func (a *api) leftByDelete(ctx context.Context) (bool, error) {
-	attempt := requestFrom(ctx).attempt
-	if attempt.WorkspaceBuildID == nil {
-		return false, nil
+// deleteLeaves refuses to call a delete done while the state that the call
+// names still holds resources, whatever the daemon says.
+func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.ProvisionerJob) error {
+	if job.WorkspaceBuildID == nil {
+		return nil
 	}
-	build, err := a.store.GetWorkspaceBuild(ctx, *attempt.WorkspaceBuildID)
+	build, err := tx.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
+	if err != nil || build.Transition != client.TransitionDelete || build.Orphan {
+		return err
+	}
+	row, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: job.OrganizationID, WorkspaceID: build.WorkspaceID})
 	if err != nil {
-		return false, err
+		return ignoreNotFound(err)
 	}
-	if build.Transition != client.TransitionDelete || build.Orphan {
-		return false, nil
+	raw, err := tx.UnsealState(ctx, job.OrganizationID, row.Data)
+	if err != nil {
+		return err
 	}
-	return true, badRequest("A delete is complete only when the state holds no managed resource.")
+	state, err := terraform.ParseState(raw)
+	if err != nil {
+		return err
+	}
+	if !state.Empty() {
+		return badRequest("A delete is complete only when the state holds no managed resource.")
+	}
+	return nil
 }
 
 // failAttempt ends the attempt, and the job unless it is tried again.
