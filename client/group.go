@@ -27,6 +27,12 @@ type Group struct {
 	OrganizationDisplayName string        `json:"organization_display_name"`
 }
 
+// GroupMembersResponse is one page; Count is the number of all that match.
+type GroupMembersResponse struct {
+	Users []ReducedUser `json:"users"`
+	Count int           `json:"count"`
+}
+
 // IsEveryone says whether this is the group of all members.
 func (g Group) IsEveryone() bool { return g.ID == g.OrganizationID }
 
@@ -55,4 +61,9 @@ func (c *Client) Groups(ctx context.Context, organization, hasMember string) ([]
 		q.Set("has_member", hasMember)
 	}
 	return list[Group](ctx, c, withQuery(apiPath("groups"), q))
+}
+
+// GroupMembers lists a page of the members of a group that the caller may read.
+func (c *Client) GroupMembers(ctx context.Context, id uuid.UUID, req MembersRequest) (GroupMembersResponse, error) {
+	return get[GroupMembersResponse](ctx, c, withQuery(apiPath("groups", id, "members"), req.values(searchQuery(req.Query))))
 }

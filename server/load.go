@@ -142,6 +142,25 @@ func (a *api) member(ctx context.Context, ref string) (store.GetMemberRow, error
 	return a.store.GetMember(ctx, store.GetMemberParams{OrganizationID: org.ID, UserID: user.ID})
 }
 
+// groupObject lets the members of a group read it, whatever their roles.
+func groupObject(g store.Group) authz.Object {
+	return authz.Object{
+		Type: authz.Group, ID: g.ID.String(), OrganizationID: g.OrganizationID,
+		GroupACL: map[string][]authz.Action{g.ID.String(): {authz.Read}},
+	}
+}
+
+func (a *api) group(ctx context.Context, action authz.Action, id uuid.UUID) (store.Group, error) {
+	g, err := a.store.GetGroup(ctx, id)
+	if err != nil {
+		return store.Group{}, err
+	}
+	if !subjectFrom(ctx).Can(action, groupObject(g)) {
+		return store.Group{}, errNotFound()
+	}
+	return g, nil
+}
+
 // aclActions are what the roles of an access list allow.
 var aclActions = map[string][]authz.Action{
 	"use":   {authz.Read, authz.Use},

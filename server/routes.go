@@ -32,6 +32,9 @@ func (a *api) routes(r *router) {
 	a.memberRoutes(r)
 	a.roleRoutes(r)
 	a.fileRoutes(r)
+	a.groupRoutes(r)
+	a.provisionerKeyRoutes(r)
+	a.provisionerDaemonRoutes(r)
 }
 
 func (a *api) sessionRoutes(r *router) {
@@ -83,4 +86,25 @@ func (a *api) memberRoutes(r *router) {
 func (a *api) roleRoutes(r *router) {
 	handle(r, get, "/users/roles", "List the site roles", onSite(authz.Read, authz.AssignRole), a.listSiteRoles)
 	handle(r, get, "/organizations/{organization}/members/roles", "List the roles of an organization", inOrganization(authz.Read, authz.AssignOrgRole), a.listOrganizationRoles)
+}
+
+func (a *api) groupRoutes(r *router) {
+	handle(r, get, "/organizations/{organization}/groups", "List the groups of an organization", inOrganization(authz.Read, authz.Organization), a.listOrganizationGroups)
+	handle(r, get, "/organizations/{organization}/groups/{groupName}", "Get a group by name", inOrganization(authz.Read, authz.Organization), a.getGroupByName)
+	handle(r, get, "/organizations/{organization}/groups/{groupName}/members", "List the members of a group by its name", inOrganization(authz.Read, authz.Organization), a.listGroupMembersByName)
+	handle(r, get, "/groups", "List groups of all organizations", session(), a.listGroups, strictQuery())
+	handle(r, get, "/groups/{group}", "Get a group", onObject(authz.Read, authz.Group), a.getGroup)
+	handle(r, get, "/groups/{group}/members", "List the members of a group", onObject(authz.Read, authz.Group), a.listGroupMembers)
+}
+
+func (a *api) provisionerKeyRoutes(r *router) {
+	handle(r, post, "/organizations/{organization}/provisionerkeys", "Create a provisioner key", inOrganization(authz.Create, authz.ProvisionerDaemon), a.createProvisionerKey, created)
+	handle(r, get, "/organizations/{organization}/provisionerkeys", "List provisioner keys", inOrganization(authz.Read, authz.ProvisionerDaemon), a.listProvisionerKeys)
+	handle(r, get, "/organizations/{organization}/provisionerkeys/daemons", "List provisioner keys with their daemons", inOrganization(authz.Read, authz.ProvisionerDaemon), a.listProvisionerKeyDaemons)
+	handle(r, del, "/organizations/{organization}/provisionerkeys/{name}", "Delete a provisioner key", inOrganization(authz.Delete, authz.ProvisionerDaemon), a.deleteProvisionerKey, noContent)
+	handle(r, get, "/provisionerkeys/{anything}", "Get the provisioner key in the header", public(), a.presentedProvisionerKey)
+}
+
+func (a *api) provisionerDaemonRoutes(r *router) {
+	handle(r, get, "/organizations/{organization}/provisionerdaemons", "List provisioner daemons", inOrganization(authz.Read, authz.ProvisionerJobs), a.listProvisionerDaemons, strictQuery())
 }

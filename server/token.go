@@ -295,6 +295,6 @@ func apiKeyResponse(k store.ApiKey) client.APIKey {
 	}
 	return client.APIKey{
 		ID: k.ID, UserID: k.UserID, LastUsed: k.LastUsedAt.Time, ExpiresAt: k.ExpiresAt.Time, CreatedAt: k.CreatedAt.Time, UpdatedAt: k.UpdatedAt.Time,
-		LoginType: k.LoginType, Scope: scope, Scopes: emptyIfNil(k.Scopes), TokenName: k.TokenName, LifetimeSeconds: k.LifetimeSeconds, AllowList: emptyIfNil(k.AllowList),
+		LoginType: k.LoginType, Scope: scope, Scopes: nonNil(k.Scopes), TokenName: k.TokenName, LifetimeSeconds: k.LifetimeSeconds, AllowList: nonNil(k.AllowList),
 	}
 }

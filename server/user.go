@@ -345,10 +345,10 @@ func (a *api) userRoles(ctx context.Context, in *userPath) (*output[client.UserR
 	if err != nil {
 		return nil, err
 	}
-	roles := client.UserRoles{Roles: emptyIfNil(user.Roles), OrganizationRoles: map[uuid.UUID][]string{}}
+	roles := client.UserRoles{Roles: nonNil(user.Roles), OrganizationRoles: map[uuid.UUID][]string{}}
 	for _, m := range memberships {
 		if subjectFrom(ctx).Can(authz.Read, memberObject(m.OrganizationID, user.ID)) {
-			roles.OrganizationRoles[m.OrganizationID] = emptyIfNil(m.Roles)
+			roles.OrganizationRoles[m.OrganizationID] = nonNil(m.Roles)
 		}
 	}
 	return reply(roles), nil
@@ -490,7 +490,7 @@ func (a *api) userResponses(ctx context.Context, users []store.User) ([]client.U
 	}
 	out := make([]client.User, len(users))
 	for i, u := range users {
-		out[i] = client.User{ReducedUser: reducedUserResponse(u), OrganizationIDs: emptyIfNil(organizations[u.ID]), Roles: siteRoleResponses(u.Roles)}
+		out[i] = client.User{ReducedUser: reducedUserResponse(u), OrganizationIDs: nonNil(organizations[u.ID]), Roles: siteRoleResponses(u.Roles)}
 	}
 	return out, nil
 }
@@ -505,11 +505,4 @@ func reducedUserResponse(u store.User) client.ReducedUser {
 
 func gitSSHKeyResponse(u store.User) client.GitSSHKey {
 	return client.GitSSHKey{UserID: u.ID, CreatedAt: u.CreatedAt.Time, UpdatedAt: u.UpdatedAt.Time, PublicKey: u.SshPublicKey}
-}
-
-func emptyIfNil[S ~[]E, E any](list S) []E {
-	if list == nil {
-		return []E{}
-	}
-	return list
 }

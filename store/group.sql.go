@@ -11,41 +11,22 @@ import (
 	"github.com/google/uuid"
 )
 
-const countGroupMembers = `-- name: CountGroupMembers :many
-SELECT g.id, CAST(count(*) AS BIGINT) AS members FROM groups g
-JOIN organization_members m ON m.organization_id = g.organization_id
-JOIN users u ON u.id = m.user_id AND u.deleted = FALSE
-WHERE g.organization_id = $1
-  AND (g.id = g.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = g.id AND gm.user_id = m.user_id))
-GROUP BY g.id
+const countGroupMembers = `-- name: CountGroupMembers :one
+SELECT count(*) FROM users u JOIN organization_members m ON m.user_id = u.id AND m.organization_id = $1
+WHERE u.deleted = FALSE
+  AND (CAST($2 AS TEXT) = m.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = CAST($2 AS TEXT) AND gm.user_id = u.id)) /* filter */
 `
 
-type CountGroupMembersRow struct {
-	ID      uuid.UUID
-	Members int64
+type CountGroupMembersParams struct {
+	OrganizationID uuid.UUID
+	GroupID        string
 }
 
-func (q *Queries) CountGroupMembers(ctx context.Context, organizationID uuid.UUID) ([]CountGroupMembersRow, error) {
-	rows, err := q.db.QueryContext(ctx, countGroupMembers, organizationID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []CountGroupMembersRow{}
-	for rows.Next() {
-		var i CountGroupMembersRow
-		if err := rows.Scan(&i.ID, &i.Members); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) CountGroupMembers(ctx context.Context, arg CountGroupMembersParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countGroupMembers, arg.OrganizationID, arg.GroupID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const getGroup = `-- name: GetGroup :one
@@ -299,6 +280,66 @@ func (q *Queries) ListGroupsOfUser(ctx context.Context, arg ListGroupsOfUserPara
 			&i.Source,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listMembersOfGroups = `-- name: ListMembersOfGroups :many
+SELECT g.id AS group_id, u.id, u.email, u.username, u.name, u.avatar_url, u.hashed_password, u.login_type, u.status, u.roles, u.ssh_public_key, u.ssh_private_key, u.created_at, u.updated_at, u.last_seen_at, u.deleted FROM groups g
+JOIN organization_members m ON m.organization_id = g.organization_id
+JOIN users u ON u.id = m.user_id
+WHERE g.organization_id = $1 AND u.deleted = FALSE
+  AND (CAST($2 AS TEXT) = '' OR g.id = CAST($2 AS TEXT))
+  AND (g.id = g.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = g.id AND gm.user_id = u.id))
+ORDER BY lower(u.username), u.id
+`
+
+type ListMembersOfGroupsParams struct {
+	OrganizationID uuid.UUID
+	GroupID        string
+}
+
+type ListMembersOfGroupsRow struct {
+	GroupID uuid.UUID
+	User    User
+}
+
+func (q *Queries) ListMembersOfGroups(ctx context.Context, arg ListMembersOfGroupsParams) ([]ListMembersOfGroupsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listMembersOfGroups, arg.OrganizationID, arg.GroupID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListMembersOfGroupsRow{}
+	for rows.Next() {
+		var i ListMembersOfGroupsRow
+		if err := rows.Scan(
+			&i.GroupID,
+			&i.User.ID,
+			&i.User.Email,
+			&i.User.Username,
+			&i.User.Name,
+			&i.User.AvatarURL,
+			&i.User.HashedPassword,
+			&i.User.LoginType,
+			&i.User.Status,
+			&i.User.Roles,
+			&i.User.SshPublicKey,
+			&i.User.SshPrivateKey,
+			&i.User.CreatedAt,
+			&i.User.UpdatedAt,
+			&i.User.LastSeenAt,
+			&i.User.Deleted,
 		); err != nil {
 			return nil, err
 		}

@@ -28,10 +28,16 @@ WHERE u.deleted = FALSE
   AND (CAST(@group_id AS TEXT) = m.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = CAST(@group_id AS TEXT) AND gm.user_id = u.id)) /* filter */
 ORDER BY lower(u.username), u.id LIMIT @max_rows OFFSET @skip_rows;
 
--- name: CountGroupMembers :many
-SELECT g.id, CAST(count(*) AS BIGINT) AS members FROM groups g
+-- name: CountGroupMembers :one
+SELECT count(*) FROM users u JOIN organization_members m ON m.user_id = u.id AND m.organization_id = @organization_id
+WHERE u.deleted = FALSE
+  AND (CAST(@group_id AS TEXT) = m.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = CAST(@group_id AS TEXT) AND gm.user_id = u.id)) /* filter */;
+
+-- name: ListMembersOfGroups :many
+SELECT g.id AS group_id, sqlc.embed(u) FROM groups g
 JOIN organization_members m ON m.organization_id = g.organization_id
-JOIN users u ON u.id = m.user_id AND u.deleted = FALSE
-WHERE g.organization_id = @organization_id
-  AND (g.id = g.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = g.id AND gm.user_id = m.user_id))
-GROUP BY g.id;
+JOIN users u ON u.id = m.user_id
+WHERE g.organization_id = @organization_id AND u.deleted = FALSE
+  AND (CAST(@group_id AS TEXT) = '' OR g.id = CAST(@group_id AS TEXT))
+  AND (g.id = g.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = g.id AND gm.user_id = u.id))
+ORDER BY lower(u.username), u.id;

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"coder/client"
+	"coder/store"
+)
+
+type listDaemonsInput struct {
+	organizationPath
+	Limit   int      `query:"limit" minimum:"1" default:"50"`
+	IDs     []string `query:"ids" format:"uuid"`
+	Tags    string   `query:"tags" doc:"A JSON object; daemons must carry these"`
+	Status  []string `query:"status" enum:"offline,idle,busy"`
+	Offline bool     `query:"offline" doc:"Show offline daemons too"`
+	MaxAge  string   `query:"max_age" doc:"Seen within this Go duration, as 10m"`
+}
+
+func (a *api) listProvisionerDaemons(ctx context.Context, in *listDaemonsInput) (*output[[]client.ProvisionerDaemon], error) {
+	keep, err := a.daemonFilter(in)
+	if err != nil {
+		return nil, err
+	}
+	id := organizationFrom(ctx).ID
+	rows, err := a.store.ListProvisionerDaemons(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := a.store.LatestJobsOfDaemons(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := []client.ProvisionerDaemon{}
+	for _, row := range rows {
+		d := a.listedDaemon(row, jobs)
+		if len(out) < in.Limit && keep(d, row) {
+			out = append(out, d)
+		}
+	}
+	return reply(out), nil
+}
+
+// daemonFilter reads the filters of the list. Offline daemons are left out
+// unless asked for.
+func (a *api) daemonFilter(in *listDaemonsInput) (func(client.ProvisionerDaemon, store.ListProvisionerDaemonsRow) bool, error) {
+	tags, err := parseTagsQuery(in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	var maxAge time.Duration
+	if in.MaxAge != "" {
+		if maxAge, err = time.ParseDuration(in.MaxAge); err != nil || maxAge <= 0 {
+			return nil, invalid("max_age", "%q is not a duration such as 10m.", in.MaxAge)
+		}
+	}
+	offline := in.Offline || slices.Contains(in.Status, client.DaemonOffline)
+	return func(d client.ProvisionerDaemon, row store.ListProvisionerDaemonsRow) bool {
+		return (offline || *d.Status != client.DaemonOffline) &&
+			(len(in.Status) == 0 || slices.Contains(in.Status, *d.Status)) &&
+			(len(in.IDs) == 0 || containsID(in.IDs, d.ID)) &&
+			hasTags(row.Tags, tags) &&
+			(maxAge == 0 || a.now().Sub(row.LastSeenAt.Time) <= maxAge)
+	}, nil
+}
+
+// listedDaemon fills what only this list knows: the key's name, the status
+// and the latest jobs, newest first.
+func (a *api) listedDaemon(row store.ListProvisionerDaemonsRow, jobs []store.LatestJobsOfDaemonsRow) client.ProvisionerDaemon {
+	d := provisionerDaemonResponse(row)
+	d.KeyName = keyName(row)
+	for _, job := range jobs {
+		if job.WorkerID == nil || *job.WorkerID != row.ID {
+			continue
+		}
+		if job.CompletedAt.IsZero() && d.CurrentJob == nil {
+			d.CurrentJob = daemonJobResponse(job)
+		}
+		if !job.CompletedAt.IsZero() && d.PreviousJob == nil {
+			d.PreviousJob = daemonJobResponse(job)
+		}
+	}
+	status := client.DaemonIdle
+	switch {
+	case !a.isOnline(row.LastSeenAt, row.StoppedAt):
+		status = client.DaemonOffline
+	case d.CurrentJob != nil:
+		status = client.DaemonBusy
+	}
+	d.Status = &status
+	return d
+}
+
+// keyName is null for a daemon whose key was deleted.
+func keyName(row store.ListProvisionerDaemonsRow) *string {
+	for _, key := range reservedKeys() {
+		if key.ID == row.KeyID {
+			return &key.Name
+		}
+	}
+	if row.KeyName == "" {
+		return nil
+	}
+	return &row.KeyName
+}
+
+func provisionerDaemonResponse(d store.ListProvisionerDaemonsRow) client.ProvisionerDaemon {
+	return client.ProvisionerDaemon{
+		ID: d.ID, OrganizationID: d.OrganizationID, KeyID: d.KeyID, CreatedAt: d.CreatedAt.Time, LastSeenAt: d.LastSeenAt.Ptr(), Name: d.Name,
+		Version: d.Version, APIVersion: d.ApiVersion, Provisioners: nonNil(d.Provisioners), Tags: d.Tags,
+	}
+}
+
+func daemonJobResponse(j store.LatestJobsOfDaemonsRow) *client.ProvisionerDaemonJob {
+	return &client.ProvisionerDaemonJob{
+		ID: j.ID, Status: j.Status, TemplateName: j.TemplateName, TemplateIcon: j.TemplateIcon, TemplateDisplayName: j.TemplateDisplayName,
+	}
+}

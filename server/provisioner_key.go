@@ -1,0 +1,174 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/store"
+)
+
+// provisionerKeyLength is the number of random characters of a key's secret.
+const provisionerKeyLength = 43
+
+type createProvisionerKeyInput struct {
+	organizationPath
+	Body client.CreateProvisionerKeyRequest
+}
+
+type provisionerKeyPath struct {
+	organizationPath
+	Name string `path:"name"`
+}
+
+type presentedKeyInput struct {
+	Ignored string `path:"anything" doc:"Not used: the key is the one in the header"`
+	Key     string `header:"Coder-Provisioner-Daemon-Key"`
+	PSK     string `header:"Coder-Provisioner-Daemon-PSK"`
+}
+
+func (a *api) createProvisionerKey(ctx context.Context, in *createProvisionerKeyInput) (*output[client.CreateProvisionerKeyResponse], error) {
+	name := strings.ToLower(in.Body.Name)
+	if err := checkProvisionerKey(name, in.Body.Tags); err != nil {
+		return nil, err
+	}
+	secret := newSecret(provisionerKeyLength)
+	_, err := a.store.InsertProvisionerKey(ctx, store.InsertProvisionerKeyParams{
+		ID: uuid.New(), OrganizationID: organizationFrom(ctx).ID, Name: name, HashedSecret: hashSecret(secret), Tags: in.Body.Tags, CreatedAt: store.At(a.now()),
+	})
+	if store.IsConflict(err) {
+		return nil, taken("Provisioner key", name, "name")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create provisioner key: %w", err)
+	}
+	return reply(client.CreateProvisionerKeyResponse{Key: secret}), nil
+}
+
+func checkProvisionerKey(name string, tags map[string]string) error {
+	if reservedKeyID(name) != uuid.Nil {
+		return invalid("name", "The name %q is reserved; choose another one.", name)
+	}
+	if err := checkName("name", client.NameProvisionerKey, name); err != nil {
+		return err
+	}
+	if tags[client.TagScope] == scopeTagUser || tags[client.TagOwner] != "" {
+		return invalid("tags", "Daemons with a key serve the whole organization; leave the tags scope and owner out.")
+	}
+	return checkTags(tags)
+}
+
+// reservedKeyID is zero for names that are not reserved.
+func reservedKeyID(name string) uuid.UUID {
+	for _, key := range reservedKeys() {
+		if strings.EqualFold(key.Name, name) {
+			return key.ID
+		}
+	}
+	return uuid.Nil
+}
+
+// reservedKeys stand for the ways to join without a key of one's own.
+func reservedKeys() []client.ProvisionerKey {
+	return []client.ProvisionerKey{
+		{ID: client.ProvisionerKeyBuiltInID, Name: client.ProvisionerKeyBuiltIn},
+		{ID: client.ProvisionerKeyUserAuthID, Name: client.ProvisionerKeyUserAuth},
+		{ID: client.ProvisionerKeyPSKID, Name: client.ProvisionerKeyPSK},
+	}
+}
+
+func (a *api) listProvisionerKeys(ctx context.Context, _ *organizationPath) (*output[[]client.ProvisionerKey], error) {
+	rows, err := a.store.ListProvisionerKeys(ctx, organizationFrom(ctx).ID)
+	if err != nil {
+		return nil, err
+	}
+	return reply(provisionerKeyResponses(rows)), nil
+}
+
+// listProvisionerKeyDaemons shows under each key the daemons that are there now.
+func (a *api) listProvisionerKeyDaemons(ctx context.Context, _ *organizationPath) (*output[[]client.ProvisionerKeyDaemons], error) {
+	org := organizationFrom(ctx)
+	rows, err := a.store.ListProvisionerKeys(ctx, org.ID)
+	if err != nil {
+		return nil, err
+	}
+	daemons, err := a.store.ListProvisionerDaemons(ctx, org.ID)
+	if err != nil {
+		return nil, err
+	}
+	online := map[uuid.UUID][]client.ProvisionerDaemon{}
+	for _, d := range daemons {
+		if a.isOnline(d.LastSeenAt, d.StoppedAt) {
+			online[d.KeyID] = append(online[d.KeyID], provisionerDaemonResponse(d))
+		}
+	}
+	out := []client.ProvisionerKeyDaemons{}
+	for _, key := range append(reservedKeysOf(org), provisionerKeyResponses(rows)...) {
+		out = append(out, client.ProvisionerKeyDaemons{Key: key, Daemons: nonNil(online[key.ID])})
+	}
+	return reply(out), nil
+}
+
+// reservedKeysOf are those that daemons of an organization can have: built-in
+// ones serve the default organization only.
+func reservedKeysOf(org store.Organization) []client.ProvisionerKey {
+	var out []client.ProvisionerKey
+	for _, key := range reservedKeys() {
+		if org.IsDefault || key.ID == client.ProvisionerKeyUserAuthID {
+			key.Organization, key.CreatedAt, key.Tags = org.ID, org.CreatedAt.Time, map[string]string{}
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+func (a *api) deleteProvisionerKey(ctx context.Context, in *provisionerKeyPath) (*empty, error) {
+	name := strings.ToLower(in.Name)
+	if reservedKeyID(name) != uuid.Nil {
+		return nil, badRequest(fmt.Sprintf("The key %q is reserved and cannot be deleted.", name))
+	}
+	n, err := a.store.DeleteProvisionerKey(ctx, store.DeleteProvisionerKeyParams{OrganizationID: organizationFrom(ctx).ID, Name: name})
+	if err != nil {
+		return nil, fmt.Errorf("delete provisioner key: %w", err)
+	}
+	if n == 0 {
+		return nil, errNotFound()
+	}
+	return &empty{}, nil
+}
+
+// presentedProvisionerKey describes the key in the header to whoever holds it.
+func (a *api) presentedProvisionerKey(ctx context.Context, in *presentedKeyInput) (*output[client.ProvisionerKey], error) {
+	switch {
+	case in.PSK != "":
+		return nil, badRequest("Send the provisioner key alone, without a pre-shared key.")
+	case in.Key == "":
+		return nil, errUnauthenticated("Send a provisioner key in the header " + client.HeaderDaemonKey + ".")
+	case len(in.Key) != provisionerKeyLength:
+		return nil, badRequest(fmt.Sprintf("A provisioner key has %d characters; this one has %d.", provisionerKeyLength, len(in.Key)))
+	}
+	row, err := a.store.GetProvisionerKeyBySecret(ctx, hashSecret(in.Key))
+	if store.IsNotFound(err) {
+		return nil, refuse(http.StatusUnauthorized, "This provisioner key is not known.", "It was deleted, or it is from another deployment.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return reply(provisionerKeyResponse(row)), nil
+}
+
+func provisionerKeyResponses(rows []store.ProvisionerKey) []client.ProvisionerKey {
+	out := make([]client.ProvisionerKey, len(rows))
+	for i, row := range rows {
+		out[i] = provisionerKeyResponse(row)
+	}
+	return out
+}
+
+func provisionerKeyResponse(k store.ProvisionerKey) client.ProvisionerKey {
+	return client.ProvisionerKey{ID: k.ID, CreatedAt: k.CreatedAt.Time, Organization: k.OrganizationID, Name: k.Name, Tags: k.Tags}
+}
