@@ -485,9 +485,9 @@ WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
     (b.transition = 'start' AND j.status = 'succeeded' AND b.deadline_at <= $1)
     OR (b.transition = 'start' AND j.status = 'succeeded' AND j.completed_at > $1 AND b.deadline_at > j.completed_at)
     OR (b.transition = 'start' AND j.status = 'succeeded' AND (w.dormant_at IS NOT NULL OR u.status = 'suspended'))
-    OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND j.completed_at + t.failure_ttl_ms * 1000 <= $1)
+    OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND ($1 - j.completed_at) / 1000 >= t.failure_ttl_ms)
     OR (w.next_start_at <= $1 OR w.next_start_at > $2)
-    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND (w.last_used_at + t.time_til_dormant_ms * 1000 <= $1 OR w.last_used_at > $1))
+    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND (($1 - w.last_used_at) / 1000 >= t.time_til_dormant_ms OR w.last_used_at > $1))
     OR w.deleting_at <= $1
 )
 ORDER BY w.id
@@ -744,7 +744,7 @@ func (q *Queries) SetWorkspaceFavorite(ctx context.Context, arg SetWorkspaceFavo
 
 const setWorkspaceLatestBuild = `-- name: SetWorkspaceLatestBuild :execrows
 UPDATE workspaces SET latest_build_id = $1, latest_build_number = $2, latest_status = 'pending', updated_at = $3
-WHERE organization_id = $4 AND id = $5 AND latest_build_number = $6- 1
+WHERE organization_id = $4 AND id = $5 AND latest_build_number + 1 = $2
 `
 
 type SetWorkspaceLatestBuildParams struct {
@@ -762,7 +762,6 @@ func (q *Queries) SetWorkspaceLatestBuild(ctx context.Context, arg SetWorkspaceL
 		arg.UpdatedAt,
 		arg.OrganizationID,
 		arg.ID,
-		arg.LatestBuildNumber,
 	)
 	if err != nil {
 		return 0, err
