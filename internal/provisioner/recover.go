@@ -103,7 +103,7 @@ func (d *Daemon) adopt(ctx context.Context, f *folder) (*attempt, error) {
 // resume goes on with an attempt where its daemon left it.
 func (a *attempt) resume(ctx context.Context) {
 	defer a.close()
-	if !a.folder.has(runMark) {
+	if !a.folder.has(supervisor.RunFile) {
 		a.resumeUnstarted(ctx)
 		return
 	}

@@ -33,7 +33,6 @@ const (
 	settledFile   = "settled.json"
 	variablesFile = "variables.tfvars.json"
 	workDir       = "work"
-	runMark       = "run.json"
 )
 
 // spool is the daemon's durable directory.
@@ -209,7 +208,7 @@ func (f *folder) settle(settled client.SettledJob) error {
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
-	return errors.Join(err, os.RemoveAll(f.path(workDir)), os.RemoveAll(f.path(runMark)), os.RemoveAll(f.path(variablesFile)))
+	return errors.Join(err, os.RemoveAll(f.path(workDir)), os.RemoveAll(f.path(supervisor.RunFile)), os.RemoveAll(f.path(variablesFile)))
 }
 
 func (f *folder) remove() error {

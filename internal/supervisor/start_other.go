@@ -37,9 +37,6 @@ func (p *Process) Proceed() error { return errUnsupported }
 // Exit refuses.
 func (p *Process) Exit() (*Exit, error) { return nil, errUnsupported }
 
-// ReadExit refuses.
-func ReadExit(folder string) (*Exit, error) { return readExit(folder) }
-
 // Lease refuses.
 func Lease(string, time.Duration) error { return errUnsupported }
 
