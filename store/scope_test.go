@@ -18,7 +18,7 @@ type query struct {
 
 var (
 	queryHead  = regexp.MustCompile(`(?m)^-- name: (\w+) :(\w+)$`)
-	queryParam = regexp.MustCompile(`@(\w+)`)
+	queryParam = regexp.MustCompile(`(?:@|sqlc\.arg\()(\w+)`)
 )
 
 func readQueries(t testing.TB) map[string]query {
