@@ -283,8 +283,6 @@ func TestEngineIsKilled(t *testing.T) {
 			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		}
 	}
-	// The provisioner's shell outlives terraform; the attempt ends with it.
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
 	p.untilEnded(h)
 	require.True(t, h.fail.Retryable)
 	require.Contains(t, h.fail.Error, "was killed on the provisioner's host")

@@ -108,8 +108,24 @@ func (p *Process) Wait(stop <-chan struct{}, poll time.Duration) (bool, error) {
 // Interrupt asks for the one gentle signal; further asks do nothing.
 func (p *Process) Interrupt() error { return p.tell(child.WordInterrupt) }
 
-// Kill ends the engine and all that it started, at once.
-func (p *Process) Kill() error { return p.tell(child.WordKill) }
+// Kill ends the engine and all that it started, at once. Where the supervisor
+// itself is dead, whoever still holds the attempt's lock is killed.
+func (p *Process) Kill() error {
+	err := p.tell(child.WordKill)
+	if errors.Is(err, syscall.ENXIO) {
+		return killHolders(filepath.Join(p.folder, child.LockFile))
+	}
+	return err
+}
+
+// Alive tells whether the supervisor is there to listen.
+func (p *Process) Alive() bool {
+	pipe, err := os.OpenFile(filepath.Join(p.folder, child.ControlFile), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	return pipe.Close() == nil
+}
 
 // Proceed opens the gate before the next step.
 func (p *Process) Proceed() error { return p.tell(child.WordProceed) }

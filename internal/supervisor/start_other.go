@@ -31,6 +31,9 @@ func (p *Process) Interrupt() error { return errUnsupported }
 // Kill refuses.
 func (p *Process) Kill() error { return errUnsupported }
 
+// Alive is never so.
+func (p *Process) Alive() bool { return false }
+
 // Proceed refuses.
 func (p *Process) Proceed() error { return errUnsupported }
 

@@ -135,7 +135,7 @@ func (s *state) runStep(step Step) int {
 		if status.Signaled() {
 			result.signal = status.Signal().String()
 		}
-		s.clear()
+		s.clear(status.Signaled())
 	}
 	result.endedAt = time.Now()
 	result.interrupted, result.killed = s.interrupted, s.killed
@@ -262,13 +262,17 @@ func (s *state) tick() time.Duration {
 	return max(tick, 5*time.Millisecond)
 }
 
-// clear waits for what the engine left behind, and kills it when it was
-// killed itself or when they linger: the lock must not outlive the step.
-func (s *state) clear() {
+// clear waits for what the engine left behind, and kills it when the engine
+// was killed, whose work nobody records any more, or when it lingers: the
+// lock must not outlive the step.
+func (s *state) clear(engineKilled bool) {
 	deadline := Clock() + s.run.Linger
 	for wait := time.Millisecond; reapChildren(); wait = min(2*wait, 50*time.Millisecond) {
-		if s.killed || Clock() >= deadline {
-			s.exit.stragglers = max(s.exit.stragglers, killChildren())
+		if engineKilled || s.killed || Clock() >= deadline {
+			killed := killChildren()
+			if !engineKilled && !s.killed {
+				s.exit.stragglers = max(s.exit.stragglers, killed)
+			}
 		}
 		select {
 		case word := <-s.words:
