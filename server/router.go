@@ -134,7 +134,11 @@ func pathParameters(path string) []string {
 type adapter struct{ mux *http.ServeMux }
 
 func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
-	a.mux.HandleFunc(op.Method+" "+op.Path, func(w http.ResponseWriter, r *http.Request) {
+	pattern := op.Method + " " + op.Path
+	if strings.HasSuffix(pattern, "/") {
+		pattern += "{$}" // this path only, not all below it
+	}
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		handler(jsonContext{humago.NewContext(op, r, w)})
 	})
 }

@@ -23,6 +23,39 @@ func (q *Queries) CountWorkspaces(ctx context.Context, organizationIds string) (
 	return count, err
 }
 
+const countWorkspacesByStatus = `-- name: CountWorkspacesByStatus :many
+SELECT latest_status, CAST(count(*) AS BIGINT) AS workspaces FROM workspaces WHERE deleted = FALSE GROUP BY latest_status
+`
+
+type CountWorkspacesByStatusRow struct {
+	LatestStatus string
+	Workspaces   int64
+}
+
+// scope: deployment
+func (q *Queries) CountWorkspacesByStatus(ctx context.Context) ([]CountWorkspacesByStatusRow, error) {
+	rows, err := q.db.QueryContext(ctx, countWorkspacesByStatus)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountWorkspacesByStatusRow{}
+	for rows.Next() {
+		var i CountWorkspacesByStatusRow
+		if err := rows.Scan(&i.LatestStatus, &i.Workspaces); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deleteWorkspace = `-- name: DeleteWorkspace :exec
 UPDATE workspaces SET deleted = TRUE, updated_at = $1 WHERE organization_id = $2 AND id = $3
 `
@@ -827,6 +860,23 @@ func (q *Queries) SetWorkspaceTTL(ctx context.Context, arg SetWorkspaceTTLParams
 		arg.ID,
 	)
 	return err
+}
+
+const sumWorkspaceCosts = `-- name: SumWorkspaceCosts :one
+SELECT CAST(COALESCE(sum(b.daily_cost), 0) AS BIGINT) FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
+WHERE w.organization_id = $1 AND w.owner_id = $2 AND w.deleted = FALSE
+`
+
+type SumWorkspaceCostsParams struct {
+	OrganizationID uuid.UUID
+	OwnerID        uuid.UUID
+}
+
+func (q *Queries) SumWorkspaceCosts(ctx context.Context, arg SumWorkspaceCostsParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, sumWorkspaceCosts, arg.OrganizationID, arg.OwnerID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const touchWorkspace = `-- name: TouchWorkspace :exec

@@ -117,3 +117,11 @@ WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
     OR w.deleting_at <= @now_at
 )
 ORDER BY w.id;
+
+-- name: CountWorkspacesByStatus :many
+-- scope: deployment
+SELECT latest_status, CAST(count(*) AS BIGINT) AS workspaces FROM workspaces WHERE deleted = FALSE GROUP BY latest_status;
+
+-- name: SumWorkspaceCosts :one
+SELECT CAST(COALESCE(sum(b.daily_cost), 0) AS BIGINT) FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
+WHERE w.organization_id = @organization_id AND w.owner_id = @owner_id AND w.deleted = FALSE;
