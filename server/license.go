@@ -53,11 +53,11 @@ func (a *api) addLicense(context.Context, *struct{}) (*output[client.License], e
 	return nil, badRequest("This deployment needs no licence: everything is already entitled.")
 }
 
-func (a *api) deleteLicense(context.Context, *licensePath) (*empty, error) {
+func (a *api) deleteLicense(context.Context, *LicensePath) (*empty, error) {
 	return nil, errNotFound()
 }
 
-type licensePath struct {
+type LicensePath struct {
 	ID string `path:"id"`
 }
 

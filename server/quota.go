@@ -8,11 +8,11 @@ import (
 	"coder/store"
 )
 
-func (a *api) getMemberQuota(ctx context.Context, in *memberPath) (*output[client.WorkspaceQuota], error) {
+func (a *api) getMemberQuota(ctx context.Context, in *MemberPath) (*output[client.WorkspaceQuota], error) {
 	return a.quota(ctx, organizationFrom(ctx), in.User)
 }
 
-func (a *api) getUserQuota(ctx context.Context, in *userPath) (*output[client.WorkspaceQuota], error) {
+func (a *api) getUserQuota(ctx context.Context, in *UserPath) (*output[client.WorkspaceQuota], error) {
 	org, err := a.organization(ctx, client.DefaultOrganization)
 	if err != nil {
 		return nil, err

@@ -152,6 +152,14 @@ type jsonContext struct{ humaContext }
 
 func (c jsonContext) Unwrap() huma.Context { return c.humaContext }
 
+// Header reads every body as JSON, whatever it calls itself, as the reference does.
+func (c jsonContext) Header(name string) string {
+	if name == "Content-Type" {
+		return "application/json"
+	}
+	return c.humaContext.Header(name)
+}
+
 func (c jsonContext) SetHeader(name, value string) {
 	if name == "Content-Type" && value == "application/json" {
 		value = jsonType

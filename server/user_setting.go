@@ -25,26 +25,26 @@ const (
 const defaultQuietHours = "CRON_TZ=UTC 0 0 * * *"
 
 type updateUserAppearanceInput struct {
-	userPath
+	UserPath
 	Body client.UserAppearance
 }
 
 type updateUserPreferencesInput struct {
-	userPath
+	UserPath
 	Body client.UserPreferences
 }
 
 type updateQuietHoursInput struct {
-	userPath
+	UserPath
 	Body client.UpdateQuietHoursRequest
 }
 
 type updateNotificationPreferencesInput struct {
-	userPath
+	UserPath
 	Body client.UpdateNotificationPreferencesRequest
 }
 
-func (a *api) getUserAppearance(ctx context.Context, in *userPath) (*output[client.UserAppearance], error) {
+func (a *api) getUserAppearance(ctx context.Context, in *UserPath) (*output[client.UserAppearance], error) {
 	return readUserSetting[client.UserAppearance](ctx, a, in.User, userAppearance)
 }
 
@@ -58,7 +58,7 @@ func (a *api) updateUserAppearance(ctx context.Context, in *updateUserAppearance
 	return writeUserSetting(ctx, a, in.User, userAppearance, in.Body)
 }
 
-func (a *api) getUserPreferences(ctx context.Context, in *userPath) (*output[client.UserPreferences], error) {
+func (a *api) getUserPreferences(ctx context.Context, in *UserPath) (*output[client.UserPreferences], error) {
 	return readUserSetting[client.UserPreferences](ctx, a, in.User, userPreferences)
 }
 
@@ -97,7 +97,7 @@ func writeUserSetting[T any](ctx context.Context, a *api, ref, name string, valu
 	return reply(value), nil
 }
 
-func (a *api) getQuietHours(ctx context.Context, in *userPath) (*output[client.QuietHours], error) {
+func (a *api) getQuietHours(ctx context.Context, in *UserPath) (*output[client.QuietHours], error) {
 	saved, err := readUserSetting[client.UpdateQuietHoursRequest](ctx, a, in.User, userQuietHours)
 	if err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ func (d dailyTime) next(now time.Time) time.Time {
 }
 
 // getNotificationPreferences is empty: there are no notifications to choose from.
-func (a *api) getNotificationPreferences(ctx context.Context, in *userPath) (*output[[]client.NotificationPreference], error) {
+func (a *api) getNotificationPreferences(ctx context.Context, in *UserPath) (*output[[]client.NotificationPreference], error) {
 	if _, err := a.personalUser(ctx, authz.ReadPersonal, in.User); err != nil {
 		return nil, err
 	}
