@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
@@ -35,10 +36,14 @@ func (d Dialect) rewrite(query string) string {
 	return strings.ReplaceAll(query, "json_list(", "json_each(")
 }
 
+// maxKnown bounds what is kept by a query's text: filters make many texts.
+const maxKnown = 1000
+
 // texts keeps every query as its database wants it.
 type texts struct {
 	dialect Dialect
 	known   sync.Map // query → rewritten query
+	count   atomic.Int64
 }
 
 func (t *texts) of(query string) string {
@@ -46,7 +51,9 @@ func (t *texts) of(query string) string {
 		return known.(string)
 	}
 	text := t.dialect.rewrite(query)
-	t.known.Store(query, text)
+	if t.count.Add(1) <= maxKnown {
+		t.known.Store(query, text)
+	}
 	return text
 }
 
@@ -99,6 +106,7 @@ type pools struct {
 	writer     *sql.DB
 	reader     *sql.DB
 	statements sync.Map // statementKey → *sql.Stmt
+	count      atomic.Int64
 }
 
 type statementKey struct {
@@ -106,10 +114,14 @@ type statementKey struct {
 	query string
 }
 
+// prepare gives nil when so many are kept that this one is to run unprepared.
 func (p *pools) prepare(ctx context.Context, pool *sql.DB, query string) (*sql.Stmt, error) {
 	key := statementKey{pool, query}
 	if known, ok := p.statements.Load(key); ok {
 		return known.(*sql.Stmt), nil
+	}
+	if p.count.Load() >= maxKnown {
+		return nil, nil
 	}
 	stmt, err := pool.PrepareContext(ctx, query)
 	if err != nil {
@@ -118,6 +130,7 @@ func (p *pools) prepare(ctx context.Context, pool *sql.DB, query string) (*sql.S
 	if known, lost := p.statements.LoadOrStore(key, stmt); lost {
 		return known.(*sql.Stmt), stmt.Close()
 	}
+	p.count.Add(1)
 	return stmt, nil
 }
 
@@ -129,21 +142,29 @@ func (p *pools) pool(query string) *sql.DB {
 }
 
 func (p *pools) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt, err := p.PrepareContext(ctx, query)
+	pool := p.pool(query)
+	stmt, err := p.prepare(ctx, pool, query)
 	if err != nil {
 		return nil, err
+	}
+	if stmt == nil {
+		return pool.ExecContext(ctx, query, args...)
 	}
 	return stmt.ExecContext(ctx, args...)
 }
 
 func (p *pools) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	return p.prepare(ctx, p.pool(query), query)
+	return p.pool(query).PrepareContext(ctx, query)
 }
 
 func (p *pools) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := p.PrepareContext(ctx, query)
+	pool := p.pool(query)
+	stmt, err := p.prepare(ctx, pool, query)
 	if err != nil {
 		return nil, err
+	}
+	if stmt == nil {
+		return pool.QueryContext(ctx, query, args...)
 	}
 	return stmt.QueryContext(ctx, args...)
 }
@@ -151,9 +172,10 @@ func (p *pools) QueryContext(ctx context.Context, query string, args ...any) (*s
 // QueryRowContext cannot return an error, so a query that does not prepare is
 // run unprepared and its row brings the error.
 func (p *pools) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	stmt, err := p.PrepareContext(ctx, query)
-	if err != nil {
-		return p.pool(query).QueryRowContext(ctx, query, args...)
+	pool := p.pool(query)
+	stmt, err := p.prepare(ctx, pool, query)
+	if err != nil || stmt == nil {
+		return pool.QueryRowContext(ctx, query, args...)
 	}
 	return stmt.QueryRowContext(ctx, args...)
 }
@@ -229,38 +251,22 @@ func (t *transaction) prepareFresh(ctx context.Context) {
 	}
 }
 
-// Places in a query for conditions and for an order.
-const (
-	filterMark = "/* filter */"
-	orderMark  = "/* order */"
-)
+// filterMark is the place in a query for conditions.
+const filterMark = "/* filter */"
 
-// filtered adds conditions and an order to a query that marks the places for
-// them. Parameters of the conditions, then of the page, follow the query's own.
+// filtered adds conditions to a query that marks the place for them. Their
+// parameters follow the query's own.
 type filtered struct {
 	DBTX
 	filter Filter
 }
 
 func (f filtered) text(query string, args []any) (string, []any) {
-	if len(f.filter.conditions) > 0 && !strings.Contains(query, filterMark) || f.filter.order != "" && !strings.Contains(query, orderMark) {
-		panic("store: this query has no place for the filter: " + query)
+	if !strings.Contains(query, filterMark) {
+		panic("store: this query has no place for a filter: " + query)
 	}
 	where, extra := f.filter.sql(len(args))
-	args = append(slices.Clip(args), extra...)
-	query = strings.Replace(query, filterMark, where, 1)
-	if f.filter.order != "" {
-		query = strings.Replace(query, orderMark, f.filter.order+",", 1)
-	}
-	if f.filter.limit == 0 && f.filter.offset == 0 {
-		return query, args
-	}
-	limit := f.filter.limit
-	if limit == 0 {
-		limit = maxRows
-	}
-	query += fmt.Sprintf("LIMIT $%d OFFSET $%d", len(args)+1, len(args)+2)
-	return query, append(args, limit, f.filter.offset)
+	return strings.Replace(query, filterMark, where, 1), append(slices.Clip(args), extra...)
 }
 
 func (f filtered) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {

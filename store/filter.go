@@ -2,38 +2,22 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// maxRows stands for "no limit" where an offset needs one.
-const maxRows = 1 << 40
-
-// Filter narrows, orders and pages one of the long lists. Conditions are
-// written with ? for each parameter; they are never built from input.
+// Filter narrows one of the long lists. Conditions are written with ? for
+// each parameter; they are never built from input. A copy of a Filter is
+// independent of it.
 type Filter struct {
 	conditions []string
 	args       []any
-	order      string
-	limit      int64
-	offset     int64
 }
 
 // Where adds a condition in SQL that both databases speak.
 func (f *Filter) Where(condition string, args ...any) *Filter {
-	f.conditions = append(f.conditions, condition)
-	f.args = append(f.args, args...)
-	return f
-}
-
-// OrderBy sorts before the query's own order.
-func (f *Filter) OrderBy(order string) *Filter {
-	f.order = order
-	return f
-}
-
-// Page takes limit rows from offset on; limit 0 is no limit.
-func (f *Filter) Page(limit, offset int64) *Filter {
-	f.limit, f.offset = limit, offset
+	f.conditions = append(slices.Clip(f.conditions), condition)
+	f.args = append(slices.Clip(f.args), args...)
 	return f
 }
 
@@ -55,5 +39,6 @@ func (f *Filter) sql(before int) (string, []any) {
 	return b.String(), f.args
 }
 
-// Filtered runs a list query of the Queries with the filter put in.
+// Filtered runs a list query of the Queries with the filter put in. It panics
+// for a query that has no place for one, rather than list everything.
 func (s *Store) Filtered(f Filter) *Queries { return New(filtered{DBTX: s.db, filter: f}) }

@@ -199,7 +199,6 @@ func TestStatementsArePreparedOnce(t *testing.T) {
 		use()
 		return s.Prepared() == before
 	}, 10*time.Second, time.Millisecond)
-	// Of reading and writing settings at the start, of the list, of the
-	// transaction: values and pages must not count.
+	// Two of opening, the list, the transaction: values and pages must not count.
 	require.LessOrEqual(t, s.Prepared(), 4)
 }
