@@ -12,14 +12,7 @@ import (
 
 func newProvisioner(env *Env) *cobra.Command {
 	return group("provisioner", "Run provisioners, and see them and their jobs", []string{"provisioners"},
-		newProvisionerStart(env), newProvisionerList(env), newProvisionerKeys(env), newProvisionerJobs(env))
-}
-
-// newProvisionerd keeps the old name of the start command.
-func newProvisionerd(env *Env) *cobra.Command {
-	cmd := group("provisionerd", "Older name of provisioner start", nil, newProvisionerStart(env))
-	cmd.Hidden = true
-	return cmd
+		newProvisionerList(env), newProvisionerKeys(env), newProvisionerJobs(env))
 }
 
 // daemonRow is a daemon and the name of its organization.

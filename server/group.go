@@ -19,32 +19,32 @@ type listGroupsInput struct {
 }
 
 type groupNameInput struct {
-	OrganizationPath
+	organizationPath
 	Group          string `path:"groupName"`
 	ExcludeMembers bool   `query:"exclude_members" doc:"Leave the members out and keep their count"`
 }
 
-type GroupPath struct {
+type groupPath struct {
 	Group uuid.UUID `path:"group" format:"uuid"`
 }
 
 type groupInput struct {
-	GroupPath
+	groupPath
 	ExcludeMembers bool `query:"exclude_members" doc:"Leave the members out and keep their count"`
 }
 
 type groupMembersInput struct {
-	GroupPath
+	groupPath
 	pageInput
 }
 
 type groupNameMembersInput struct {
-	OrganizationPath
+	organizationPath
 	Group string `path:"groupName"`
 	pageInput
 }
 
-func (a *api) listOrganizationGroups(ctx context.Context, _ *OrganizationPath) (*output[[]client.Group], error) {
+func (a *api) listOrganizationGroups(ctx context.Context, _ *organizationPath) (*output[[]client.Group], error) {
 	groups, err := a.readableGroups(ctx, organizationFrom(ctx))
 	if err != nil {
 		return nil, err

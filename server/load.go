@@ -194,6 +194,22 @@ func (a *api) template(ctx context.Context, action authz.Action, id uuid.UUID) (
 	return t, nil
 }
 
+// templateNamed loads one by its organization and name.
+func (a *api) templateNamed(ctx context.Context, action authz.Action, organization, name string) (store.Template, error) {
+	org, err := a.organization(ctx, organization)
+	if err != nil {
+		return store.Template{}, err
+	}
+	t, err := a.store.GetTemplateByName(ctx, store.GetTemplateByNameParams{OrganizationID: org.ID, Name: name})
+	if err != nil {
+		return store.Template{}, err
+	}
+	if !subjectFrom(ctx).Can(action, templateObject(t)) {
+		return store.Template{}, errNotFound()
+	}
+	return t, nil
+}
+
 // templateVersion loads one by way of its template; one that has no template
 // yet belongs to whoever may make templates in its organization, and to its maker.
 func (a *api) templateVersion(ctx context.Context, action authz.Action, id uuid.UUID) (store.TemplateVersion, error) {
@@ -220,6 +236,27 @@ func (a *api) templateVersionObject(ctx context.Context, v store.TemplateVersion
 		return authz.Object{}, err
 	}
 	return templateObject(t), nil
+}
+
+// dryRun loads the job of a dry run of a version, for those who may see what
+// its initiator makes. Another job of the same organization is a 403.
+func (a *api) dryRun(ctx context.Context, versionID, jobID uuid.UUID) (store.ProvisionerJob, error) {
+	v, err := a.templateVersion(ctx, authz.Read, versionID)
+	if err != nil {
+		return store.ProvisionerJob{}, err
+	}
+	job, err := a.store.GetProvisionerJob(ctx, jobID)
+	if err != nil {
+		return store.ProvisionerJob{}, err
+	}
+	object := authz.Object{Type: authz.Workspace, OrganizationID: v.OrganizationID, OwnerID: job.InitiatorID}
+	if job.OrganizationID != v.OrganizationID || !subjectFrom(ctx).Can(authz.Read, object) {
+		return store.ProvisionerJob{}, errNotFound()
+	}
+	if job.Type != client.JobTemplateVersionDryRun || job.TemplateVersionID != v.ID {
+		return store.ProvisionerJob{}, forbidden("This job is not a dry run of this template version.")
+	}
+	return job, nil
 }
 
 func workspaceObject(w store.Workspace) authz.Object {

@@ -178,7 +178,7 @@ func (a *api) assembleJob(ctx context.Context, tx *store.Store, job store.Provis
 	case client.JobWorkspaceBuild:
 		err = a.assembleBuild(ctx, tx, job, version, out)
 	case client.JobTemplateVersionDryRun:
-		err = assembleDryRun(job, out)
+		err = assembleDryRun(ctx, tx, job, out)
 	default:
 		err = a.assembleImport(ctx, tx, job, out)
 	}
@@ -208,12 +208,17 @@ func (a *api) assembleImport(ctx context.Context, tx *store.Store, job store.Pro
 type dryRunInput struct {
 	WorkspaceName string                  `json:"workspace_name"`
 	Parameters    []client.BuildParameter `json:"parameters"`
+	// Variables are a sealed list of client.JobVariable.
+	Variables []byte `json:"variables"`
 }
 
-func assembleDryRun(job store.ProvisionerJob, out *client.AcquiredJob) error {
+func assembleDryRun(ctx context.Context, tx *store.Store, job store.ProvisionerJob, out *client.AcquiredJob) (err error) {
 	var in dryRunInput
 	if err := json.Unmarshal([]byte(job.Input), &in); err != nil {
 		return fmt.Errorf("read the dry run's input: %w", err)
+	}
+	if out.Variables, err = dryRunVariablesOf(ctx, tx, job.OrganizationID, in); err != nil {
+		return err
 	}
 	workspaceID, ownerID := uuid.New(), uuid.New()
 	out.Parameters = in.Parameters

@@ -25,12 +25,12 @@ const (
 const secretKept = 7 * 24 * time.Hour
 
 type completeInput struct {
-	AttemptPath
+	attemptPath
 	Body client.CompleteJobRequest
 }
 
 type failInput struct {
-	AttemptPath
+	attemptPath
 	Body client.FailJobRequest
 }
 

@@ -100,8 +100,9 @@ type api struct {
 	replica string
 	metrics *metrics
 	// closing makes long polls end, so that a stop need not wait for them.
-	closing chan struct{}
-	leases  *leases
+	closing    chan struct{}
+	leases     *leases
+	buildTimes *buildTimes
 }
 
 // newOfflineAPI is enough of the API for commands that work on the store
@@ -131,6 +132,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()
+	a.buildTimes = newBuildTimes()
 	if a.generation, err = o.Store.RaiseGeneration(ctx); err != nil {
 		return nil, err
 	}
@@ -139,9 +141,6 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	r := newRouter(a)
 	a.routes(r)
-	if err := a.rootRoutes(r); err != nil {
-		return nil, err
-	}
 	s := &Server{api: a, router: r}
 	s.handler = a.wrap(r.mux)
 	return s, nil

@@ -41,7 +41,7 @@ type validatePasswordInput struct {
 }
 
 type updatePasswordInput struct {
-	UserPath
+	userPath
 	Body client.UpdateUserPasswordRequest
 }
 

@@ -284,24 +284,28 @@ func (q *Queries) InsertTemplate(ctx context.Context, arg InsertTemplateParams) 
 }
 
 const listTemplateBuildTimes = `-- name: ListTemplateBuildTimes :many
-SELECT b.transition, CAST(j.completed_at - j.started_at AS BIGINT) AS duration FROM workspace_builds b
-JOIN provisioner_jobs j ON j.id = b.job_id JOIN template_versions v ON v.id = b.template_version_id
-WHERE v.template_id = $1 AND j.organization_id = $2 AND j.status = 'succeeded'
-ORDER BY j.completed_at DESC LIMIT 300
+SELECT times.template_id, times.transition, times.duration FROM (
+    SELECT w.template_id, b.transition, CAST(j.completed_at - j.started_at AS BIGINT) AS duration,
+        row_number() OVER (PARTITION BY w.template_id, b.transition ORDER BY j.completed_at DESC) AS age
+    FROM provisioner_jobs j JOIN workspace_builds b ON b.job_id = j.id JOIN workspaces w ON w.id = b.workspace_id
+    WHERE j.organization_id = $1 AND j.type = 'workspace_build' AND j.status = 'succeeded'
+      AND j.started_at IS NOT NULL AND j.completed_at >= CAST($2 AS BIGINT)
+) AS times WHERE times.age <= 100 ORDER BY times.template_id, times.transition, times.duration
 `
 
 type ListTemplateBuildTimesParams struct {
-	TemplateID     *uuid.UUID
 	OrganizationID uuid.UUID
+	SinceAt        int64
 }
 
 type ListTemplateBuildTimesRow struct {
+	TemplateID uuid.UUID
 	Transition string
 	Duration   int64
 }
 
 func (q *Queries) ListTemplateBuildTimes(ctx context.Context, arg ListTemplateBuildTimesParams) ([]ListTemplateBuildTimesRow, error) {
-	rows, err := q.db.QueryContext(ctx, listTemplateBuildTimes, arg.TemplateID, arg.OrganizationID)
+	rows, err := q.db.QueryContext(ctx, listTemplateBuildTimes, arg.OrganizationID, arg.SinceAt)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +313,7 @@ func (q *Queries) ListTemplateBuildTimes(ctx context.Context, arg ListTemplateBu
 	items := []ListTemplateBuildTimesRow{}
 	for rows.Next() {
 		var i ListTemplateBuildTimesRow
-		if err := rows.Scan(&i.Transition, &i.Duration); err != nil {
+		if err := rows.Scan(&i.TemplateID, &i.Transition, &i.Duration); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -324,12 +328,17 @@ func (q *Queries) ListTemplateBuildTimes(ctx context.Context, arg ListTemplateBu
 }
 
 const listTemplates = `-- name: ListTemplates :many
-SELECT id, organization_id, name, display_name, description, icon, provisioner, active_version_id, created_by, deprecation_message, default_ttl_ms, activity_bump_ms, time_til_autostop_notify_ms, autostop_days, autostop_weeks, autostart_days, failure_ttl_ms, time_til_dormant_ms, time_til_dormant_autodelete_ms, allow_user_cancel, allow_user_autostart, allow_user_autostop, require_active_version, max_port_share_level, cors_behavior, disable_module_cache, user_acl, group_acl, created_at, updated_at, deleted FROM templates WHERE organization_id IN (SELECT value FROM json_list($1)) AND deleted = FALSE
+SELECT id, organization_id, name, display_name, description, icon, provisioner, active_version_id, created_by, deprecation_message, default_ttl_ms, activity_bump_ms, time_til_autostop_notify_ms, autostop_days, autostop_weeks, autostart_days, failure_ttl_ms, time_til_dormant_ms, time_til_dormant_autodelete_ms, allow_user_cancel, allow_user_autostart, allow_user_autostop, require_active_version, max_port_share_level, cors_behavior, disable_module_cache, user_acl, group_acl, created_at, updated_at, deleted FROM templates WHERE organization_id IN (SELECT value FROM json_list($1)) AND deleted = $2
 ORDER BY lower(name), id
 `
 
-func (q *Queries) ListTemplates(ctx context.Context, organizationIds string) ([]Template, error) {
-	rows, err := q.db.QueryContext(ctx, listTemplates, organizationIds)
+type ListTemplatesParams struct {
+	OrganizationIds string
+	Deleted         bool
+}
+
+func (q *Queries) ListTemplates(ctx context.Context, arg ListTemplatesParams) ([]Template, error) {
+	rows, err := q.db.QueryContext(ctx, listTemplates, arg.OrganizationIds, arg.Deleted)
 	if err != nil {
 		return nil, err
 	}

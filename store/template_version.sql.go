@@ -361,26 +361,53 @@ func (q *Queries) ListTemplateVersionVariables(ctx context.Context, arg ListTemp
 }
 
 const listTemplateVersions = `-- name: ListTemplateVersions :many
-SELECT id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, daily_cost, has_external_agent, archived, created_by, created_at, updated_at FROM template_versions v WHERE v.organization_id = $1 AND v.template_id = $2
+SELECT v.id, v.organization_id, v.template_id, v.job_id, v.name, v.message, v.readme, v.has_external_agent, v.archived, v.created_by, v.created_at, v.updated_at
+FROM template_versions v WHERE v.organization_id = $1 AND v.template_id = $2
   AND (v.archived = FALSE OR CAST($3 AS BOOLEAN) = TRUE)
-ORDER BY v.created_at, v.id
+  AND (CAST($4 AS TEXT) = '' OR (v.created_at, v.id) > (SELECT x.created_at, x.id FROM template_versions x WHERE x.id = CAST($4 AS TEXT)))
+ORDER BY v.created_at, v.id LIMIT $6 OFFSET $5
 `
 
 type ListTemplateVersionsParams struct {
 	OrganizationID  uuid.UUID
 	TemplateID      *uuid.UUID
 	IncludeArchived bool
+	AfterID         string
+	SkipRows        int32
+	MaxRows         int32
 }
 
-func (q *Queries) ListTemplateVersions(ctx context.Context, arg ListTemplateVersionsParams) ([]TemplateVersion, error) {
-	rows, err := q.db.QueryContext(ctx, listTemplateVersions, arg.OrganizationID, arg.TemplateID, arg.IncludeArchived)
+type ListTemplateVersionsRow struct {
+	ID               uuid.UUID
+	OrganizationID   uuid.UUID
+	TemplateID       *uuid.UUID
+	JobID            uuid.UUID
+	Name             string
+	Message          string
+	Readme           string
+	HasExternalAgent bool
+	Archived         bool
+	CreatedBy        uuid.UUID
+	CreatedAt        Time
+	UpdatedAt        Time
+}
+
+func (q *Queries) ListTemplateVersions(ctx context.Context, arg ListTemplateVersionsParams) ([]ListTemplateVersionsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listTemplateVersions,
+		arg.OrganizationID,
+		arg.TemplateID,
+		arg.IncludeArchived,
+		arg.AfterID,
+		arg.SkipRows,
+		arg.MaxRows,
+	)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []TemplateVersion{}
+	items := []ListTemplateVersionsRow{}
 	for rows.Next() {
-		var i TemplateVersion
+		var i ListTemplateVersionsRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.OrganizationID,
@@ -389,12 +416,6 @@ func (q *Queries) ListTemplateVersions(ctx context.Context, arg ListTemplateVers
 			&i.Name,
 			&i.Message,
 			&i.Readme,
-			&i.Parameters,
-			&i.Presets,
-			&i.ExternalAuth,
-			&i.WorkspaceTags,
-			&i.Graph,
-			&i.DailyCost,
 			&i.HasExternalAgent,
 			&i.Archived,
 			&i.CreatedBy,

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -195,7 +196,7 @@ func (d *Daemon) work(ctx, workCtx context.Context) error {
 			return err
 		}
 		err = d.takeJobs(ctx, workCtx, registered.ID)
-		if client.IsNotFound(err) {
+		if client.StatusCode(err) == http.StatusNotFound {
 			// The server forgot us: it was restored, or our row was pruned.
 			d.logger.Info("the server does not know this daemon any more; registering again")
 			continue
@@ -251,13 +252,10 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) error {
 		switch {
 		case workCtx.Err() != nil && job == nil:
 			return nil
-		case isRefusal(err) || client.IsNotFound(err):
+		case isFinal(err) || client.StatusCode(err) == http.StatusNotFound:
 			return fmt.Errorf("take a job: %w", err)
 		case err != nil:
-			d.logger.Warn("take a job: no success, trying again", "error", err)
-			if isFinal(err) {
-				request = uuid.New()
-			}
+			d.logger.Warn("take a job", "error", err)
 			wait.sleep(workCtx)
 			continue
 		}

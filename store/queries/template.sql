@@ -17,7 +17,7 @@ SELECT * FROM templates WHERE id = @id;
 SELECT * FROM templates WHERE organization_id = @organization_id AND lower(name) = lower(@name) AND deleted = FALSE;
 
 -- name: ListTemplates :many
-SELECT * FROM templates WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND deleted = FALSE
+SELECT * FROM templates WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND deleted = @deleted
 ORDER BY lower(name), id;
 
 -- name: ListTemplatesByIDs :many
@@ -32,10 +32,13 @@ WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND de
 SELECT count(*) FROM workspaces WHERE organization_id = @organization_id AND template_id = @template_id AND deleted = FALSE;
 
 -- name: ListTemplateBuildTimes :many
-SELECT b.transition, CAST(j.completed_at - j.started_at AS BIGINT) AS duration FROM workspace_builds b
-JOIN provisioner_jobs j ON j.id = b.job_id JOIN template_versions v ON v.id = b.template_version_id
-WHERE v.template_id = @template_id AND j.organization_id = @organization_id AND j.status = 'succeeded'
-ORDER BY j.completed_at DESC LIMIT 300;
+SELECT times.template_id, times.transition, times.duration FROM (
+    SELECT w.template_id, b.transition, CAST(j.completed_at - j.started_at AS BIGINT) AS duration,
+        row_number() OVER (PARTITION BY w.template_id, b.transition ORDER BY j.completed_at DESC) AS age
+    FROM provisioner_jobs j JOIN workspace_builds b ON b.job_id = j.id JOIN workspaces w ON w.id = b.workspace_id
+    WHERE j.organization_id = @organization_id AND j.type = 'workspace_build' AND j.status = 'succeeded'
+      AND j.started_at IS NOT NULL AND j.completed_at >= CAST(@since_at AS BIGINT)
+) AS times WHERE times.age <= 100 ORDER BY times.template_id, times.transition, times.duration;
 
 -- name: UpdateTemplate :one
 UPDATE templates SET name = @name, display_name = @display_name, description = @description, icon = @icon,

@@ -1,8 +1,10 @@
-package child
+package supervisor
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -31,36 +33,21 @@ func becomeSubreaper() {
 // killChildren kills the direct children and says how many there were.
 // Their own children come here next.
 func killChildren() int {
-	tasks, err := os.ReadDir("/proc/self/task")
+	lists, err := filepath.Glob("/proc/self/task/*/children")
 	if err != nil {
 		return 0
 	}
 	killed := 0
-	for _, task := range tasks {
-		content, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
+	for _, list := range lists {
+		content, err := os.ReadFile(list)
 		if err != nil {
 			continue
 		}
-		for _, pid := range numbers(content) {
-			if syscall.Kill(pid, syscall.SIGKILL) == nil {
+		for _, field := range strings.Fields(string(content)) {
+			if pid, err := strconv.Atoi(field); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
 				killed++
 			}
 		}
 	}
 	return killed
-}
-
-// numbers reads what stands between spaces.
-func numbers(text []byte) []int {
-	found, start := []int{}, 0
-	for i, c := range append(text, ' ') {
-		if c != ' ' && c != '\n' {
-			continue
-		}
-		if number, err := strconv.Atoi(string(text[start:min(i, len(text))])); err == nil {
-			found = append(found, number)
-		}
-		start = i + 1
-	}
-	return found
 }

@@ -1,11 +1,14 @@
 //go:build linux || darwin
 
-package child
+package supervisor
 
 import (
+	"bufio"
+	"encoding/json"
+	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -25,7 +28,7 @@ func superviseIfAsked() struct{} {
 type state struct {
 	folder string
 	run    Run
-	exit   exit
+	exit   Exit
 	words  chan string
 	lock   *os.File
 
@@ -37,72 +40,51 @@ type state struct {
 
 // supervise is the whole life of a supervisor; the result is its exit status.
 func supervise(folder string) int {
-	syscall.CloseOnExec(LockFD)
-	lock := os.NewFile(LockFD, LockFile)
+	syscall.CloseOnExec(lockFD)
+	lock := os.NewFile(lockFD, lockName)
 	defer lock.Close()
 	becomeSubreaper()
 	// Whoever stops the daemon's whole group means the daemon: the engine's
 	// one gentle signal comes from here or from nowhere.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	s := &state{folder: folder, lock: lock, words: make(chan string, 16)}
+	s := &state{folder: folder, lock: lock, words: make(chan string, 16), exit: Exit{Steps: []StepExit{}}}
 	if err := s.open(); err != nil {
-		complain("read what to run", err)
+		fmt.Fprintln(os.Stderr, "supervise engine:", err)
 		return 1
 	}
 	for _, step := range s.run.Steps {
-		if !s.pass(step) || s.runStep(step) != 0 {
+		if !s.pass(step) || s.runStep(step).Failed() {
 			break
 		}
 	}
-	s.exit.finished = true
+	s.exit.Finished = true
 	if err := s.record(); err != nil {
-		complain("record the end", err)
+		fmt.Fprintln(os.Stderr, "supervise engine: record the end:", err)
 		return 1
 	}
 	return 0
 }
 
-// complain goes to a file in the attempt's folder.
-func complain(what string, err error) {
-	_, _ = os.Stderr.WriteString("supervise engine: " + what + ": " + err.Error() + "\n")
-}
-
 func (s *state) open() error {
-	content, err := os.ReadFile(s.folder + "/" + RunFile)
+	content, err := os.ReadFile(filepath.Join(s.folder, runFile))
 	if err != nil {
 		return err
 	}
-	if s.run, err = decodeRun(content); err != nil {
+	if err := json.Unmarshal(content, &s.run); err != nil {
 		return err
 	}
 	// Open for both, so that it neither waits for a writer nor ever ends.
-	pipe, err := os.OpenFile(s.folder+"/"+ControlFile, os.O_RDWR, 0)
+	pipe, err := os.OpenFile(filepath.Join(s.folder, controlFile), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	go s.listen(pipe)
+	go func() {
+		scanner := bufio.NewScanner(pipe)
+		for scanner.Scan() {
+			s.words <- scanner.Text()
+		}
+	}()
 	return nil
-}
-
-// listen passes on the lines of the control pipe.
-func (s *state) listen(pipe *os.File) {
-	var word, buffer []byte
-	buffer = make([]byte, 256)
-	for {
-		n, err := pipe.Read(buffer)
-		for _, c := range buffer[:n] {
-			if c != '\n' {
-				word = append(word, c)
-				continue
-			}
-			s.words <- string(word)
-			word = nil
-		}
-		if err != nil {
-			complain("read the control pipe", err)
-			return
-		}
-	}
 }
 
 // pass waits at a step's gate, and tells whether the step may start.
@@ -123,43 +105,39 @@ func (s *state) pass(step Step) bool {
 	return !s.interrupted && !s.killed
 }
 
-// runStep returns the engine's exit status, -1 when it has none.
-func (s *state) runStep(step Step) int {
-	result := stepExit{name: step.Name, startedAt: time.Now(), code: -1}
+func (s *state) runStep(step Step) StepExit {
+	result := StepExit{Name: step.Name, StartedAt: time.Now().UTC(), Code: -1}
 	ended, err := s.start(step)
 	if err != nil {
-		result.err = err.Error()
+		result.Error = err.Error()
 	} else {
 		status := s.attend(ended)
-		result.code = status.ExitStatus()
+		result.Code = status.ExitStatus()
 		if status.Signaled() {
-			result.signal = status.Signal().String()
+			result.Signal = status.Signal().String()
 		}
-		s.clear(status.Signaled())
+		s.clear()
 	}
-	result.endedAt = time.Now()
-	result.interrupted, result.killed = s.interrupted, s.killed
-	s.exit.steps = append(s.exit.steps, result)
+	result.EndedAt = time.Now().UTC()
+	result.Interrupted, result.Killed = s.interrupted, s.killed
+	s.exit.Steps = append(s.exit.Steps, result)
 	if err := s.record(); err != nil {
-		complain("record the end of "+step.Name, err)
+		fmt.Fprintln(os.Stderr, "supervise engine: record the end of", step.Name+":", err)
 	}
-	return result.code
+	return result
 }
 
 // start runs the engine in a process group of its own, with the lock at the
 // same number as here.
 func (s *state) start(step Step) (<-chan syscall.WaitStatus, error) {
-	files := make([]*os.File, LockFD+1)
-	files[LockFD] = s.lock
+	files := make([]*os.File, lockFD+1)
+	files[lockFD] = s.lock
 	var err error
 	if files[0], err = os.Open(os.DevNull); err != nil {
 		return nil, err
 	}
 	defer files[0].Close()
-	for fd, name := range []string{1: step.Stdout, 2: step.Stderr} {
-		if fd == 0 {
-			continue
-		}
+	for fd, name := range map[int]string{1: step.Stdout, 2: step.Stderr} {
 		if files[fd], err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 			return nil, err
 		}
@@ -196,11 +174,11 @@ func (s *state) attend(ended <-chan syscall.WaitStatus) syscall.WaitStatus {
 
 func (s *state) obey(word string) {
 	switch word {
-	case WordInterrupt:
+	case "interrupt":
 		s.interrupt()
-	case WordKill:
+	case "kill":
 		s.kill()
-	case WordProceed:
+	case "proceed":
 		s.proceed = true
 	}
 }
@@ -239,13 +217,13 @@ func (s *state) checkLease() {
 		if s.killed {
 			return
 		}
-		s.exit.reason = silence(silent)
+		s.exit.Reason = fmt.Sprintf("nothing was heard from the server for %s", silent.Round(time.Second))
 		if over(s.run.Horizon) {
-			s.exit.reason = ReasonFence
+			s.exit.Reason = ReasonFence
 		}
 		s.kill()
 	case over(s.run.InterruptAfter) && !s.interrupted:
-		s.exit.reason = silence(silent)
+		s.exit.Reason = fmt.Sprintf("nothing was heard from the server for %s", silent.Round(time.Second))
 		s.interrupt()
 	}
 }
@@ -262,17 +240,13 @@ func (s *state) tick() time.Duration {
 	return max(tick, 5*time.Millisecond)
 }
 
-// clear waits for what the engine left behind, and kills it when the engine
-// was killed, whose work nobody records any more, or when it lingers: the
-// lock must not outlive the step.
-func (s *state) clear(engineKilled bool) {
+// clear waits for what the engine left behind, and kills it when it was
+// killed itself or when they linger: the lock must not outlive the step.
+func (s *state) clear() {
 	deadline := Clock() + s.run.Linger
 	for wait := time.Millisecond; reapChildren(); wait = min(2*wait, 50*time.Millisecond) {
-		if engineKilled || s.killed || Clock() >= deadline {
-			killed := killChildren()
-			if !engineKilled && !s.killed {
-				s.exit.stragglers = max(s.exit.stragglers, killed)
-			}
+		if s.killed || Clock() >= deadline {
+			s.exit.Stragglers = max(s.exit.Stragglers, killChildren())
 		}
 		select {
 		case word := <-s.words:
@@ -283,21 +257,11 @@ func (s *state) clear(engineKilled bool) {
 }
 
 func (s *state) record() error {
-	return Replace(s.folder+"/"+ExitFile, s.exit.encode(), true)
-}
-
-func silence(how time.Duration) string {
-	return "nothing was heard from the server for " + how.Round(time.Second).String()
-}
-
-// readLease reads when the last acknowledged renewal was sent.
-func readLease(folder string) (time.Duration, error) {
-	content, err := os.ReadFile(folder + "/" + LeaseFile)
+	content, err := json.Marshal(s.exit)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	nanoseconds, err := strconv.ParseInt(string(content), 10, 64)
-	return time.Duration(nanoseconds), err
+	return replace(filepath.Join(s.folder, exitFile), content, true)
 }
 
 // waitFor reaps one child, whatever else the process has for children.

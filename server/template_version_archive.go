@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+type archiveVersionsInput struct {
+	templatePath
+	Body client.ArchiveTemplateVersionsRequest
+}
+
+func (a *api) archiveTemplateVersion(ctx context.Context, in *templateVersionPath) (*output[message], error) {
+	v, err := a.templateVersion(ctx, authz.Update, in.Version)
+	if err != nil {
+		return nil, err
+	}
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		if v.TemplateID != nil {
+			t, err := tx.GetTemplate(ctx, *v.TemplateID)
+			if err != nil {
+				return err
+			}
+			if t.ActiveVersionID == v.ID {
+				return badRequest("The active version cannot be archived; make another version the active one first.")
+			}
+		}
+		return a.setArchived(ctx, tx, v, true)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return said(fmt.Sprintf("Version %s is archived.", v.Name)), nil
+}
+
+func (a *api) unarchiveTemplateVersion(ctx context.Context, in *templateVersionPath) (*output[message], error) {
+	v, err := a.templateVersion(ctx, authz.Update, in.Version)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.setArchived(ctx, a.store, v, false); err != nil {
+		return nil, err
+	}
+	return said(fmt.Sprintf("Version %s is out of the archive.", v.Name)), nil
+}
+
+// setArchived refuses what is so already.
+func (a *api) setArchived(ctx context.Context, s *store.Store, v store.TemplateVersion, archived bool) error {
+	rows, err := s.ArchiveTemplateVersion(ctx, store.ArchiveTemplateVersionParams{
+		OrganizationID: v.OrganizationID, ID: v.ID, Archived: archived, UpdatedAt: store.At(a.now()),
+	})
+	switch {
+	case err != nil:
+		return err
+	case rows == 0 && archived:
+		return badRequest(fmt.Sprintf("Version %s is archived already.", v.Name))
+	case rows == 0:
+		return badRequest(fmt.Sprintf("Version %s is not archived.", v.Name))
+	}
+	return nil
+}
+
+// archiveTemplateVersions archives the versions whose import did not succeed,
+// or with all set every version that is neither active nor in use.
+func (a *api) archiveTemplateVersions(ctx context.Context, in *archiveVersionsInput) (*output[client.ArchiveTemplateVersionsResponse], error) {
+	t, err := a.template(ctx, authz.Update, in.Template)
+	if err != nil {
+		return nil, err
+	}
+	archived := []uuid.UUID{}
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		ids, err := tx.ListArchivableTemplateVersions(ctx, store.ListArchivableTemplateVersionsParams{OrganizationID: t.OrganizationID, TemplateID: &t.ID, Every: in.Body.All})
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := a.setArchived(ctx, tx, store.TemplateVersion{ID: id, OrganizationID: t.OrganizationID}, true); err != nil {
+				return err
+			}
+		}
+		archived = ids
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("archive template versions: %w", err)
+	}
+	return reply(client.ArchiveTemplateVersionsResponse{TemplateID: t.ID, ArchivedIDs: archived}), nil
+}

@@ -1,0 +1,219 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/internal/template"
+	"coder/store"
+)
+
+func (a *api) dryRunRoutes(r *router, path string) {
+	may := onObject(authz.Create, authz.Workspace)
+	handle(r, post, path, "Plan what a workspace would be", may, a.createDryRun, created)
+	handle(r, get, path+"/{job}", "Get a dry run", may, a.getDryRun)
+	handle(r, get, path+"/{job}/matched-provisioners", "Count the provisioners that could take a dry run", may, a.getDryRunProvisioners)
+	handle(r, get, path+"/{job}/resources", "List what a dry run would make", may, a.getDryRunResources)
+	handle(r, patch, path+"/{job}/cancel", "Cancel a dry run", may, a.cancelDryRun)
+	handleRaw(r, get, path+"/{job}/logs", "Read or follow the log of a dry run", may, a.getDryRunLogs)
+}
+
+type createDryRunInput struct {
+	templateVersionPath
+	Body client.CreateDryRunRequest
+}
+
+type dryRunPath struct {
+	templateVersionPath
+	Job uuid.UUID `path:"job" format:"uuid"`
+}
+
+// createDryRun queues a plan of the version for a workspace that does not exist.
+func (a *api) createDryRun(ctx context.Context, in *createDryRunInput) (*output[client.ProvisionerJob], error) {
+	v, imported, err := a.versionAndImport(ctx, authz.Read, in.Version)
+	if err != nil {
+		return nil, err
+	}
+	if !subjectFrom(ctx).Can(authz.Create, authz.Object{Type: authz.Workspace, OrganizationID: v.OrganizationID, OwnerID: callerID(ctx)}) {
+		return nil, errNotFound()
+	}
+	if imported.Status != client.JobSucceeded {
+		return nil, errUnimported(http.StatusBadRequest, imported)
+	}
+	p, err := a.draftDryRun(ctx, v, imported, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	job, err := a.enqueueJob(ctx, a.store, p)
+	if err != nil {
+		return nil, fmt.Errorf("create dry run: %w", err)
+	}
+	a.jobPosted(job)
+	return a.replyJob(ctx, job)
+}
+
+func (a *api) draftDryRun(ctx context.Context, v store.TemplateVersion, imported store.ProvisionerJob, req client.CreateDryRunRequest) (store.InsertProvisionerJobParams, error) {
+	var p store.InsertProvisionerJobParams
+	if req.WorkspaceName != "" {
+		if err := checkName("workspace_name", client.NameWorkspace, req.WorkspaceName); err != nil {
+			return p, err
+		}
+	}
+	variables, err := a.dryRunVariables(ctx, v, req.UserVariableValues)
+	if err != nil {
+		return p, err
+	}
+	tags, err := a.versionTags(ctx, v, imported, callerID(ctx), variables, req.RichParameterValues)
+	if err != nil {
+		return p, err
+	}
+	sealed, err := a.store.Seal(ctx, v.OrganizationID, purposeVariable, []byte(store.JSON(variables)))
+	if err != nil {
+		return p, err
+	}
+	return store.InsertProvisionerJobParams{
+		OrganizationID: v.OrganizationID, Type: client.JobTemplateVersionDryRun, Provisioner: imported.Provisioner, Tags: tags, FileID: imported.FileID,
+		InitiatorID: callerID(ctx), TemplateVersionID: v.ID,
+		Input: store.JSON(dryRunInput{WorkspaceName: req.WorkspaceName, Parameters: nonNil(req.RichParameterValues), Variables: sealed}),
+	}, nil
+}
+
+// dryRunVariables are the version's with the request's over them; names that
+// are not declared are dropped.
+func (a *api) dryRunVariables(ctx context.Context, v store.TemplateVersion, given []client.VariableValue) ([]client.JobVariable, error) {
+	declared, err := readVariables(ctx, a.store, v.OrganizationID, v.ID)
+	if err != nil {
+		return nil, err
+	}
+	values := givenValues(declared)
+	for _, g := range given {
+		values[g.Name] = g.Value
+	}
+	out := []client.JobVariable{}
+	for _, d := range declared {
+		if value, ok := values[d.Name]; ok {
+			out = append(out, client.JobVariable{Name: d.Name, Value: value, Sensitive: d.Sensitive})
+		}
+	}
+	return out, nil
+}
+
+// versionTags are the tags of a job of a version that was imported: those of
+// the import for the user that it acts for, and over them the workspace tags
+// of the template, by the values of this job. Tags that cannot be evaluated
+// are a 400.
+func (a *api) versionTags(ctx context.Context, v store.TemplateVersion, imported store.ProvisionerJob, userID uuid.UUID, variables []client.JobVariable, parameters []client.BuildParameter) (store.StringMap, error) {
+	tags := normalizeTags(imported.Tags, userID)
+	if len(v.WorkspaceTags) == 0 {
+		return tags, nil
+	}
+	file, err := a.store.GetFile(ctx, imported.FileID)
+	if err != nil {
+		return nil, err
+	}
+	source, err := template.ReadTar(bytes.NewReader(file.Data))
+	if err != nil {
+		return nil, fmt.Errorf("read the source of version %s: %w", v.ID, err)
+	}
+	variableValues, parameterValues := map[string]string{}, map[string]string{}
+	for _, variable := range variables {
+		variableValues[variable.Name] = variable.Value
+	}
+	for _, parameter := range parameters {
+		parameterValues[parameter.Name] = parameter.Value
+	}
+	evaluated, err := source.EvaluateTags(variableValues, parameterValues)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "The workspace tags of the template cannot be evaluated.", err.Error())
+	}
+	tags = mergeTags(tags, evaluated)
+	return tags, checkTags(tags)
+}
+
+func (a *api) getDryRun(ctx context.Context, in *dryRunPath) (*output[client.ProvisionerJob], error) {
+	job, err := a.dryRun(ctx, in.Version, in.Job)
+	if err != nil {
+		return nil, err
+	}
+	return a.replyJob(ctx, job)
+}
+
+func (a *api) replyJob(ctx context.Context, job store.ProvisionerJob) (*output[client.ProvisionerJob], error) {
+	response, err := a.jobResponse(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	return reply(response), nil
+}
+
+func (a *api) getDryRunProvisioners(ctx context.Context, in *dryRunPath) (*output[client.MatchedProvisioners], error) {
+	job, err := a.dryRun(ctx, in.Version, in.Job)
+	if err != nil {
+		return nil, err
+	}
+	matched, err := a.matchedProvisioners(ctx, job.OrganizationID, job.Tags)
+	if err != nil {
+		return nil, err
+	}
+	return reply(*matched), nil
+}
+
+func (a *api) getDryRunResources(ctx context.Context, in *dryRunPath) (*output[[]client.WorkspaceResource], error) {
+	job, err := a.dryRun(ctx, in.Version, in.Job)
+	if err != nil {
+		return nil, err
+	}
+	if job.CompletedAt.IsZero() {
+		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("The dry run is %s.", job.Status), "Wait until its job has ended, and see its log.")
+	}
+	resources, err := a.jobResources(ctx, job.ID)
+	if err != nil {
+		return nil, err
+	}
+	return reply(resources), nil
+}
+
+func (a *api) cancelDryRun(ctx context.Context, in *dryRunPath) (*output[message], error) {
+	job, err := a.dryRun(ctx, in.Version, in.Job)
+	if err != nil {
+		return nil, err
+	}
+	return a.cancel(ctx, job)
+}
+
+func (a *api) getDryRunLogs(w http.ResponseWriter, r *http.Request) {
+	var ids [2]uuid.UUID
+	for i, name := range []string{"templateversion", "job"} {
+		var err error
+		if ids[i], err = uuid.Parse(r.PathValue(name)); err != nil {
+			a.writeError(r.Context(), w, invalid(name, "%q is not a UUID.", r.PathValue(name)))
+			return
+		}
+	}
+	job, err := a.dryRun(r.Context(), ids[0], ids[1])
+	if err != nil {
+		a.writeError(r.Context(), w, err)
+		return
+	}
+	a.serveJobLogs(w, r, job)
+}
+
+// dryRunVariablesOf opens what draftDryRun sealed.
+func dryRunVariablesOf(ctx context.Context, s *store.Store, organizationID uuid.UUID, in dryRunInput) ([]client.JobVariable, error) {
+	plain, err := s.Unseal(ctx, organizationID, purposeVariable, in.Variables)
+	if err != nil {
+		return nil, err
+	}
+	var variables []client.JobVariable
+	if err := json.Unmarshal(plain, &variables); err != nil {
+		return nil, fmt.Errorf("read the dry run's variables: %w", err)
+	}
+	return variables, nil
+}
