@@ -19,32 +19,32 @@ type listGroupsInput struct {
 }
 
 type groupNameInput struct {
-	organizationPath
+	OrganizationPath
 	Group          string `path:"groupName"`
 	ExcludeMembers bool   `query:"exclude_members" doc:"Leave the members out and keep their count"`
 }
 
-type groupPath struct {
+type GroupPath struct {
 	Group uuid.UUID `path:"group" format:"uuid"`
 }
 
 type groupInput struct {
-	groupPath
+	GroupPath
 	ExcludeMembers bool `query:"exclude_members" doc:"Leave the members out and keep their count"`
 }
 
 type groupMembersInput struct {
-	groupPath
+	GroupPath
 	pageInput
 }
 
 type groupNameMembersInput struct {
-	organizationPath
+	OrganizationPath
 	Group string `path:"groupName"`
 	pageInput
 }
 
-func (a *api) listOrganizationGroups(ctx context.Context, _ *organizationPath) (*output[[]client.Group], error) {
+func (a *api) listOrganizationGroups(ctx context.Context, _ *OrganizationPath) (*output[[]client.Group], error) {
 	groups, err := a.readableGroups(ctx, organizationFrom(ctx))
 	if err != nil {
 		return nil, err

@@ -9,23 +9,23 @@ import (
 	"coder/store"
 )
 
-type memberPath struct {
-	organizationPath
+type MemberPath struct {
+	OrganizationPath
 	User string `path:"user" doc:"Name, id, or me"`
 }
 
 type listMembersInput struct {
-	organizationPath
+	OrganizationPath
 	Query string `query:"q" doc:"user_id:UUID, github_user_id:N or include_system:BOOL"`
 }
 
 type pageMembersInput struct {
-	organizationPath
+	OrganizationPath
 	pageInput
 }
 
 type updateMemberRolesInput struct {
-	memberPath
+	MemberPath
 	Body client.UpdateRolesRequest
 }
 
@@ -75,7 +75,7 @@ func (a *api) pageMembers(ctx context.Context, in *pageMembersInput) (*output[cl
 	return reply(client.PaginatedMembersResponse{Members: memberResponses(ctx, rows), Count: int(count)}), nil
 }
 
-func (a *api) getMember(ctx context.Context, in *memberPath) (*output[client.OrganizationMemberWithUserData], error) {
+func (a *api) getMember(ctx context.Context, in *MemberPath) (*output[client.OrganizationMemberWithUserData], error) {
 	row, err := a.member(ctx, in.User)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (a *api) getMember(ctx context.Context, in *memberPath) (*output[client.Org
 	return reply(memberWithUserResponse(row.OrganizationMember, row.User)), nil
 }
 
-func (a *api) addMember(ctx context.Context, in *memberPath) (*output[client.OrganizationMember], error) {
+func (a *api) addMember(ctx context.Context, in *MemberPath) (*output[client.OrganizationMember], error) {
 	user, err := a.user(ctx, authz.Read, in.User)
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (a *api) addMember(ctx context.Context, in *memberPath) (*output[client.Org
 }
 
 // removeMember leaves the workspaces of the user in place.
-func (a *api) removeMember(ctx context.Context, in *memberPath) (*empty, error) {
+func (a *api) removeMember(ctx context.Context, in *MemberPath) (*empty, error) {
 	row, err := a.member(ctx, in.User)
 	if err != nil {
 		return nil, err

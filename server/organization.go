@@ -21,7 +21,7 @@ const (
 	everyoneGroup                  = "Everyone"
 )
 
-type organizationPath struct {
+type OrganizationPath struct {
 	Organization string `path:"organization" doc:"Name, id, or default"`
 }
 
@@ -30,7 +30,7 @@ type createOrganizationInput struct {
 }
 
 type updateOrganizationInput struct {
-	organizationPath
+	OrganizationPath
 	Body client.UpdateOrganizationRequest
 }
 
@@ -39,7 +39,7 @@ type userOrganizationInput struct {
 	Organization string `path:"name"`
 }
 
-type userPath struct {
+type UserPath struct {
 	User string `path:"user" doc:"Name, id, or me"`
 }
 
@@ -51,7 +51,7 @@ func (a *api) listOrganizations(ctx context.Context, _ *struct{}) (*output[[]cli
 	return reply(organizationResponses(readableOrganizations(ctx, orgs))), nil
 }
 
-func (a *api) listUserOrganizations(ctx context.Context, in *userPath) (*output[[]client.Organization], error) {
+func (a *api) listUserOrganizations(ctx context.Context, in *UserPath) (*output[[]client.Organization], error) {
 	user, err := a.user(ctx, authz.Read, in.User)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (a *api) getUserOrganization(ctx context.Context, in *userOrganizationInput
 	return reply(organizationResponse(org)), nil
 }
 
-func (a *api) getOrganization(ctx context.Context, _ *organizationPath) (*output[client.Organization], error) {
+func (a *api) getOrganization(ctx context.Context, _ *OrganizationPath) (*output[client.Organization], error) {
 	return reply(organizationResponse(organizationFrom(ctx))), nil
 }
 
@@ -194,7 +194,7 @@ func checkDefaultRoles(names []string) error {
 	return nil
 }
 
-func (a *api) deleteOrganization(ctx context.Context, _ *organizationPath) (*output[message], error) {
+func (a *api) deleteOrganization(ctx context.Context, _ *OrganizationPath) (*output[message], error) {
 	org := organizationFrom(ctx)
 	if org.IsDefault {
 		return nil, badRequest("The default organization cannot be deleted.")

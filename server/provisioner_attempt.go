@@ -22,17 +22,17 @@ import (
 // renewWait is the longest that a renewal stays open.
 const renewWait = 8 * time.Second
 
-type attemptPath struct {
+type AttemptPath struct {
 	Attempt uuid.UUID `path:"attempt" format:"uuid"`
 }
 
 type renewInput struct {
-	attemptPath
+	AttemptPath
 	Body client.RenewRequest
 }
 
 type appendLogsInput struct {
-	attemptPath
+	AttemptPath
 	Body client.AppendLogsRequest
 }
 
@@ -42,7 +42,7 @@ func errNotCurrent() *client.Error {
 }
 
 // confirmAttempt says that the daemon has the job on disk.
-func (a *api) confirmAttempt(ctx context.Context, _ *attemptPath) (*struct{}, error) {
+func (a *api) confirmAttempt(ctx context.Context, _ *AttemptPath) (*struct{}, error) {
 	attempt := requestFrom(ctx).attempt
 	rows, err := a.store.ConfirmAttempt(ctx, store.ConfirmAttemptParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, ConfirmedAt: store.At(a.now())})
 	if err != nil {
@@ -57,7 +57,7 @@ func (a *api) confirmAttempt(ctx context.Context, _ *attemptPath) (*struct{}, er
 
 // startAttemptEngine marks that from now on only a dead engine or the horizon
 // lets another attempt begin. After a cancel it refuses.
-func (a *api) startAttemptEngine(ctx context.Context, _ *attemptPath) (*struct{}, error) {
+func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*struct{}, error) {
 	attempt := requestFrom(ctx).attempt
 	if attempt.Current && !attempt.EngineStartedAt.IsZero() {
 		return nil, nil // the same call again

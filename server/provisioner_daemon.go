@@ -10,7 +10,7 @@ import (
 )
 
 type listDaemonsInput struct {
-	organizationPath
+	OrganizationPath
 	Limit   int      `query:"limit" minimum:"1" default:"50"`
 	IDs     []string `query:"ids" format:"uuid"`
 	Tags    string   `query:"tags" doc:"A JSON object; daemons must carry these"`

@@ -27,7 +27,7 @@ func (a *api) provisionerJobRoutes(r *router) {
 }
 
 type jobListInput struct {
-	organizationPath
+	OrganizationPath
 	Limit     int      `query:"limit" minimum:"1" default:"50"`
 	Status    []string `query:"status" enum:"pending,running,succeeded,canceling,canceled,failed,unknown"`
 	IDs       []string `query:"ids" format:"uuid"`
@@ -35,8 +35,8 @@ type jobListInput struct {
 	Initiator string   `query:"initiator" format:"uuid"`
 }
 
-type jobPath struct {
-	organizationPath
+type JobPath struct {
+	OrganizationPath
 	Job uuid.UUID `path:"job" format:"uuid"`
 }
 
@@ -185,7 +185,7 @@ func (a *api) listProvisionerJobs(ctx context.Context, in *jobListInput) (*outpu
 	return reply(jobs), nil
 }
 
-func (a *api) getProvisionerJob(ctx context.Context, in *jobPath) (*output[client.ProvisionerJob], error) {
+func (a *api) getProvisionerJob(ctx context.Context, in *JobPath) (*output[client.ProvisionerJob], error) {
 	rows, err := a.store.ListProvisionerJobs(ctx, store.ListProvisionerJobsParams{
 		OrganizationID: organizationFrom(ctx).ID, Statuses: "[]", Ids: store.IDs([]uuid.UUID{in.Job}),
 	})

@@ -38,12 +38,12 @@ type registerInput struct {
 	Body client.RegisterDaemonRequest
 }
 
-type daemonPath struct {
+type DaemonPath struct {
 	Daemon uuid.UUID `path:"daemon" format:"uuid"`
 }
 
 type acquireInput struct {
-	daemonPath
+	DaemonPath
 	Body client.AcquireJobRequest
 }
 
@@ -166,7 +166,7 @@ func (a *api) ownDaemon(ctx context.Context, id uuid.UUID) (store.ProvisionerDae
 	return d, cred.mayServe(d.OrganizationID, d.Tags)
 }
 
-func (a *api) stopDaemon(ctx context.Context, in *daemonPath) (*struct{}, error) {
+func (a *api) stopDaemon(ctx context.Context, in *DaemonPath) (*struct{}, error) {
 	d, err := a.ownDaemon(ctx, in.Daemon)
 	if err != nil {
 		return nil, err

@@ -16,12 +16,12 @@ import (
 const provisionerKeyLength = 43
 
 type createProvisionerKeyInput struct {
-	organizationPath
+	OrganizationPath
 	Body client.CreateProvisionerKeyRequest
 }
 
-type provisionerKeyPath struct {
-	organizationPath
+type ProvisionerKeyPath struct {
+	OrganizationPath
 	Name string `path:"name"`
 }
 
@@ -81,7 +81,7 @@ func reservedKeys() []client.ProvisionerKey {
 	}
 }
 
-func (a *api) listProvisionerKeys(ctx context.Context, _ *organizationPath) (*output[[]client.ProvisionerKey], error) {
+func (a *api) listProvisionerKeys(ctx context.Context, _ *OrganizationPath) (*output[[]client.ProvisionerKey], error) {
 	rows, err := a.store.ListProvisionerKeys(ctx, organizationFrom(ctx).ID)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (a *api) listProvisionerKeys(ctx context.Context, _ *organizationPath) (*ou
 }
 
 // listProvisionerKeyDaemons shows under each key the daemons that are there now.
-func (a *api) listProvisionerKeyDaemons(ctx context.Context, _ *organizationPath) (*output[[]client.ProvisionerKeyDaemons], error) {
+func (a *api) listProvisionerKeyDaemons(ctx context.Context, _ *OrganizationPath) (*output[[]client.ProvisionerKeyDaemons], error) {
 	org := organizationFrom(ctx)
 	rows, err := a.store.ListProvisionerKeys(ctx, org.ID)
 	if err != nil {
@@ -126,7 +126,7 @@ func reservedKeysOf(org store.Organization) []client.ProvisionerKey {
 	return out
 }
 
-func (a *api) deleteProvisionerKey(ctx context.Context, in *provisionerKeyPath) (*empty, error) {
+func (a *api) deleteProvisionerKey(ctx context.Context, in *ProvisionerKeyPath) (*empty, error) {
 	name := strings.ToLower(in.Name)
 	if reservedKeyID(name) != uuid.Nil {
 		return nil, badRequest(fmt.Sprintf("The key %q is reserved and cannot be deleted.", name))

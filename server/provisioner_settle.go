@@ -25,12 +25,12 @@ const (
 const secretKept = 7 * 24 * time.Hour
 
 type completeInput struct {
-	attemptPath
+	AttemptPath
 	Body client.CompleteJobRequest
 }
 
 type failInput struct {
-	attemptPath
+	AttemptPath
 	Body client.FailJobRequest
 }
 

@@ -15,7 +15,7 @@ func (a *api) listSiteRoles(ctx context.Context, _ *struct{}) (*output[[]client.
 	return reply(assignableRoleResponses(ctx, uuid.Nil, authz.AssignableSiteRoles())), nil
 }
 
-func (a *api) listOrganizationRoles(ctx context.Context, _ *organizationPath) (*output[[]client.AssignableRole], error) {
+func (a *api) listOrganizationRoles(ctx context.Context, _ *OrganizationPath) (*output[[]client.AssignableRole], error) {
 	id := organizationFrom(ctx).ID
 	return reply(assignableRoleResponses(ctx, id, authz.AssignableOrganizationRoles(id))), nil
 }

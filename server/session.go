@@ -41,7 +41,7 @@ type validatePasswordInput struct {
 }
 
 type updatePasswordInput struct {
-	userPath
+	UserPath
 	Body client.UpdateUserPasswordRequest
 }
 

@@ -33,11 +33,11 @@ func (a *api) templateRoutes(r *router) {
 	handle(r, del, "/templates/{template}", "Delete a template that no workspace uses", onObject(authz.Delete, authz.Template), a.deleteTemplate)
 }
 
-type templatePath struct {
+type TemplatePath struct {
 	Template uuid.UUID `path:"template" format:"uuid"`
 }
 
-type templateNamePath struct {
+type TemplateNamePath struct {
 	Organization string `path:"organization" doc:"Name, id, or default"`
 	Template     string `path:"template"`
 }
@@ -48,7 +48,7 @@ type createTemplateInput struct {
 }
 
 type updateTemplateInput struct {
-	templatePath
+	TemplatePath
 	Body client.UpdateTemplateRequest
 }
 
@@ -57,11 +57,11 @@ type listTemplatesInput struct {
 }
 
 type listOrganizationTemplatesInput struct {
-	organizationPath
+	OrganizationPath
 	listTemplatesInput
 }
 
-func (a *api) getTemplate(ctx context.Context, in *templatePath) (*output[client.Template], error) {
+func (a *api) getTemplate(ctx context.Context, in *TemplatePath) (*output[client.Template], error) {
 	t, err := a.template(ctx, authz.Read, in.Template)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (a *api) getTemplate(ctx context.Context, in *templatePath) (*output[client
 	return a.replyTemplate(ctx, t)
 }
 
-func (a *api) getTemplateByName(ctx context.Context, in *templateNamePath) (*output[client.Template], error) {
+func (a *api) getTemplateByName(ctx context.Context, in *TemplateNamePath) (*output[client.Template], error) {
 	t, err := a.templateNamed(ctx, authz.Read, in.Organization, in.Template)
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (a *api) listExamples(ctx context.Context, _ *struct{}) (*output[[]client.T
 	return reply(examples), nil
 }
 
-func (a *api) listOrganizationExamples(ctx context.Context, _ *organizationPath) (*output[[]client.TemplateExample], error) {
+func (a *api) listOrganizationExamples(ctx context.Context, _ *OrganizationPath) (*output[[]client.TemplateExample], error) {
 	return a.listExamples(ctx, nil)
 }
 
@@ -246,7 +246,7 @@ func (a *api) storeTemplate(ctx context.Context, tx *store.Store, t store.Templa
 	return updated, err
 }
 
-func (a *api) deleteTemplate(ctx context.Context, in *templatePath) (*output[message], error) {
+func (a *api) deleteTemplate(ctx context.Context, in *TemplatePath) (*output[message], error) {
 	t, err := a.template(ctx, authz.Delete, in.Template)
 	if err != nil {
 		return nil, err

@@ -21,16 +21,16 @@ func (a *api) templateACLRoutes(r *router) {
 }
 
 type updateTemplateACLInput struct {
-	templatePath
+	TemplatePath
 	Body client.UpdateTemplateACLRequest
 }
 
 type templateACLAvailableInput struct {
-	templatePath
+	TemplatePath
 	pageInput
 }
 
-func (a *api) getTemplateACL(ctx context.Context, in *templatePath) (*output[client.TemplateACL], error) {
+func (a *api) getTemplateACL(ctx context.Context, in *TemplatePath) (*output[client.TemplateACL], error) {
 	t, err := a.template(ctx, authz.Update, in.Template)
 	if err != nil {
 		return nil, err

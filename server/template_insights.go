@@ -28,7 +28,7 @@ type zoneInput struct {
 }
 
 type templateDAUsInput struct {
-	templatePath
+	TemplatePath
 	zoneInput
 }
 

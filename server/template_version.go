@@ -39,22 +39,22 @@ func (a *api) templateVersionRoutes(r *router) {
 	a.dryRunRoutes(r, version+"/dry-run")
 }
 
-type templateVersionPath struct {
+type TemplateVersionPath struct {
 	Version uuid.UUID `path:"templateversion" format:"uuid"`
 }
 
-type versionNamePath struct {
-	templatePath
+type VersionNamePath struct {
+	TemplatePath
 	Version string `path:"version"`
 }
 
-type versionNamesPath struct {
-	templateNamePath
+type VersionNamesPath struct {
+	TemplateNamePath
 	Version string `path:"version"`
 }
 
 type listVersionsInput struct {
-	templatePath
+	TemplatePath
 	IncludeArchived bool      `query:"include_archived"`
 	AfterID         uuid.UUID `query:"after_id" format:"uuid" doc:"Rows after this one"`
 	Limit           int32     `query:"limit" minimum:"0" doc:"0 is no limit"`
@@ -62,16 +62,16 @@ type listVersionsInput struct {
 }
 
 type promoteInput struct {
-	templatePath
+	TemplatePath
 	Body client.UpdateActiveTemplateVersionRequest
 }
 
 type updateVersionInput struct {
-	templateVersionPath
+	TemplateVersionPath
 	Body client.UpdateTemplateVersionRequest
 }
 
-func (a *api) getTemplateVersion(ctx context.Context, in *templateVersionPath) (*output[client.TemplateVersion], error) {
+func (a *api) getTemplateVersion(ctx context.Context, in *TemplateVersionPath) (*output[client.TemplateVersion], error) {
 	v, err := a.templateVersion(ctx, authz.Read, in.Version)
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (a *api) getTemplateVersion(ctx context.Context, in *templateVersionPath) (
 	return a.replyVersion(ctx, v)
 }
 
-func (a *api) getVersionByName(ctx context.Context, in *versionNamePath) (*output[client.TemplateVersion], error) {
+func (a *api) getVersionByName(ctx context.Context, in *VersionNamePath) (*output[client.TemplateVersion], error) {
 	t, err := a.template(ctx, authz.Read, in.Template)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (a *api) getVersionByName(ctx context.Context, in *versionNamePath) (*outpu
 	return a.replyVersion(ctx, v)
 }
 
-func (a *api) getVersionByNames(ctx context.Context, in *versionNamesPath) (*output[client.TemplateVersion], error) {
+func (a *api) getVersionByNames(ctx context.Context, in *VersionNamesPath) (*output[client.TemplateVersion], error) {
 	t, err := a.templateNamed(ctx, authz.Read, in.Organization, in.Template)
 	if err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (a *api) getVersionByNames(ctx context.Context, in *versionNamesPath) (*out
 	return a.replyVersion(ctx, v)
 }
 
-func (a *api) getPreviousVersion(ctx context.Context, in *versionNamesPath) (*output[client.TemplateVersion], error) {
+func (a *api) getPreviousVersion(ctx context.Context, in *VersionNamesPath) (*output[client.TemplateVersion], error) {
 	t, err := a.templateNamed(ctx, authz.Read, in.Organization, in.Template)
 	if err != nil {
 		return nil, err

@@ -12,11 +12,11 @@ import (
 )
 
 type archiveVersionsInput struct {
-	templatePath
+	TemplatePath
 	Body client.ArchiveTemplateVersionsRequest
 }
 
-func (a *api) archiveTemplateVersion(ctx context.Context, in *templateVersionPath) (*output[message], error) {
+func (a *api) archiveTemplateVersion(ctx context.Context, in *TemplateVersionPath) (*output[message], error) {
 	v, err := a.templateVersion(ctx, authz.Update, in.Version)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func (a *api) archiveTemplateVersion(ctx context.Context, in *templateVersionPat
 	return said(fmt.Sprintf("Version %s is archived.", v.Name)), nil
 }
 
-func (a *api) unarchiveTemplateVersion(ctx context.Context, in *templateVersionPath) (*output[message], error) {
+func (a *api) unarchiveTemplateVersion(ctx context.Context, in *TemplateVersionPath) (*output[message], error) {
 	v, err := a.templateVersion(ctx, authz.Update, in.Version)
 	if err != nil {
 		return nil, err

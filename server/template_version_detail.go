@@ -33,7 +33,7 @@ func (a *api) importedVersion(ctx context.Context, id uuid.UUID, status int) (st
 	return v, err
 }
 
-func (a *api) getVersionParameters(ctx context.Context, in *templateVersionPath) (*output[[]client.TemplateVersionParameter], error) {
+func (a *api) getVersionParameters(ctx context.Context, in *TemplateVersionPath) (*output[[]client.TemplateVersionParameter], error) {
 	v, err := a.importedVersion(ctx, in.Version, http.StatusForbidden)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (a *api) getVersionParameters(ctx context.Context, in *templateVersionPath)
 	return readColumn[[]client.TemplateVersionParameter]("parameters", v.ID, v.Parameters)
 }
 
-func (a *api) getVersionPresets(ctx context.Context, in *templateVersionPath) (*output[[]client.Preset], error) {
+func (a *api) getVersionPresets(ctx context.Context, in *TemplateVersionPath) (*output[[]client.Preset], error) {
 	v, err := a.templateVersion(ctx, authz.Read, in.Version)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func readColumn[T any](what string, id uuid.UUID, text string) (*output[T], erro
 	return reply(out), nil
 }
 
-func (a *api) getVersionVariables(ctx context.Context, in *templateVersionPath) (*output[[]client.TemplateVersionVariable], error) {
+func (a *api) getVersionVariables(ctx context.Context, in *TemplateVersionPath) (*output[[]client.TemplateVersionVariable], error) {
 	v, err := a.importedVersion(ctx, in.Version, http.StatusForbidden)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (a *api) getVersionVariables(ctx context.Context, in *templateVersionPath) 
 
 // getVersionExternalAuth: this server has no providers, so a template that
 // asks for one cannot be served.
-func (a *api) getVersionExternalAuth(ctx context.Context, in *templateVersionPath) (*output[[]client.TemplateVersionExternalAuth], error) {
+func (a *api) getVersionExternalAuth(ctx context.Context, in *TemplateVersionPath) (*output[[]client.TemplateVersionExternalAuth], error) {
 	v, err := a.templateVersion(ctx, authz.Read, in.Version)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (a *api) getVersionExternalAuth(ctx context.Context, in *templateVersionPat
 	return reply([]client.TemplateVersionExternalAuth{}), nil
 }
 
-func (a *api) getVersionResources(ctx context.Context, in *templateVersionPath) (*output[[]client.WorkspaceResource], error) {
+func (a *api) getVersionResources(ctx context.Context, in *TemplateVersionPath) (*output[[]client.WorkspaceResource], error) {
 	v, err := a.importedVersion(ctx, in.Version, http.StatusBadRequest)
 	if err != nil {
 		return nil, err
@@ -100,14 +100,14 @@ func (a *api) getVersionResources(ctx context.Context, in *templateVersionPath) 
 }
 
 // getNoVersionSchema answers routes that the reference keeps for old clients.
-func (a *api) getNoVersionSchema(ctx context.Context, in *templateVersionPath) (*output[[]struct{}], error) {
+func (a *api) getNoVersionSchema(ctx context.Context, in *TemplateVersionPath) (*output[[]struct{}], error) {
 	if _, err := a.templateVersion(ctx, authz.Read, in.Version); err != nil {
 		return nil, err
 	}
 	return reply([]struct{}{}), nil
 }
 
-func (a *api) cancelTemplateVersion(ctx context.Context, in *templateVersionPath) (*output[message], error) {
+func (a *api) cancelTemplateVersion(ctx context.Context, in *TemplateVersionPath) (*output[message], error) {
 	_, job, err := a.versionAndImport(ctx, authz.Update, in.Version)
 	if err != nil {
 		return nil, err

@@ -26,12 +26,12 @@ func (a *api) dryRunRoutes(r *router, path string) {
 }
 
 type createDryRunInput struct {
-	templateVersionPath
+	TemplateVersionPath
 	Body client.CreateDryRunRequest
 }
 
-type dryRunPath struct {
-	templateVersionPath
+type DryRunPath struct {
+	TemplateVersionPath
 	Job uuid.UUID `path:"job" format:"uuid"`
 }
 
@@ -137,7 +137,7 @@ func (a *api) versionTags(ctx context.Context, v store.TemplateVersion, imported
 	return tags, checkTags(tags)
 }
 
-func (a *api) getDryRun(ctx context.Context, in *dryRunPath) (*output[client.ProvisionerJob], error) {
+func (a *api) getDryRun(ctx context.Context, in *DryRunPath) (*output[client.ProvisionerJob], error) {
 	job, err := a.dryRun(ctx, in.Version, in.Job)
 	if err != nil {
 		return nil, err
@@ -153,7 +153,7 @@ func (a *api) replyJob(ctx context.Context, job store.ProvisionerJob) (*output[c
 	return reply(response), nil
 }
 
-func (a *api) getDryRunProvisioners(ctx context.Context, in *dryRunPath) (*output[client.MatchedProvisioners], error) {
+func (a *api) getDryRunProvisioners(ctx context.Context, in *DryRunPath) (*output[client.MatchedProvisioners], error) {
 	job, err := a.dryRun(ctx, in.Version, in.Job)
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (a *api) getDryRunProvisioners(ctx context.Context, in *dryRunPath) (*outpu
 	return reply(*matched), nil
 }
 
-func (a *api) getDryRunResources(ctx context.Context, in *dryRunPath) (*output[[]client.WorkspaceResource], error) {
+func (a *api) getDryRunResources(ctx context.Context, in *DryRunPath) (*output[[]client.WorkspaceResource], error) {
 	job, err := a.dryRun(ctx, in.Version, in.Job)
 	if err != nil {
 		return nil, err
@@ -180,7 +180,7 @@ func (a *api) getDryRunResources(ctx context.Context, in *dryRunPath) (*output[[
 	return reply(resources), nil
 }
 
-func (a *api) cancelDryRun(ctx context.Context, in *dryRunPath) (*output[message], error) {
+func (a *api) cancelDryRun(ctx context.Context, in *DryRunPath) (*output[message], error) {
 	job, err := a.dryRun(ctx, in.Version, in.Job)
 	if err != nil {
 		return nil, err

@@ -18,23 +18,23 @@ import (
 const allowAll = "*:*"
 
 type createTokenInput struct {
-	userPath
+	UserPath
 	Body client.CreateTokenRequest
 }
 
 type listTokensInput struct {
-	userPath
+	UserPath
 	IncludeAll     bool `query:"include_all" doc:"Tokens of every user that the caller may read"`
 	IncludeExpired bool `query:"include_expired"`
 }
 
 type tokenNameInput struct {
-	userPath
+	UserPath
 	Name string `path:"keyname"`
 }
 
 type apiKeyInput struct {
-	userPath
+	UserPath
 	ID string `path:"keyid" doc:"The part of the token before the hyphen"`
 }
 
@@ -43,7 +43,7 @@ type scopesResponse struct {
 }
 
 // createAPIKey opens a session as signing in does.
-func (a *api) createAPIKey(ctx context.Context, in *userPath) (*output[client.CreateAPIKeyResponse], error) {
+func (a *api) createAPIKey(ctx context.Context, in *UserPath) (*output[client.CreateAPIKeyResponse], error) {
 	user, err := a.keyOwner(ctx, authz.Create, in.User)
 	if err != nil {
 		return nil, err
@@ -211,7 +211,7 @@ func (a *api) listTokens(ctx context.Context, in *listTokensInput) (*output[[]cl
 	return reply(out), nil
 }
 
-func (a *api) tokenConfig(ctx context.Context, in *userPath) (*output[client.TokenConfig], error) {
+func (a *api) tokenConfig(ctx context.Context, in *UserPath) (*output[client.TokenConfig], error) {
 	user, err := a.keyOwner(ctx, authz.Read, in.User)
 	if err != nil {
 		return nil, err

@@ -20,12 +20,12 @@ type createUserInput struct {
 }
 
 type updateProfileInput struct {
-	userPath
+	UserPath
 	Body client.UpdateUserProfileRequest
 }
 
 type updateUserRolesInput struct {
-	userPath
+	UserPath
 	Body client.UpdateRolesRequest
 }
 
@@ -53,7 +53,7 @@ func (a *api) listUsers(ctx context.Context, in *pageInput) (*output[client.User
 	return reply(client.UsersResponse{Users: users, Count: int(count)}), nil
 }
 
-func (a *api) getUser(ctx context.Context, in *userPath) (*output[client.User], error) {
+func (a *api) getUser(ctx context.Context, in *UserPath) (*output[client.User], error) {
 	user, err := a.user(ctx, authz.Read, in.User)
 	if err != nil {
 		return nil, err
@@ -245,7 +245,7 @@ func (a *api) updateProfile(ctx context.Context, in *updateProfileInput) (*outpu
 	return a.replyUser(ctx, updated)
 }
 
-func (a *api) suspendUser(ctx context.Context, in *userPath) (*output[client.User], error) {
+func (a *api) suspendUser(ctx context.Context, in *UserPath) (*output[client.User], error) {
 	user, err := a.user(ctx, authz.Update, in.User)
 	if err != nil {
 		return nil, err
@@ -259,7 +259,7 @@ func (a *api) suspendUser(ctx context.Context, in *userPath) (*output[client.Use
 	return a.setUserStatus(ctx, user, client.UserSuspended)
 }
 
-func (a *api) activateUser(ctx context.Context, in *userPath) (*output[client.User], error) {
+func (a *api) activateUser(ctx context.Context, in *UserPath) (*output[client.User], error) {
 	user, err := a.user(ctx, authz.Update, in.User)
 	if err != nil {
 		return nil, err
@@ -275,7 +275,7 @@ func (a *api) setUserStatus(ctx context.Context, user store.User, status string)
 	return a.replyUser(ctx, updated)
 }
 
-func (a *api) deleteUser(ctx context.Context, in *userPath) (*output[message], error) {
+func (a *api) deleteUser(ctx context.Context, in *UserPath) (*output[message], error) {
 	user, err := a.user(ctx, authz.Delete, in.User)
 	if err != nil {
 		return nil, err
@@ -336,7 +336,7 @@ func keepAnOwner(ctx context.Context, tx *store.Store, user store.User) error {
 
 func holdsOwner(user store.User) bool { return slices.Contains(user.Roles, authz.RoleOwner) }
 
-func (a *api) userRoles(ctx context.Context, in *userPath) (*output[client.UserRoles], error) {
+func (a *api) userRoles(ctx context.Context, in *UserPath) (*output[client.UserRoles], error) {
 	user, err := a.personalUser(ctx, authz.ReadPersonal, in.User)
 	if err != nil {
 		return nil, err
@@ -382,7 +382,7 @@ func (a *api) updateUserRoles(ctx context.Context, in *updateUserRolesInput) (*o
 	return a.replyUser(ctx, updated)
 }
 
-func (a *api) userLoginType(ctx context.Context, in *userPath) (*output[client.UserLoginType], error) {
+func (a *api) userLoginType(ctx context.Context, in *UserPath) (*output[client.UserLoginType], error) {
 	user, err := a.user(ctx, authz.Read, in.User)
 	if err != nil {
 		return nil, err
@@ -393,7 +393,7 @@ func (a *api) userLoginType(ctx context.Context, in *userPath) (*output[client.U
 	return reply(client.UserLoginType{LoginType: user.LoginType}), nil
 }
 
-func (a *api) getGitSSHKey(ctx context.Context, in *userPath) (*output[client.GitSSHKey], error) {
+func (a *api) getGitSSHKey(ctx context.Context, in *UserPath) (*output[client.GitSSHKey], error) {
 	user, err := a.personalUser(ctx, authz.ReadPersonal, in.User)
 	if err != nil {
 		return nil, err
@@ -401,7 +401,7 @@ func (a *api) getGitSSHKey(ctx context.Context, in *userPath) (*output[client.Gi
 	return reply(gitSSHKeyResponse(user)), nil
 }
 
-func (a *api) regenerateGitSSHKey(ctx context.Context, in *userPath) (*output[client.GitSSHKey], error) {
+func (a *api) regenerateGitSSHKey(ctx context.Context, in *UserPath) (*output[client.GitSSHKey], error) {
 	user, err := a.personalUser(ctx, authz.UpdatePersonal, in.User)
 	if err != nil {
 		return nil, err
