@@ -194,7 +194,7 @@ func (d diagnostic) lines() []string {
 		lines = append(lines, shownLines(where+":")...)
 		if d.Snippet != nil && d.Snippet.Code != "" {
 			for _, line := range shownLines(d.Snippet.Code) {
-				lines = append(lines, "  "+line)
+				lines = append(lines, cutLine("  "+line))
 			}
 		}
 	}

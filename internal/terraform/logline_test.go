@@ -1,0 +1,112 @@
+package terraform_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"coder/client"
+	"coder/internal/terraform"
+)
+
+func TestParseEvent(t *testing.T) {
+	t.Parallel()
+
+	t.Run("what is no event is shown as it is", func(t *testing.T) {
+		t.Parallel()
+		event := terraform.ParseEvent([]byte("panic: runtime error"))
+		require.Equal(t, []string{"panic: runtime error"}, event.Lines)
+		require.Equal(t, "info", event.Level)
+		require.True(t, event.Plain)
+	})
+
+	t.Run("a diagnostic has its place and its detail", func(t *testing.T) {
+		t.Parallel()
+		event := terraform.ParseEvent([]byte(`{"@level":"error","@message":"Error: Invalid reference","type":"diagnostic","diagnostic":{"severity":"error","summary":"Invalid reference","detail":"First.\nSecond.","range":{"filename":"main.tf","start":{"line":7}},"snippet":{"context":"resource \"a\" \"b\"","code":"  x = y"}}}`))
+		require.Equal(t, "error", event.Level)
+		require.Equal(t, "main.tf:7: Invalid reference", event.Error)
+		require.Equal(t, []string{"Error: Invalid reference", `on main.tf line 7, in resource "a" "b":`, "    x = y", "First.", "Second."}, event.Lines)
+	})
+
+	t.Run("hooks are intents", func(t *testing.T) {
+		t.Parallel()
+		start := terraform.ParseEvent([]byte(`{"@level":"info","@message":"a.b: Creating...","@timestamp":"2026-01-02T03:04:05Z","type":"apply_start","hook":{"resource":{"addr":"a.b"},"action":"create"}}`))
+		require.Equal(t, &client.Intent{Address: "a.b", Action: "create"}, start.Intent)
+		failed := terraform.ParseEvent([]byte(`{"@level":"info","@message":"a.b: Creation errored","type":"apply_errored","hook":{"resource":{"addr":"a.b"},"action":"create"}}`))
+		require.True(t, failed.Intent.Done)
+		read := terraform.ParseEvent([]byte(`{"@level":"info","@message":"data.a.b: Refreshing...","type":"apply_start","hook":{"resource":{"addr":"data.a.b"},"action":"read"}}`))
+		require.Nil(t, read.Intent)
+	})
+
+	t.Run("a line of 10 MB is cut with a mark, as an event and as text", func(t *testing.T) {
+		t.Parallel()
+		long := strings.Repeat("ä", 5<<20)
+		message, err := json.Marshal(long)
+		require.NoError(t, err)
+		for _, line := range []string{long, `{"@level":"info","@message":` + string(message) + `,"type":"x"}`} {
+			event := terraform.ParseEvent([]byte(line))
+			require.Len(t, event.Lines, 1)
+			require.LessOrEqual(t, len(event.Lines[0]), client.MaxLogLine)
+			require.True(t, strings.HasPrefix(event.Lines[0], "ääää"))
+			require.True(t, strings.HasSuffix(event.Lines[0], "[line cut]"))
+		}
+	})
+
+	t.Run("control characters are made harmless, Unicode is kept", func(t *testing.T) {
+		t.Parallel()
+		for in, want := range map[string]string{
+			"\x1b[31mred\x1b[0m":      "red",
+			"\x1b]0;title\x07text":    "text",
+			"a\x00b\x07c\x7fd":        "a�b�c�d",
+			"50%\r100%":               "50% 100%",
+			"tab\there":               "tab\there",
+			"日本 ünï 🎉":                "日本 ünï 🎉",
+			"abc\u202edef":            "abc�def",
+			string([]byte{'x', 0xff}): "x�",
+			"\u009b31mc1":             "�31mc1",
+		} {
+			require.Equal(t, []string{want}, terraform.ParseEvent([]byte(in)).Lines)
+		}
+	})
+
+	t.Run("advice about the job's own directory is left out", func(t *testing.T) {
+		t.Parallel()
+		event := terraform.ParseEvent([]byte(`{"@level":"warn","@message":"Warning: Incomplete lock file information for providers","diagnostic":{"severity":"warning","summary":"Incomplete lock file information for providers"},"type":"diagnostic"}`))
+		require.Empty(t, event.Lines)
+	})
+}
+
+func FuzzParseEvent(f *testing.F) {
+	f.Add([]byte(`{"@level":"info","@message":"x"}`))
+	f.Add([]byte("\x1b[31m"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		for _, shown := range terraform.ParseEvent(line).Lines {
+			require.LessOrEqual(t, len(shown), client.MaxLogLine)
+			require.NotContains(t, shown, "\x1b")
+			require.NotContains(t, shown, "\n")
+		}
+	})
+}
+
+func TestParseState(t *testing.T) {
+	t.Parallel()
+	whole := `{"version":4,"serial":3,"lineage":"l","resources":[{"mode":"managed","type":"a","name":"b","module":"module.m","instances":[{"index_key":"k","attributes":{}},{"index_key":"k","deposed":"d1","attributes":{}},{"index_key":"t","status":"tainted","attributes":{}}]}]}`
+	state, err := terraform.ParseState([]byte(whole))
+	require.NoError(t, err)
+	require.True(t, state.Has(`module.m.a.b["k"]`))
+	require.Equal(t, []string{`module.m.a.b["t"]`}, state.Tainted())
+	require.False(t, state.Empty())
+	for cut := 1; cut < len(whole); cut++ {
+		_, err := terraform.ParseState([]byte(whole[:cut]))
+		require.Error(t, err, whole[:cut])
+	}
+	_, err = terraform.ParseState([]byte(whole + "x"))
+	require.Error(t, err)
+	_, err = terraform.ParseState([]byte(`{"version":3,"lineage":"l"}`))
+	require.ErrorContains(t, err, "version 3")
+	empty, err := terraform.ParseState(nil)
+	require.NoError(t, err)
+	require.True(t, empty.Empty())
+}
