@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,6 +34,7 @@ type Env struct {
 	OpenBrowser func(url string) error
 
 	global      globalOptions
+	sources     map[string]string // where the value of each flag is from
 	lines       *bufio.Reader
 	warnedBuild bool
 	warnings    map[string]bool
@@ -264,3 +266,5 @@ func normalizeURL(raw string) (string, error) {
 	u.RawPath = ""
 	return u.String(), nil
 }
+
+func listen(address string) (net.Listener, error) { return net.Listen("tcp", address) }

@@ -12,7 +12,14 @@ import (
 
 func newProvisioner(env *Env) *cobra.Command {
 	return group("provisioner", "Run provisioners, and see them and their jobs", []string{"provisioners"},
-		newProvisionerList(env), newProvisionerKeys(env), newProvisionerJobs(env))
+		newProvisionerStart(env), newProvisionerList(env), newProvisionerKeys(env), newProvisionerJobs(env))
+}
+
+// newProvisionerd keeps the old name of the start command.
+func newProvisionerd(env *Env) *cobra.Command {
+	cmd := group("provisionerd", "Older name of provisioner start", nil, newProvisionerStart(env))
+	cmd.Hidden = true
+	return cmd
 }
 
 // daemonRow is a daemon and the name of its organization.

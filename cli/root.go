@@ -73,6 +73,7 @@ func prepare(env *Env, cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	env.sources = sources
 	if env.global.debugOptions {
 		printOptions(env, cmd, sources)
 		return errDone
@@ -110,7 +111,7 @@ func newRoot(env *Env) *cobra.Command {
 		newWorkspaceCreate(env), newWorkspaceList(env), newWorkspaceShow(env), newWorkspaceStart(env), newWorkspaceStop(env),
 		newWorkspaceRestart(env), newWorkspaceUpdate(env), newWorkspaceDelete(env), newWorkspaceCancel(env), newWorkspaceRename(env),
 		newWorkspaceFavorite(env, true), newWorkspaceFavorite(env, false), newWorkspaceAutoupdate(env), newWorkspaceLogs(env),
-		newState(env), newSchedule(env), newAgent(env),
+		newState(env), newSchedule(env), newAgent(env), newServer(env), newProvisionerd(env),
 	)
 	finish(root)
 	return root

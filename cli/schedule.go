@@ -3,16 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"coder/client"
+	"coder/internal/schedule"
 )
 
 func newSchedule(env *Env) *cobra.Command {
@@ -54,7 +51,11 @@ func startsAtCell(w client.Workspace) string {
 	if w.AutostartSchedule == nil || *w.AutostartSchedule == "" {
 		return ""
 	}
-	return describeCron(*w.AutostartSchedule)
+	a, err := schedule.ParseAutostart(*w.AutostartSchedule)
+	if err != nil {
+		return *w.AutostartSchedule
+	}
+	return a.Text()
 }
 
 func stopsAfterCell(w client.Workspace) string {
@@ -85,37 +86,6 @@ func shortDuration(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
-}
-
-// describeCron turns a schedule of the API into words, as far as it can.
-func describeCron(cron string) string {
-	zone := "UTC"
-	if rest, ok := strings.CutPrefix(cron, "CRON_TZ="); ok {
-		zone, cron, _ = strings.Cut(rest, " ")
-	}
-	fields := strings.Fields(cron)
-	if len(fields) != 5 {
-		return cron
-	}
-	minute, err1 := strconv.Atoi(fields[0])
-	hour, err2 := strconv.Atoi(fields[1])
-	if err1 != nil || err2 != nil {
-		return strings.Join(fields, " ") + " (" + zone + ")"
-	}
-	days := fields[4]
-	if days == "*" {
-		days = "daily"
-	}
-	clock := time.Date(2000, 1, 1, hour, minute, 0, 0, time.UTC).Format(time.Kitchen)
-	return clock + " " + nameDays(days) + " (" + zone + ")"
-}
-
-var dayNumber = regexp.MustCompile(`[0-7]`)
-
-func nameDays(days string) string {
-	return dayNumber.ReplaceAllStringFunc(days, func(n string) string {
-		return []string{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}[n[0]-'0']
-	})
 }
 
 type scheduleShowOptions struct {
@@ -209,16 +179,16 @@ func newScheduleStart(env *Env) *cobra.Command {
 }
 
 func (o *scheduleOptions) runStart(ctx context.Context, c *client.Client, w client.Workspace) error {
-	var schedule *string
+	var text *string
 	if o.args[0] != "manual" {
 		cron, err := parseSchedule(o.env, o.args)
 		if err != nil {
 			return err
 		}
-		schedule = &cron
+		text = &cron
 		o.warnOfDays(ctx, c, w)
 	}
-	if err := c.UpdateWorkspaceAutostart(ctx, w.ID, client.UpdateWorkspaceAutostartRequest{Schedule: schedule}); err != nil {
+	if err := c.UpdateWorkspaceAutostart(ctx, w.ID, client.UpdateWorkspaceAutostartRequest{Schedule: text}); err != nil {
 		return fmt.Errorf("change the schedule: %w", err)
 	}
 	return o.showAgain(ctx, c, w)
@@ -240,7 +210,7 @@ func newScheduleStop(env *Env) *cobra.Command {
 func (o *scheduleOptions) runStop(ctx context.Context, c *client.Client, w client.Workspace) error {
 	var ttl *int64
 	if o.args[0] != "manual" {
-		d, err := parseMinutes(o.args[0])
+		d, err := schedule.ParseDuration(o.args[0])
 		if err != nil {
 			return err
 		}
@@ -263,7 +233,7 @@ func newScheduleExtend(env *Env) *cobra.Command {
 const shortestExtension = 30 * time.Minute
 
 func (o *scheduleOptions) runExtend(ctx context.Context, c *client.Client, w client.Workspace) error {
-	d, err := parseMinutes(o.args[0])
+	d, err := schedule.ParseDuration(o.args[0])
 	if err != nil {
 		return err
 	}
@@ -280,78 +250,8 @@ func (o *scheduleOptions) runExtend(ctx context.Context, c *client.Client, w cli
 	return o.showAgain(ctx, c, w)
 }
 
-// parseMinutes reads 3h2m, 3h, 2m, or a bare number of minutes.
-func parseMinutes(text string) (time.Duration, error) {
-	if n, err := strconv.Atoi(text); err == nil {
-		text = strconv.Itoa(n) + "m"
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not a duration: write it like 8h, 2h30m or 90 (minutes)", text)
-	}
-	if d < time.Minute {
-		return 0, fmt.Errorf("%s is too short: it must be a minute at least", text)
-	}
-	return d.Truncate(time.Minute), nil
-}
-
 // parseSchedule reads `time [days] [zone]` into the API's form.
 func parseSchedule(env *Env, words []string) (string, error) {
-	if len(words) == 0 || len(words) > 3 {
-		return "", fmt.Errorf("%q is not a schedule: write it like \"9:30AM Mon-Fri Europe/Dublin\"", strings.Join(words, " "))
-	}
-	clock, err := parseClock(words[0])
-	if err != nil {
-		return "", err
-	}
-	days, zone := "*", ""
-	for _, word := range words[1:] {
-		switch {
-		case validDays(word) && days == "*":
-			days = word
-		case zone == "":
-			zone = word
-		default:
-			return "", fmt.Errorf("%q is neither days, such as Mon-Fri, nor a time zone, such as Europe/Dublin", word)
-		}
-	}
-	if zone == "" {
-		zone = localZone(env)
-	}
-	location, err := time.LoadLocation(zone)
-	if err != nil || location == time.Local {
-		return "", fmt.Errorf("%q is neither days, such as Mon-Fri, nor a time zone, such as Europe/Dublin", zone)
-	}
-	return fmt.Sprintf("CRON_TZ=%s %d %d * * %s", zone, clock.Minute(), clock.Hour(), days), nil
-}
-
-func parseClock(text string) (time.Time, error) {
-	for _, layout := range []string{"15:04", "3:04PM", "3:04pm", "3PM", "3pm", "15"} {
-		if t, err := time.Parse(layout, strings.ToUpper(text)); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is not a time of day: write it like 9:30AM or 21:30", text)
-}
-
-const dayForm = `(?:[0-7]|(?i:sun|mon|tue|wed|thu|fri|sat))`
-
-var daysForm = regexp.MustCompile(`^(?:\*|` + dayForm + `(?:-` + dayForm + `)?(?:,` + dayForm + `(?:-` + dayForm + `)?)*)$`)
-
-func validDays(text string) bool { return daysForm.MatchString(text) }
-
-// localZone is the IANA name of the zone that the person lives in.
-func localZone(env *Env) string {
-	if tz := strings.TrimPrefix(env.Getenv("TZ"), ":"); tz != "" {
-		return tz
-	}
-	if target, err := filepath.EvalSymlinks("/etc/localtime"); err == nil {
-		if _, name, ok := strings.Cut(target, "zoneinfo/"); ok {
-			return name
-		}
-	}
-	if data, err := os.ReadFile("/etc/timezone"); err == nil && strings.TrimSpace(string(data)) != "" {
-		return strings.TrimSpace(string(data))
-	}
-	return "UTC"
+	a, err := schedule.ParseHuman(words, schedule.DefaultZone(env.Getenv))
+	return a.String(), err
 }

@@ -16,7 +16,7 @@ import (
 
 func newTemplates(env *Env) *cobra.Command {
 	return group("templates", "Manage templates", []string{"template"},
-		newTemplatePush(env), newTemplatePull(env), newTemplateList(env), newTemplateEdit(env),
+		newTemplateInit(env), newTemplatePush(env), newTemplatePull(env), newTemplateList(env), newTemplateEdit(env),
 		newTemplateDelete(env), newTemplateVersions(env), newTemplateArchive(env), newTemplatePresets(env), newTemplateCreate(env))
 }
 

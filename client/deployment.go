@@ -95,6 +95,14 @@ type Appearance struct {
 	SupportLinks        []LinkConfig `json:"support_links,omitempty"`
 }
 
+// UpdateAppearanceRequest replaces what can be chosen of it.
+type UpdateAppearanceRequest struct {
+	ApplicationName     string   `json:"application_name" maxLength:"128"`
+	LogoURL             string   `json:"logo_url" maxLength:"2048"`
+	ServiceBanner       Banner   `json:"service_banner"`
+	AnnouncementBanners []Banner `json:"announcement_banners"`
+}
+
 // Banner is a notice above every page.
 type Banner struct {
 	Enabled         bool   `json:"enabled"`
@@ -177,6 +185,11 @@ func (c *Client) Regions(ctx context.Context) (Regions, error) {
 // Appearance reads how the deployment presents itself.
 func (c *Client) Appearance(ctx context.Context) (Appearance, error) {
 	return get[Appearance](ctx, c, apiPath("appearance"))
+}
+
+// UpdateAppearance changes how the deployment presents itself.
+func (c *Client) UpdateAppearance(ctx context.Context, req UpdateAppearanceRequest) (UpdateAppearanceRequest, error) {
+	return send[UpdateAppearanceRequest](ctx, c, http.MethodPut, apiPath("appearance"), req)
 }
 
 // AuthCheck asks what the caller may do; the answer has the same keys.

@@ -134,7 +134,11 @@ func pathParameters(path string) []string {
 type adapter struct{ mux *http.ServeMux }
 
 func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
-	a.mux.HandleFunc(op.Method+" "+op.Path, func(w http.ResponseWriter, r *http.Request) {
+	pattern := op.Method + " " + op.Path
+	if strings.HasSuffix(pattern, "/") {
+		pattern += "{$}" // this path only, not all below it
+	}
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		handler(jsonContext{humago.NewContext(op, r, w)})
 	})
 }
@@ -147,6 +151,14 @@ type humaContext = huma.Context
 type jsonContext struct{ humaContext }
 
 func (c jsonContext) Unwrap() huma.Context { return c.humaContext }
+
+// Header reads every body as JSON, whatever it calls itself, as the reference does.
+func (c jsonContext) Header(name string) string {
+	if name == "Content-Type" {
+		return "application/json"
+	}
+	return c.humaContext.Header(name)
+}
 
 func (c jsonContext) SetHeader(name, value string) {
 	if name == "Content-Type" && value == "application/json" {

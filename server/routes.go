@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"coder/internal/authz"
+	"coder/server/ui"
 )
 
 const (
@@ -39,6 +40,23 @@ func (a *api) routes(r *router) {
 	a.groupRoutes(r)
 	a.provisionerKeyRoutes(r)
 	a.provisionerDaemonRoutes(r)
+	a.deploymentRoutes(r)
+	a.userSettingRoutes(r)
+}
+
+// rootRoutes are the few paths outside of the API that every client and load
+// balancer looks for, and the answer below the API where there is no route.
+func (a *api) rootRoutes(r *router) error {
+	r.mux.HandleFunc("GET /healthz", a.healthz)
+	r.mux.HandleFunc("GET /latency-check", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	r.mux.HandleFunc("GET /bin/{file}", a.agentBinary)
+	r.mux.HandleFunc(apiPrefix+"/", r.noRoute)
+	pages, err := ui.New(ui.Options{API: a.wrap(r.mux), AccessURL: a.accessURL, Version: a.version, Logger: a.logger})
+	if err != nil {
+		return err
+	}
+	pages.Register(r.mux)
+	return nil
 }
 
 func (a *api) sessionRoutes(r *router) {
@@ -111,4 +129,43 @@ func (a *api) provisionerKeyRoutes(r *router) {
 
 func (a *api) provisionerDaemonRoutes(r *router) {
 	handle(r, get, "/organizations/{organization}/provisionerdaemons", "List provisioner daemons", inOrganization(authz.Read, authz.ProvisionerJobs), a.listProvisionerDaemons, strictQuery())
+}
+
+func (a *api) deploymentRoutes(r *router) {
+	handle(r, get, "/", "Say what this is", public(), a.greet)
+	handleRaw(r, get, "/openapi.json", "Get this description of the API", public(), r.document())
+	handle(r, get, "/buildinfo", "Get versions and addresses", public(), a.buildInfo)
+	handle(r, get, "/updatecheck", "Tell whether a newer release is known", public(), a.updateCheck)
+	handle(r, get, "/entitlements", "List what may be used: everything", public(), a.getEntitlements)
+	handle(r, get, "/licenses", "List licences: there are none", session(), a.listLicenses)
+	handle(r, post, "/licenses", "Not needed: everything is entitled", onSite(authz.Create, authz.License), a.addLicense, created)
+	handle(r, post, "/licenses/refresh-entitlements", "Not needed: everything is entitled", onSite(authz.Create, authz.License), a.refreshEntitlements)
+	handle(r, del, "/licenses/{id}", "There are no licences to delete", onSite(authz.Delete, authz.License), a.deleteLicense)
+	handle(r, get, "/experiments", "List the experiments that are switched on", session(), a.listExperiments)
+	handle(r, get, "/experiments/available", "List the experiments that could be", session(), a.availableExperiments)
+	handle(r, get, "/deployment/config", "Get the server's settings", onSite(authz.Read, authz.DeploymentConfig), a.getDeploymentConfig)
+	handle(r, get, "/deployment/stats", "Count workspaces and sessions", onSite(authz.Read, authz.DeploymentStats), a.getDeploymentStats)
+	handle(r, get, "/deployment/ssh", "Get what an SSH configuration needs", session(), a.getSSHConfig)
+	handle(r, get, "/regions", "List regions", session(), a.listRegions)
+	handle(r, get, "/replicas", "List replicas", onSite(authz.Read, authz.Replicas), a.listReplicas)
+	handle(r, get, "/applications/host", "Get the host name of applications", session(), a.getApplicationsHost)
+	handle(r, get, "/appearance", "Get how the deployment presents itself", session(), a.getAppearance)
+	handle(r, put, "/appearance", "Change how the deployment presents itself", onSite(authz.Update, authz.DeploymentConfig), a.updateAppearance)
+	handleRaw(r, post, "/csp/reports", "Take a browser's report", public(), a.takeCSPReport)
+	handle(r, post, "/authcheck", "Ask what the caller may do", session(), a.authCheck)
+	handle(r, get, "/debug/health", "Report on the deployment's parts", onSite(authz.Read, authz.DebugInfo), a.debugHealth)
+	handleRaw(r, get, "/init-script/{os}/{arch}", "Get the script that starts an agent", public(), a.initScript)
+}
+
+func (a *api) userSettingRoutes(r *router) {
+	handle(r, get, "/users/{user}/appearance", "Get how pages look for a user", onObject(authz.ReadPersonal, authz.User), a.getUserAppearance)
+	handle(r, put, "/users/{user}/appearance", "Change how pages look for a user", onObject(authz.UpdatePersonal, authz.User), a.updateUserAppearance)
+	handle(r, get, "/users/{user}/preferences", "Get a user's preferences", onObject(authz.ReadPersonal, authz.User), a.getUserPreferences)
+	handle(r, put, "/users/{user}/preferences", "Change a user's preferences", onObject(authz.UpdatePersonal, authz.User), a.updateUserPreferences)
+	handle(r, get, "/users/{user}/quiet-hours", "Get a user's quiet hours", onObject(authz.ReadPersonal, authz.User), a.getQuietHours)
+	handle(r, put, "/users/{user}/quiet-hours", "Change a user's quiet hours", onObject(authz.UpdatePersonal, authz.User), a.updateQuietHours)
+	handle(r, get, "/users/{user}/notifications/preferences", "List a user's notification preferences", onObject(authz.ReadPersonal, authz.User), a.getNotificationPreferences)
+	handle(r, put, "/users/{user}/notifications/preferences", "Change a user's notification preferences", onObject(authz.UpdatePersonal, authz.User), a.updateNotificationPreferences)
+	handle(r, get, "/organizations/{organization}/members/{user}/workspace-quota", "Get what a member's workspaces cost and may cost", inOrganization(authz.Read, authz.Organization), a.getMemberQuota)
+	handle(r, get, "/workspace-quota/{user}", "Get a quota in the default organization", onObject(authz.Read, authz.User), a.getUserQuota, deprecated())
 }

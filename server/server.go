@@ -141,6 +141,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	r := newRouter(a)
 	a.routes(r)
+	if err := a.rootRoutes(r); err != nil {
+		return nil, err
+	}
 	s := &Server{api: a, router: r}
 	s.handler = a.wrap(r.mux)
 	return s, nil

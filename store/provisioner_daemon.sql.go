@@ -91,6 +91,49 @@ func (q *Queries) LatestJobsOfDaemons(ctx context.Context, organizationID uuid.U
 	return items, nil
 }
 
+const listDaemonsSeenSince = `-- name: ListDaemonsSeenSince :many
+SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at FROM provisioner_daemons WHERE last_seen_at > $1 AND stopped_at IS NULL ORDER BY created_at, name
+`
+
+// scope: deployment
+func (q *Queries) ListDaemonsSeenSince(ctx context.Context, lastSeenAt Time) ([]ProvisionerDaemon, error) {
+	rows, err := q.db.QueryContext(ctx, listDaemonsSeenSince, lastSeenAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ProvisionerDaemon{}
+	for rows.Next() {
+		var i ProvisionerDaemon
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.KeyID,
+			&i.UserID,
+			&i.Name,
+			&i.Owner,
+			&i.Version,
+			&i.ApiVersion,
+			&i.Provisioners,
+			&i.Tags,
+			&i.HostID,
+			&i.CreatedAt,
+			&i.LastSeenAt,
+			&i.StoppedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listProvisionerDaemons = `-- name: ListProvisionerDaemons :many
 SELECT d.id, d.organization_id, d.key_id, d.user_id, d.name, d.owner, d.version, d.api_version, d.provisioners, d.tags, d.host_id, d.created_at, d.last_seen_at, d.stopped_at, COALESCE(k.name, '') AS key_name FROM provisioner_daemons d
 LEFT JOIN provisioner_keys k ON k.id = d.key_id AND k.organization_id = d.organization_id

@@ -23,6 +23,39 @@ func (q *Queries) CountWorkspaces(ctx context.Context, organizationIds string) (
 	return count, err
 }
 
+const countWorkspacesByStatus = `-- name: CountWorkspacesByStatus :many
+SELECT latest_status, CAST(count(*) AS BIGINT) AS workspaces FROM workspaces WHERE deleted = FALSE GROUP BY latest_status
+`
+
+type CountWorkspacesByStatusRow struct {
+	LatestStatus string
+	Workspaces   int64
+}
+
+// scope: deployment
+func (q *Queries) CountWorkspacesByStatus(ctx context.Context) ([]CountWorkspacesByStatusRow, error) {
+	rows, err := q.db.QueryContext(ctx, countWorkspacesByStatus)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountWorkspacesByStatusRow{}
+	for rows.Next() {
+		var i CountWorkspacesByStatusRow
+		if err := rows.Scan(&i.LatestStatus, &i.Workspaces); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deleteWorkspace = `-- name: DeleteWorkspace :exec
 UPDATE workspaces SET deleted = TRUE, updated_at = $1 WHERE organization_id = $2 AND id = $3
 `
@@ -485,9 +518,9 @@ WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
     (b.transition = 'start' AND j.status = 'succeeded' AND b.deadline_at <= $1)
     OR (b.transition = 'start' AND j.status = 'succeeded' AND j.completed_at > $1 AND b.deadline_at > j.completed_at)
     OR (b.transition = 'start' AND j.status = 'succeeded' AND (w.dormant_at IS NOT NULL OR u.status = 'suspended'))
-    OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND j.completed_at + t.failure_ttl_ms * 1000 <= $1)
+    OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND ($1 - j.completed_at) / 1000 >= t.failure_ttl_ms)
     OR (w.next_start_at <= $1 OR w.next_start_at > $2)
-    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND (w.last_used_at + t.time_til_dormant_ms * 1000 <= $1 OR w.last_used_at > $1))
+    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND (($1 - w.last_used_at) / 1000 >= t.time_til_dormant_ms OR w.last_used_at > $1))
     OR w.deleting_at <= $1
 )
 ORDER BY w.id
@@ -744,7 +777,7 @@ func (q *Queries) SetWorkspaceFavorite(ctx context.Context, arg SetWorkspaceFavo
 
 const setWorkspaceLatestBuild = `-- name: SetWorkspaceLatestBuild :execrows
 UPDATE workspaces SET latest_build_id = $1, latest_build_number = $2, latest_status = 'pending', updated_at = $3
-WHERE organization_id = $4 AND id = $5 AND latest_build_number = $6- 1
+WHERE organization_id = $4 AND id = $5 AND latest_build_number + 1 = $2
 `
 
 type SetWorkspaceLatestBuildParams struct {
@@ -762,7 +795,6 @@ func (q *Queries) SetWorkspaceLatestBuild(ctx context.Context, arg SetWorkspaceL
 		arg.UpdatedAt,
 		arg.OrganizationID,
 		arg.ID,
-		arg.LatestBuildNumber,
 	)
 	if err != nil {
 		return 0, err
@@ -828,6 +860,23 @@ func (q *Queries) SetWorkspaceTTL(ctx context.Context, arg SetWorkspaceTTLParams
 		arg.ID,
 	)
 	return err
+}
+
+const sumWorkspaceCosts = `-- name: SumWorkspaceCosts :one
+SELECT CAST(COALESCE(sum(b.daily_cost), 0) AS BIGINT) FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
+WHERE w.organization_id = $1 AND w.owner_id = $2 AND w.deleted = FALSE
+`
+
+type SumWorkspaceCostsParams struct {
+	OrganizationID uuid.UUID
+	OwnerID        uuid.UUID
+}
+
+func (q *Queries) SumWorkspaceCosts(ctx context.Context, arg SumWorkspaceCostsParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, sumWorkspaceCosts, arg.OrganizationID, arg.OwnerID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const touchWorkspace = `-- name: TouchWorkspace :exec

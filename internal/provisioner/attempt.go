@@ -22,6 +22,7 @@ const (
 	lastWord       = 10 * time.Second
 	reportPatience = 2 * time.Minute
 	adoptedPoll    = 100 * time.Millisecond
+	orphanPoll     = time.Second
 	engineLinger   = 10 * time.Second
 )
 
@@ -51,6 +52,7 @@ type attempt struct {
 	leaseMu   sync.Mutex
 	leaseSent time.Duration
 
+	prepared *terraform.Prepared
 	// facts are what an import read without the engine.
 	facts   *client.ImportResult
 	timings []client.StageTiming
@@ -127,6 +129,7 @@ func (a *attempt) close() {
 		a.stop()
 	}
 	a.owned.Wait()
+	a.release()
 	if err := a.journal.close(); err != nil {
 		a.logger.Warn("close the job's log", "error", err)
 	}
@@ -161,7 +164,7 @@ func (a *attempt) runJob(ctx context.Context) (verdict, error) {
 	if run == nil {
 		return a.nothingToDo(), nil
 	}
-	defer a.release(prepared)
+	a.prepared = prepared
 	process, err := a.startEngine(*run)
 	if err != nil {
 		return a.failedBefore(err), nil
@@ -246,12 +249,15 @@ func (a *attempt) prepareRun(prepared *terraform.Prepared) (*supervisor.Run, err
 
 // release gives the initialised directory back to the cache, which makes it
 // last only now that nobody waits for it.
-func (a *attempt) release(prepared *terraform.Prepared) {
-	err := error(nil)
-	if prepared.Fresh {
-		err = prepared.Sync()
+func (a *attempt) release() {
+	if a.prepared == nil {
+		return
 	}
-	if err := errors.Join(err, prepared.Release()); err != nil {
+	err := error(nil)
+	if a.prepared.Fresh {
+		err = a.prepared.Sync()
+	}
+	if err := errors.Join(err, a.prepared.Release()); err != nil {
 		a.logger.Warn("keep the initialized directory", "error", err)
 	}
 }
@@ -290,6 +296,9 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 		watchers.Go(func() { <-ended; stop() })
 	}
 	watchers.Go(func() { a.control(process, ended) })
+	if a.job.Split {
+		watchers.Go(func() { a.proceed(process, ended) })
+	}
 	if _, err := process.Wait(nil, adoptedPoll); err != nil {
 		a.logger.Error("wait for the engine", "error", err)
 	}
@@ -300,10 +309,14 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 
 // control passes on to the supervisor what the job is asked to do.
 func (a *attempt) control(process *supervisor.Process, ended <-chan struct{}) {
+	watch := time.NewTicker(orphanPoll)
+	defer watch.Stop()
 	for {
 		select {
 		case <-ended:
 			return
+		case <-watch.C:
+			a.watchOrphan(process)
 		case reason := <-a.reasons:
 			tell := process.Interrupt
 			if errors.Is(reason, errCanceledHard) || errors.Is(reason, errNotCurrent) {
@@ -312,6 +325,42 @@ func (a *attempt) control(process *supervisor.Process, ended <-chan struct{}) {
 			if err := tell(); err != nil {
 				a.logger.Warn("end the engine", "reason", reason, "error", err)
 			}
+		}
+	}
+}
+
+// watchOrphan holds an engine whose supervisor was killed to its deadline,
+// before which no other attempt may start one.
+func (a *attempt) watchOrphan(process *supervisor.Process) {
+	limit := time.Duration(a.job.Clocks.KillAt) * time.Millisecond
+	if limit == 0 || supervisor.Clock()-a.lease() < limit || process.Alive() {
+		return
+	}
+	if err := process.Kill(); err != nil {
+		a.logger.Warn("end an engine without a supervisor", "error", err)
+	}
+}
+
+// proceed opens the gate behind a plan that went well. Nothing has to be
+// decided by anybody else: what the server wanted decided, it pinned when it
+// handed the job out.
+func (a *attempt) proceed(process *supervisor.Process, ended <-chan struct{}) {
+	ticker := time.NewTicker(tailSoon)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-ticker.C:
+			exit, err := process.Exit()
+			if err != nil || exit == nil || len(exit.Steps) == 0 || exit.Steps[0].Failed() {
+				continue
+			}
+			if err := process.Proceed(); err != nil {
+				a.logger.Warn("go on from plan to apply", "error", err)
+				continue
+			}
+			return
 		}
 	}
 }
@@ -334,7 +383,7 @@ func (a *attempt) conclude(ctx context.Context, v verdict) {
 		a.logger.Error("report the job's end: it stays in the spool and is handed in later", "error", err)
 		return
 	}
-	if err := a.folder.settle(settled); err != nil {
+	if err := a.daemon.spool.settle(a.folder, settled); err != nil {
 		a.logger.Warn("record the job's end", "error", err)
 	}
 }

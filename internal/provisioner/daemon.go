@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -196,7 +195,7 @@ func (d *Daemon) work(ctx, workCtx context.Context) error {
 			return err
 		}
 		err = d.takeJobs(ctx, workCtx, registered.ID)
-		if client.StatusCode(err) == http.StatusNotFound {
+		if client.IsNotFound(err) {
 			// The server forgot us: it was restored, or our row was pruned.
 			d.logger.Info("the server does not know this daemon any more; registering again")
 			continue
@@ -252,10 +251,13 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) error {
 		switch {
 		case workCtx.Err() != nil && job == nil:
 			return nil
-		case isFinal(err) || client.StatusCode(err) == http.StatusNotFound:
+		case isRefusal(err) || client.IsNotFound(err):
 			return fmt.Errorf("take a job: %w", err)
 		case err != nil:
-			d.logger.Warn("take a job", "error", err)
+			d.logger.Warn("take a job: no success, trying again", "error", err)
+			if isFinal(err) {
+				request = uuid.New()
+			}
 			wait.sleep(workCtx)
 			continue
 		}

@@ -20,9 +20,35 @@ import (
 	"coder/internal/provisioner"
 )
 
-const patience = 60 * time.Second
+const (
+	patience = 60 * time.Second
+	tick     = 10 * time.Millisecond
+)
 
-func TestMain(m *testing.M) { os.Exit(coderprovidertest.Main(m)) }
+// runDaemon is the first argument of a test binary that is a daemon, for
+// tests that kill one. Server, spool and cache follow.
+const runDaemon = "run-daemon"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 5 && os.Args[1] == runDaemon {
+		os.Exit(daemonMain(os.Args[2], os.Args[3], os.Args[4]))
+	}
+	os.Exit(coderprovidertest.Main(m))
+}
+
+func daemonMain(url, spool, cache string) int {
+	caller, err := client.New(url, client.Options{Header: http.Header{client.HeaderDaemonKey: {"key"}}})
+	if err != nil {
+		return 1
+	}
+	daemon, err := provisioner.New(provisioner.Options{
+		Client: caller, Name: "host-1", CacheDir: cache, SpoolDir: spool, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+	if err != nil || daemon.Run(context.Background()) != nil {
+		return 1
+	}
+	return 0
+}
 
 // template makes an archive known to the server, and returns its hash.
 func (p *controlPlane) template(files map[string]string) string {
@@ -48,19 +74,12 @@ func (p *controlPlane) options(spool string) provisioner.Options {
 	caller, err := client.New(p.url, client.Options{Header: http.Header{client.HeaderDaemonKey: {"key"}}})
 	require.NoError(p.t, err)
 	return provisioner.Options{
-		Client: caller, Name: "host-1", CacheDir: sharedCache(p.t), SpoolDir: spool, Version: "v0.1.0",
+		Client: caller, Name: "host-1", CacheDir: p.t.TempDir(), SpoolDir: spool, Version: "v0.1.0",
 		Logger: slog.New(slog.NewTextHandler(p.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }
 
-// sharedCache is one cache for all tests of the process, as daemons of one
-// host share one.
-func sharedCache(t *testing.T) string {
-	t.Helper()
-	return t.TempDir()
-}
-
-// daemon runs one until the test ends; stop ends it earlier and waits.
+// startDaemon runs one until the test ends; stop ends it earlier and waits.
 func (p *controlPlane) startDaemon(opts provisioner.Options) (stop func()) {
 	p.t.Helper()
 	daemon, err := provisioner.New(opts)

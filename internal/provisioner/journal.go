@@ -144,12 +144,14 @@ func (j *journal) addEvent(event terraform.Event, level, file string, read int64
 			records = append(records, j.entry(sourceEngine, level, line))
 		}
 	}
-	if event.Intent != nil {
-		records = append(records, record{Intent: event.Intent})
+	// The server takes an intent together with the line that told of it.
+	if event.Intent != nil && len(records) == 0 {
+		records = append(records, record{})
 	}
 	if len(records) == 0 {
 		return
 	}
+	records[0].Intent = event.Intent
 	records[len(records)-1].File, records[len(records)-1].Read = file, read
 	j.write(records)
 }

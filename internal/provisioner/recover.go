@@ -58,6 +58,7 @@ func (d *Daemon) watchSpool(workCtx, ctx context.Context) error {
 	defer look.Stop()
 	prune := time.NewTicker(pruneInterval)
 	defer prune.Stop()
+	d.prune(workCtx)
 	for {
 		select {
 		case <-workCtx.Done():
@@ -69,10 +70,14 @@ func (d *Daemon) watchSpool(workCtx, ctx context.Context) error {
 				return err
 			}
 		case <-prune.C:
-			if err := d.workshop.Prune(workCtx); err != nil {
-				d.logger.Warn("prune the cache", "error", err)
-			}
+			d.prune(workCtx)
 		}
+	}
+}
+
+func (d *Daemon) prune(ctx context.Context) {
+	if err := errors.Join(d.spool.prune(d.now()), d.workshop.Prune(ctx)); err != nil {
+		d.logger.Warn("remove what is not needed any more", "error", err)
 	}
 }
 
@@ -83,7 +88,7 @@ func (d *Daemon) adopt(ctx context.Context, f *folder) (*attempt, error) {
 		return nil, err
 	}
 	if f.has(settledFile) {
-		err := f.prune(d.now())
+		err := d.spool.putAway(f)
 		f.disown()
 		return nil, err
 	}
@@ -103,7 +108,7 @@ func (d *Daemon) adopt(ctx context.Context, f *folder) (*attempt, error) {
 // resume goes on with an attempt where its daemon left it.
 func (a *attempt) resume(ctx context.Context) {
 	defer a.close()
-	if !a.folder.has(runMark) {
+	if !a.folder.has(supervisor.RunFile) {
 		a.resumeUnstarted(ctx)
 		return
 	}

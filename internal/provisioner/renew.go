@@ -42,9 +42,31 @@ func (a *attempt) renew(ctx context.Context) {
 		if err := a.noteLease(sent); err != nil {
 			a.logger.Error("renew the lease", "error", err)
 		}
-		seen = reply.Sequence
 		a.obey(reply)
+		if reply.Sequence == seen {
+			a.pace(ctx, sent)
+		}
+		seen = reply.Sequence
 	}
+}
+
+// pace waits when an answer without news came too soon, as a server that is
+// stopping gives it.
+func (a *attempt) pace(ctx context.Context, sent time.Duration) {
+	early := a.interval()/8 - (supervisor.Clock() - sent)
+	if early <= 0 {
+		return
+	}
+	timer := time.NewTimer(early)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+func (a *attempt) interval() time.Duration {
+	return time.Duration(a.job.Clocks.Renew) * time.Millisecond
 }
 
 // noteLease counts from the sending of the renewal, because the server cannot
@@ -63,7 +85,7 @@ func (a *attempt) lease() time.Duration {
 }
 
 func (a *attempt) renewOnce(ctx context.Context, seen int64) (client.RenewResponse, error) {
-	interval := time.Duration(a.job.Clocks.Renew) * time.Millisecond
+	interval := a.interval()
 	call, cancel := context.WithTimeout(ctx, interval+10*time.Second)
 	defer cancel()
 	return a.renewer.Renew(call, client.RenewRequest{Seen: seen, WaitMS: interval.Milliseconds()})

@@ -42,6 +42,13 @@ func isFinal(err error) bool {
 	return refused.StatusCode >= 400 && refused.StatusCode < 500
 }
 
+// isRefusal tells whether the server refuses this daemon: its key is gone, or
+// never was one.
+func isRefusal(err error) bool {
+	status := client.StatusCode(err)
+	return isFinal(err) && (status == http.StatusUnauthorized || status == http.StatusForbidden)
+}
+
 // retry calls until it succeeds, is refused for good, or ctx ends.
 func retry(ctx context.Context, logger *slog.Logger, what string, call func() error) error {
 	wait := newBackoff()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"golang.org/x/sync/errgroup"
+
 	"coder/client"
 )
 
@@ -50,17 +52,28 @@ func (a *attempt) report(ctx context.Context, v verdict) (client.SettledJob, err
 // bringUp makes sure that the server has the state and the log that the
 // verdict names.
 func (a *attempt) bringUp(ctx context.Context, v *verdict) error {
+	group, both := errgroup.WithContext(ctx)
 	var ref *client.StateRef
+	logs := int64(0)
 	if len(v.state) > 0 {
-		err := retry(ctx, a.logger, "upload the final state", func() error { return a.states.upload(ctx, v.state) })
-		if err != nil {
-			return fmt.Errorf("upload the final state: %w", err)
-		}
-		ref = new(a.states.ref())
+		group.Go(func() error {
+			err := retry(both, a.logger, "upload the final state", func() error { return a.states.upload(both, v.state) })
+			if err != nil {
+				return fmt.Errorf("upload the final state: %w", err)
+			}
+			ref = new(a.states.ref())
+			return nil
+		})
 	}
-	logs, err := a.shipLogs(ctx)
-	if err != nil {
-		return fmt.Errorf("send the job's log: %w", err)
+	group.Go(func() error {
+		var err error
+		if logs, err = a.shipLogs(both); err != nil {
+			return fmt.Errorf("send the job's log: %w", err)
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	v.complete.State, v.complete.Logs = ref, logs
 	if v.failure != nil {

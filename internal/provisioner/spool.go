@@ -33,7 +33,6 @@ const (
 	settledFile   = "settled.json"
 	variablesFile = "variables.tfvars.json"
 	workDir       = "work"
-	runMark       = "run.json"
 )
 
 // spool is the daemon's durable directory.
@@ -47,8 +46,10 @@ func openSpool(dir string) (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(abs, "attempts"), 0o700); err != nil {
-		return nil, fmt.Errorf("open the spool: %w", err)
+	for _, name := range []string{"attempts", "ended"} {
+		if err := os.MkdirAll(filepath.Join(abs, name), 0o700); err != nil {
+			return nil, fmt.Errorf("open the spool: %w", err)
+		}
 	}
 	s := &spool{dir: abs}
 	lock, err := supervisor.FileLock(filepath.Join(abs, "host.lock"))
@@ -194,10 +195,10 @@ func (f *folder) has(name string) bool {
 	return err == nil
 }
 
-// settle records that the server has everything. The folder stays for a
-// while with the job, the last state and the log, but without the engine's
-// directory and environment.
-func (f *folder) settle(settled client.SettledJob) error {
+// settle records that the server has everything. The folder is kept for a
+// while among the ended ones, with the job, the last state and the log, but
+// without the engine's directory and environment.
+func (s *spool) settle(f *folder, settled client.SettledJob) error {
 	content, err := json.Marshal(settled)
 	if err != nil {
 		return err
@@ -205,11 +206,23 @@ func (f *folder) settle(settled client.SettledJob) error {
 	if err := writeFile(f.path(settledFile), content, false); err != nil {
 		return err
 	}
-	err = os.Rename(f.path(filepath.Join(workDir, terraform.StateFile)), f.path(finalState))
+	return s.putAway(f)
+}
+
+func (s *spool) putAway(f *folder) error {
+	err := os.Rename(f.path(filepath.Join(workDir, terraform.StateFile)), f.path(finalState))
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
-	return errors.Join(err, os.RemoveAll(f.path(workDir)), os.RemoveAll(f.path(runMark)), os.RemoveAll(f.path(variablesFile)))
+	for _, name := range []string{workDir, supervisor.RunFile, variablesFile} {
+		err = errors.Join(err, os.RemoveAll(f.path(name)))
+	}
+	ended := filepath.Join(s.dir, "ended", filepath.Base(f.dir))
+	if err := errors.Join(err, os.Rename(f.dir, ended)); err != nil {
+		return err
+	}
+	f.dir = ended
+	return nil
 }
 
 func (f *folder) remove() error {
@@ -217,18 +230,27 @@ func (f *folder) remove() error {
 	return os.RemoveAll(f.dir)
 }
 
-// prune removes the folder when its attempt ended long ago and nothing of it
-// lives.
-func (f *folder) prune(now time.Time) error {
-	info, err := os.Stat(f.path(settledFile))
-	if err != nil || now.Sub(info.ModTime()) < endedLife {
-		return nil
+// prune removes the folders of attempts that ended long ago.
+func (s *spool) prune(now time.Time) error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "ended"))
+	if err != nil {
+		return fmt.Errorf("prune the spool: %w", err)
 	}
-	free, err := supervisor.Free(f.dir)
-	if err != nil || !free {
-		return err
+	for _, entry := range entries {
+		f := &folder{dir: filepath.Join(s.dir, "ended", entry.Name())}
+		info, err := os.Stat(f.path(settledFile))
+		if err != nil || now.Sub(info.ModTime()) < endedLife {
+			continue
+		}
+		free, err := supervisor.Free(f.dir)
+		if err == nil && free {
+			err = f.remove()
+		}
+		if err != nil {
+			return fmt.Errorf("prune the spool: %w", err)
+		}
 	}
-	return f.remove()
+	return nil
 }
 
 func syncPath(path string) error {

@@ -1,25 +1,25 @@
 //go:build linux || darwin
 
+// Package supervisor runs the engine of one attempt in a small process of its
+// own, which outlives the daemon. It alone signals the engine, records how it
+// ended, and holds the attempt's lock until nothing of the attempt lives. The
+// process itself is package child.
 package supervisor
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"coder/internal/supervisor/child"
 )
 
 // Supported says whether this system can run engines under a supervisor.
 const Supported = true
-
-// lockFD is where the supervisor and every process of the engine hold the
-// attempt's lock. It is high, so that nothing puts a file of its own there.
-const lockFD = 19
 
 // Process is a supervisor that this process started, or found running.
 type Process struct {
@@ -31,17 +31,13 @@ type Process struct {
 // lease counts from leaseSent, see Lease. It returns as soon as the
 // supervisor process exists; the attempt's lock is held from before that.
 func Start(binary, folder string, run Run, leaseSent time.Duration) (*Process, error) {
-	content, err := json.Marshal(run)
-	if err != nil {
-		return nil, fmt.Errorf("start the supervisor: %w", err)
-	}
-	if err := replace(filepath.Join(folder, runFile), content, false); err != nil {
+	if err := child.Replace(filepath.Join(folder, child.RunFile), run.Encode(), false); err != nil {
 		return nil, fmt.Errorf("start the supervisor: %w", err)
 	}
 	if err := Lease(folder, leaseSent); err != nil {
 		return nil, fmt.Errorf("start the supervisor: %w", err)
 	}
-	if err := syscall.Mkfifo(filepath.Join(folder, controlFile), 0o600); err != nil && !errors.Is(err, syscall.EEXIST) {
+	if err := syscall.Mkfifo(filepath.Join(folder, child.ControlFile), 0o600); err != nil && !errors.Is(err, syscall.EEXIST) {
 		return nil, fmt.Errorf("start the supervisor: make the control pipe: %w", err)
 	}
 	lock, err := TryLock(folder)
@@ -59,21 +55,21 @@ func Start(binary, folder string, run Run, leaseSent time.Duration) (*Process, e
 	return &Process{folder: folder, own: process}, nil
 }
 
-// launch puts the lock at lockFD of the new process and nothing in between.
+// launch puts the lock at child.LockFD of the new process and nothing in between.
 func launch(binary, folder string, lock *os.File) (*os.Process, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer null.Close()
-	log, err := os.OpenFile(filepath.Join(folder, logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(folder, child.LogFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	files := make([]*os.File, lockFD+1)
-	files[0], files[1], files[2], files[lockFD] = null, log, log, lock
-	return os.StartProcess(binary, []string{"coder", Command, folder}, &os.ProcAttr{
+	files := make([]*os.File, child.LockFD+1)
+	files[0], files[1], files[2], files[child.LockFD] = null, log, log, lock
+	return os.StartProcess(binary, []string{"coder", child.Command, folder}, &os.ProcAttr{
 		Dir: folder, Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 }
@@ -110,16 +106,32 @@ func (p *Process) Wait(stop <-chan struct{}, poll time.Duration) (bool, error) {
 }
 
 // Interrupt asks for the one gentle signal; further asks do nothing.
-func (p *Process) Interrupt() error { return p.tell("interrupt") }
+func (p *Process) Interrupt() error { return p.tell(child.WordInterrupt) }
 
-// Kill ends the engine and all that it started, at once.
-func (p *Process) Kill() error { return p.tell("kill") }
+// Kill ends the engine and all that it started, at once. Where the supervisor
+// itself is dead, whoever still holds the attempt's lock is killed.
+func (p *Process) Kill() error {
+	err := p.tell(child.WordKill)
+	if errors.Is(err, syscall.ENXIO) {
+		return killHolders(filepath.Join(p.folder, child.LockFile))
+	}
+	return err
+}
+
+// Alive tells whether the supervisor is there to listen.
+func (p *Process) Alive() bool {
+	pipe, err := os.OpenFile(filepath.Join(p.folder, child.ControlFile), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	return pipe.Close() == nil
+}
 
 // Proceed opens the gate before the next step.
-func (p *Process) Proceed() error { return p.tell("proceed") }
+func (p *Process) Proceed() error { return p.tell(child.WordProceed) }
 
 func (p *Process) tell(word string) error {
-	pipe, err := os.OpenFile(filepath.Join(p.folder, controlFile), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	pipe, err := os.OpenFile(filepath.Join(p.folder, child.ControlFile), os.O_WRONLY|syscall.O_NONBLOCK, 0)
 	if err == nil {
 		_, err = pipe.WriteString(word + "\n")
 		err = errors.Join(err, pipe.Close())
@@ -133,39 +145,24 @@ func (p *Process) tell(word string) error {
 // Exit returns what is recorded so far; nil when nothing is.
 func (p *Process) Exit() (*Exit, error) { return ReadExit(p.folder) }
 
-// ReadExit returns what the supervisor of a folder recorded; nil when it
-// recorded nothing.
-func ReadExit(folder string) (*Exit, error) {
-	exit, err := readExit(folder)
-	if err != nil {
-		return nil, fmt.Errorf("read the supervisor's record: %w", err)
-	}
-	return exit, nil
-}
+// Clock reads the clock that leases are counted on: it starts with the host
+// and runs while it sleeps.
+func Clock() time.Duration { return child.Clock() }
 
 // Lease tells the supervisor when the last acknowledged renewal was sent, as
 // a reading of Clock.
 func Lease(folder string, sent time.Duration) error {
 	content := strconv.FormatInt(int64(sent), 10)
-	if err := replace(filepath.Join(folder, leaseFile), []byte(content), false); err != nil {
+	if err := child.Replace(filepath.Join(folder, child.LeaseFile), []byte(content), false); err != nil {
 		return fmt.Errorf("record the lease: %w", err)
 	}
 	return nil
 }
 
-func readLease(folder string) (time.Duration, error) {
-	content, err := os.ReadFile(filepath.Join(folder, leaseFile))
-	if err != nil {
-		return 0, err
-	}
-	nanoseconds, err := strconv.ParseInt(strings.TrimSpace(string(content)), 10, 64)
-	return time.Duration(nanoseconds), err
-}
-
 // TryLock takes the lock of an attempt's folder: nil when something of the
 // attempt lives. Closing the file gives the lock back.
 func TryLock(folder string) (*os.File, error) {
-	return FileLock(filepath.Join(folder, lockName))
+	return FileLock(filepath.Join(folder, child.LockFile))
 }
 
 // FileLock takes the exclusive lock of a file, which it makes: nil when

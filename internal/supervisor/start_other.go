@@ -31,14 +31,14 @@ func (p *Process) Interrupt() error { return errUnsupported }
 // Kill refuses.
 func (p *Process) Kill() error { return errUnsupported }
 
+// Alive is never so.
+func (p *Process) Alive() bool { return false }
+
 // Proceed refuses.
 func (p *Process) Proceed() error { return errUnsupported }
 
 // Exit refuses.
 func (p *Process) Exit() (*Exit, error) { return nil, errUnsupported }
-
-// ReadExit refuses.
-func ReadExit(folder string) (*Exit, error) { return readExit(folder) }
 
 // Lease refuses.
 func Lease(string, time.Duration) error { return errUnsupported }

@@ -5,7 +5,9 @@ package supervisor_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -217,4 +219,25 @@ func TestLease(t *testing.T) {
 		require.Equal(t, 0, exit.Steps[0].Code)
 		require.Empty(t, exit.Reason)
 	})
+}
+
+func TestSupervisorIsKilled(t *testing.T) {
+	t.Parallel()
+	a := newAttempt(t, "echo $PPID > supervisor; echo up; sleep 600")
+	process := a.start(t)
+	a.says(t, "out", "up")
+	content, err := os.ReadFile(filepath.Join(a.folder, "supervisor"))
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	require.Eventually(t, func() bool { return !process.Alive() }, patience, time.Millisecond)
+	free, err := supervisor.Free(a.folder)
+	require.NoError(t, err)
+	require.False(t, free, "the engine holds the lock without its supervisor")
+	require.NoError(t, process.Kill())
+	require.Eventually(t, func() bool {
+		free, err := supervisor.Free(a.folder)
+		return err == nil && free
+	}, patience, time.Millisecond)
 }

@@ -59,6 +59,14 @@ func FindOperatorConfig(getenv func(string) string, product string) OperatorConf
 	return found
 }
 
+// hasPluginCache tells whether the operator's configuration names a plugin cache.
+func (c OperatorConfig) hasPluginCache() bool {
+	return slices.ContainsFunc(c.Files, func(path string) bool {
+		content, err := os.ReadFile(path)
+		return err == nil && strings.Contains(string(content), "plugin_cache_dir")
+	})
+}
+
 func firstSet(values ...string) string {
 	for _, value := range values {
 		if value != "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"coder/client"
+	"coder/internal/agentscript"
 )
 
 // emptyHash is the hex SHA-256 of the empty string, under which the provider
@@ -110,7 +111,10 @@ func JobEnvironment(job client.AcquiredJob, transition string) ([]string, error)
 			"CODER_EXTERNAL_AUTH_ACCESS_TOKEN_"+token.ID+"="+token.AccessToken,
 			"CODER_GIT_AUTH_ACCESS_TOKEN_"+token.ID+"="+token.AccessToken)
 	}
-	return append(env, agentScripts()...), nil
+	for _, p := range agentscript.Platforms() {
+		env = append(env, "CODER_AGENT_SCRIPT_"+p.OS+"_"+p.Arch+"="+agentscript.Script(p.OS, p.Arch))
+	}
+	return env, nil
 }
 
 // providerTransition: the provider's word for delete is destroy.

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"coder/internal/archive"
@@ -272,15 +274,13 @@ func (w *Workshop) runInit(ctx context.Context, work string, environment []strin
 		return fmt.Errorf("wait for the plugin cache: %w", err)
 	}
 	defer pluginLock.Close()
-	plugins := filepath.Join(w.cacheDir, "plugins")
-	if err := os.MkdirAll(plugins, 0o700); err != nil {
-		return fmt.Errorf("make the plugin cache: %w", err)
+	environment, err = w.withPluginCache(environment)
+	if err != nil {
+		return err
 	}
 	cmd := exec.CommandContext(ctx, w.engine.Path, w.engine.initArguments()...)
 	cmd.Dir = work
-	cmd.Env = append(environment,
-		"TF_PLUGIN_CACHE_DIR="+plugins,
-		"TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=1")
+	cmd.Env = environment
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 	cmd.WaitDelay = 2 * time.Second
@@ -292,6 +292,22 @@ func (w *Workshop) runInit(ctx context.Context, work string, environment []strin
 		return &InitError{err}
 	}
 	return nil
+}
+
+// withPluginCache shares downloaded providers between templates, unless the
+// operator has set that up. The cache belongs to one build of ours, because
+// coder/coder is in it too, and every build of ours has the same version of that.
+func (w *Workshop) withPluginCache(environment []string) ([]string, error) {
+	if w.operator.hasPluginCache() || slices.ContainsFunc(environment, func(entry string) bool { return strings.HasPrefix(entry, "TF_PLUGIN_CACHE_DIR=") }) {
+		return environment, nil
+	}
+	plugins := filepath.Join(w.cacheDir, "plugins", filepath.Base(w.mirror))
+	if err := os.MkdirAll(plugins, 0o700); err != nil {
+		return nil, fmt.Errorf("make the plugin cache: %w", err)
+	}
+	return append(slices.Clone(environment),
+		"TF_PLUGIN_CACHE_DIR="+plugins,
+		"TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=1"), nil
 }
 
 // openPrepared reads back what a directory in the cache says about itself,

@@ -34,3 +34,7 @@ WHERE j.organization_id = @organization_id AND j.worker_id IS NOT NULL
     SELECT max(l.started_at) FROM provisioner_jobs l
     WHERE l.organization_id = @organization_id AND l.worker_id IS NOT NULL GROUP BY l.worker_id, (l.completed_at IS NULL))
 ORDER BY j.started_at DESC;
+
+-- name: ListDaemonsSeenSince :many
+-- scope: deployment
+SELECT * FROM provisioner_daemons WHERE last_seen_at > @last_seen_at AND stopped_at IS NULL ORDER BY created_at, name;

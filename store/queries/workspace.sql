@@ -23,7 +23,7 @@ UPDATE workspaces SET fence = fence + 1 WHERE organization_id = @organization_id
 
 -- name: SetWorkspaceLatestBuild :execrows
 UPDATE workspaces SET latest_build_id = @latest_build_id, latest_build_number = @latest_build_number, latest_status = 'pending', updated_at = @updated_at
-WHERE organization_id = @organization_id AND id = @id AND latest_build_number = @latest_build_number - 1;
+WHERE organization_id = @organization_id AND id = @id AND latest_build_number + 1 = @latest_build_number;
 
 -- name: SetWorkspaceStatus :exec
 UPDATE workspaces SET latest_status = @latest_status, updated_at = @updated_at
@@ -111,9 +111,17 @@ WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
     (b.transition = 'start' AND j.status = 'succeeded' AND b.deadline_at <= @now_at)
     OR (b.transition = 'start' AND j.status = 'succeeded' AND j.completed_at > @now_at AND b.deadline_at > j.completed_at)
     OR (b.transition = 'start' AND j.status = 'succeeded' AND (w.dormant_at IS NOT NULL OR u.status = 'suspended'))
-    OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND j.completed_at + t.failure_ttl_ms * 1000 <= @now_at)
+    OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND (sqlc.arg(now_at) - j.completed_at) / 1000 >= t.failure_ttl_ms)
     OR (w.next_start_at <= @now_at OR w.next_start_at > @far_at)
-    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND (w.last_used_at + t.time_til_dormant_ms * 1000 <= @now_at OR w.last_used_at > @now_at))
+    OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND ((sqlc.arg(now_at) - w.last_used_at) / 1000 >= t.time_til_dormant_ms OR w.last_used_at > @now_at))
     OR w.deleting_at <= @now_at
 )
 ORDER BY w.id;
+
+-- name: CountWorkspacesByStatus :many
+-- scope: deployment
+SELECT latest_status, CAST(count(*) AS BIGINT) AS workspaces FROM workspaces WHERE deleted = FALSE GROUP BY latest_status;
+
+-- name: SumWorkspaceCosts :one
+SELECT CAST(COALESCE(sum(b.daily_cost), 0) AS BIGINT) FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
+WHERE w.organization_id = @organization_id AND w.owner_id = @owner_id AND w.deleted = FALSE;

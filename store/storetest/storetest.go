@@ -52,6 +52,18 @@ func EachOptions(t *testing.T, fn func(t *testing.T, o store.Options)) {
 	t.Run("postgres", func(t *testing.T) { fn(t, PostgresOptions(t)) })
 }
 
+// Both opens an empty store of SQLite and, under the rules of Each, one of
+// PostgreSQL, for tests that compare them.
+func Both(t *testing.T) []*store.Store {
+	t.Helper()
+	stores := []*store.Store{Open(t, SQLiteOptions(t))}
+	if !required() && !Installed() {
+		t.Log("PostgreSQL is not installed: this ran on SQLite only")
+		return stores
+	}
+	return append(stores, Open(t, PostgresOptions(t)))
+}
+
 // SQLiteOptions name a directory that goes when the test ends.
 func SQLiteOptions(t testing.TB) store.Options {
 	t.Helper()

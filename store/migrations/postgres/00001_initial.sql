@@ -26,9 +26,9 @@ CREATE UNIQUE INDEX users_email_key ON users (lower(email)) WHERE deleted = FALS
 CREATE UNIQUE INDEX users_username_key ON users (lower(username)) WHERE deleted = FALSE;
 
 CREATE TABLE user_settings (
-    user_id TEXT NOT NULL REFERENCES users (id),
-    name    TEXT NOT NULL,
-    value   TEXT NOT NULL,
+    user_id TEXT COLLATE "C" NOT NULL REFERENCES users (id),
+    name    TEXT COLLATE "C" NOT NULL,
+    value   TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (user_id, name)
 );
 

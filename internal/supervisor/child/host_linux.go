@@ -1,10 +1,8 @@
-package supervisor
+package child
 
 import (
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -33,21 +31,36 @@ func becomeSubreaper() {
 // killChildren kills the direct children and says how many there were.
 // Their own children come here next.
 func killChildren() int {
-	lists, err := filepath.Glob("/proc/self/task/*/children")
+	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return 0
 	}
 	killed := 0
-	for _, list := range lists {
-		content, err := os.ReadFile(list)
+	for _, task := range tasks {
+		content, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
 		if err != nil {
 			continue
 		}
-		for _, field := range strings.Fields(string(content)) {
-			if pid, err := strconv.Atoi(field); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
+		for _, pid := range numbers(content) {
+			if syscall.Kill(pid, syscall.SIGKILL) == nil {
 				killed++
 			}
 		}
 	}
 	return killed
+}
+
+// numbers reads what stands between spaces.
+func numbers(text []byte) []int {
+	found, start := []int{}, 0
+	for i, c := range append(text, ' ') {
+		if c != ' ' && c != '\n' {
+			continue
+		}
+		if number, err := strconv.Atoi(string(text[start:min(i, len(text))])); err == nil {
+			found = append(found, number)
+		}
+		start = i + 1
+	}
+	return found
 }

@@ -1,14 +1,11 @@
 //go:build linux || darwin
 
-package supervisor
+package child
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -28,7 +25,7 @@ func superviseIfAsked() struct{} {
 type state struct {
 	folder string
 	run    Run
-	exit   Exit
+	exit   exit
 	words  chan string
 	lock   *os.File
 
@@ -40,51 +37,72 @@ type state struct {
 
 // supervise is the whole life of a supervisor; the result is its exit status.
 func supervise(folder string) int {
-	syscall.CloseOnExec(lockFD)
-	lock := os.NewFile(lockFD, lockName)
+	syscall.CloseOnExec(LockFD)
+	lock := os.NewFile(LockFD, LockFile)
 	defer lock.Close()
 	becomeSubreaper()
 	// Whoever stops the daemon's whole group means the daemon: the engine's
 	// one gentle signal comes from here or from nowhere.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	s := &state{folder: folder, lock: lock, words: make(chan string, 16), exit: Exit{Steps: []StepExit{}}}
+	s := &state{folder: folder, lock: lock, words: make(chan string, 16)}
 	if err := s.open(); err != nil {
-		fmt.Fprintln(os.Stderr, "supervise engine:", err)
+		complain("read what to run", err)
 		return 1
 	}
 	for _, step := range s.run.Steps {
-		if !s.pass(step) || s.runStep(step).Failed() {
+		if !s.pass(step) || s.runStep(step) != 0 {
 			break
 		}
 	}
-	s.exit.Finished = true
+	s.exit.finished = true
 	if err := s.record(); err != nil {
-		fmt.Fprintln(os.Stderr, "supervise engine: record the end:", err)
+		complain("record the end", err)
 		return 1
 	}
 	return 0
 }
 
+// complain goes to a file in the attempt's folder.
+func complain(what string, err error) {
+	_, _ = os.Stderr.WriteString("supervise engine: " + what + ": " + err.Error() + "\n")
+}
+
 func (s *state) open() error {
-	content, err := os.ReadFile(filepath.Join(s.folder, runFile))
+	content, err := os.ReadFile(s.folder + "/" + RunFile)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(content, &s.run); err != nil {
+	if s.run, err = decodeRun(content); err != nil {
 		return err
 	}
 	// Open for both, so that it neither waits for a writer nor ever ends.
-	pipe, err := os.OpenFile(filepath.Join(s.folder, controlFile), os.O_RDWR, 0)
+	pipe, err := os.OpenFile(s.folder+"/"+ControlFile, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	go func() {
-		scanner := bufio.NewScanner(pipe)
-		for scanner.Scan() {
-			s.words <- scanner.Text()
-		}
-	}()
+	go s.listen(pipe)
 	return nil
+}
+
+// listen passes on the lines of the control pipe.
+func (s *state) listen(pipe *os.File) {
+	var word, buffer []byte
+	buffer = make([]byte, 256)
+	for {
+		n, err := pipe.Read(buffer)
+		for _, c := range buffer[:n] {
+			if c != '\n' {
+				word = append(word, c)
+				continue
+			}
+			s.words <- string(word)
+			word = nil
+		}
+		if err != nil {
+			complain("read the control pipe", err)
+			return
+		}
+	}
 }
 
 // pass waits at a step's gate, and tells whether the step may start.
@@ -105,39 +123,43 @@ func (s *state) pass(step Step) bool {
 	return !s.interrupted && !s.killed
 }
 
-func (s *state) runStep(step Step) StepExit {
-	result := StepExit{Name: step.Name, StartedAt: time.Now().UTC(), Code: -1}
+// runStep returns the engine's exit status, -1 when it has none.
+func (s *state) runStep(step Step) int {
+	result := stepExit{name: step.Name, startedAt: time.Now(), code: -1}
 	ended, err := s.start(step)
 	if err != nil {
-		result.Error = err.Error()
+		result.err = err.Error()
 	} else {
 		status := s.attend(ended)
-		result.Code = status.ExitStatus()
+		result.code = status.ExitStatus()
 		if status.Signaled() {
-			result.Signal = status.Signal().String()
+			result.signal = status.Signal().String()
 		}
-		s.clear()
+		s.clear(status.Signaled())
 	}
-	result.EndedAt = time.Now().UTC()
-	result.Interrupted, result.Killed = s.interrupted, s.killed
-	s.exit.Steps = append(s.exit.Steps, result)
+	result.endedAt = time.Now()
+	result.interrupted, result.killed = s.interrupted, s.killed
+	s.exit.steps = append(s.exit.steps, result)
 	if err := s.record(); err != nil {
-		fmt.Fprintln(os.Stderr, "supervise engine: record the end of", step.Name+":", err)
+		complain("record the end of "+step.Name, err)
 	}
-	return result
+	return result.code
 }
 
 // start runs the engine in a process group of its own, with the lock at the
 // same number as here.
 func (s *state) start(step Step) (<-chan syscall.WaitStatus, error) {
-	files := make([]*os.File, lockFD+1)
-	files[lockFD] = s.lock
+	files := make([]*os.File, LockFD+1)
+	files[LockFD] = s.lock
 	var err error
 	if files[0], err = os.Open(os.DevNull); err != nil {
 		return nil, err
 	}
 	defer files[0].Close()
-	for fd, name := range map[int]string{1: step.Stdout, 2: step.Stderr} {
+	for fd, name := range []string{1: step.Stdout, 2: step.Stderr} {
+		if fd == 0 {
+			continue
+		}
 		if files[fd], err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 			return nil, err
 		}
@@ -174,11 +196,11 @@ func (s *state) attend(ended <-chan syscall.WaitStatus) syscall.WaitStatus {
 
 func (s *state) obey(word string) {
 	switch word {
-	case "interrupt":
+	case WordInterrupt:
 		s.interrupt()
-	case "kill":
+	case WordKill:
 		s.kill()
-	case "proceed":
+	case WordProceed:
 		s.proceed = true
 	}
 }
@@ -217,13 +239,13 @@ func (s *state) checkLease() {
 		if s.killed {
 			return
 		}
-		s.exit.Reason = fmt.Sprintf("nothing was heard from the server for %s", silent.Round(time.Second))
+		s.exit.reason = silence(silent)
 		if over(s.run.Horizon) {
-			s.exit.Reason = ReasonFence
+			s.exit.reason = ReasonFence
 		}
 		s.kill()
 	case over(s.run.InterruptAfter) && !s.interrupted:
-		s.exit.Reason = fmt.Sprintf("nothing was heard from the server for %s", silent.Round(time.Second))
+		s.exit.reason = silence(silent)
 		s.interrupt()
 	}
 }
@@ -240,13 +262,17 @@ func (s *state) tick() time.Duration {
 	return max(tick, 5*time.Millisecond)
 }
 
-// clear waits for what the engine left behind, and kills it when it was
-// killed itself or when they linger: the lock must not outlive the step.
-func (s *state) clear() {
+// clear waits for what the engine left behind, and kills it when the engine
+// was killed, whose work nobody records any more, or when it lingers: the
+// lock must not outlive the step.
+func (s *state) clear(engineKilled bool) {
 	deadline := Clock() + s.run.Linger
 	for wait := time.Millisecond; reapChildren(); wait = min(2*wait, 50*time.Millisecond) {
-		if s.killed || Clock() >= deadline {
-			s.exit.Stragglers = max(s.exit.Stragglers, killChildren())
+		if engineKilled || s.killed || Clock() >= deadline {
+			killed := killChildren()
+			if !engineKilled && !s.killed {
+				s.exit.stragglers = max(s.exit.stragglers, killed)
+			}
 		}
 		select {
 		case word := <-s.words:
@@ -257,11 +283,21 @@ func (s *state) clear() {
 }
 
 func (s *state) record() error {
-	content, err := json.Marshal(s.exit)
+	return Replace(s.folder+"/"+ExitFile, s.exit.encode(), true)
+}
+
+func silence(how time.Duration) string {
+	return "nothing was heard from the server for " + how.Round(time.Second).String()
+}
+
+// readLease reads when the last acknowledged renewal was sent.
+func readLease(folder string) (time.Duration, error) {
+	content, err := os.ReadFile(folder + "/" + LeaseFile)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return replace(filepath.Join(s.folder, exitFile), content, true)
+	nanoseconds, err := strconv.ParseInt(string(content), 10, 64)
+	return time.Duration(nanoseconds), err
 }
 
 // waitFor reaps one child, whatever else the process has for children.

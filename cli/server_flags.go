@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// addServerFlags declares what `coder server` understands and acts on. Each
+// flag names its variable and its key in the configuration file; secrets have
+// no key.
+func (o *serverOptions) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	c, api := &o.config, &o.config.API
+	text := func(into *string, name, value, variable, key, usage string) {
+		f.StringVar(into, name, value, usage)
+		declare(f, name, variable, key)
+	}
+	yesno := func(into *bool, name string, value bool, variable, key, usage string) {
+		f.BoolVar(into, name, value, usage)
+		declare(f, name, variable, key)
+	}
+	span := func(into *time.Duration, name string, value time.Duration, variable, key, usage string) {
+		f.DurationVar(into, name, value, usage)
+		declare(f, name, variable, key)
+	}
+	number := func(into *int, name string, value int, variable, key, usage string) {
+		f.IntVar(into, name, value, usage)
+		declare(f, name, variable, key)
+	}
+	list := func(into *[]string, name, variable, key, usage string) {
+		f.StringArrayVar(into, name, nil, usage)
+		declare(f, name, variable, key)
+	}
+	choice := func(into *string, name, value, variable, key, usage string, valid ...string) {
+		*into = value
+		f.Var(&choiceValue{into: into, valid: valid}, name, usage)
+		declare(f, name, variable, key)
+	}
+
+	f.StringVarP(&o.configFile, fileFlag, "c", "", "YAML file with options")
+	declare(f, fileFlag, "CODER_CONFIG_PATH", "-")
+	f.BoolVar(&o.writeConfig, "write-config", false, "Print the options as YAML, and do nothing else")
+
+	text(&c.AccessURL, "access-url", "", "CODER_ACCESS_URL", "networking.accessURL", "URL at which people, workspaces and provisioners reach the server (default: where it listens)")
+	text(&c.HTTPAddress, "http-address", "127.0.0.1:3000", "CODER_HTTP_ADDRESS", "networking.http.httpAddress", "Address to listen on; empty is none")
+	yesno(&o.tls, "tls-enable", false, "CODER_TLS_ENABLE", "networking.tls.enable", "Listen with TLS as well")
+	text(&c.TLSAddress, "tls-address", "127.0.0.1:3443", "CODER_TLS_ADDRESS", "networking.tls.address", "Address to listen on with TLS")
+	list(&c.TLSCertFiles, "tls-cert-file", "CODER_TLS_CERT_FILE", "networking.tls.certFiles", "Certificate with its chain, PEM; may be repeated")
+	list(&c.TLSKeyFiles, "tls-key-file", "CODER_TLS_KEY_FILE", "networking.tls.keyFiles", "Private key of a certificate, PEM, in the same order; may be repeated")
+	text(&c.TLSClientCA, "tls-client-ca-file", "", "CODER_TLS_CLIENT_CA_FILE", "networking.tls.clientCAFile", "Authorities of client certificates, PEM")
+	choice(&c.TLSClientAuth, "tls-client-auth", "none", "CODER_TLS_CLIENT_AUTH", "networking.tls.clientAuth", "What is asked of client certificates",
+		"none", "request", "require-any", "verify-if-given", "require-and-verify")
+	choice(&c.TLSMinVersion, "tls-min-version", "tls12", "CODER_TLS_MIN_VERSION", "networking.tls.minVersion", "Oldest version of TLS", "tls10", "tls11", "tls12", "tls13")
+
+	text(&c.DataDir, "data-dir", "", "CODER_DATA_DIR", "dataDir", "Directory of database, deployment key and spool (default ~/.local/share/coder)")
+	text(&c.CacheDir, "cache-dir", "", "CODER_CACHE_DIRECTORY", "cacheDir", "Directory of what can be made again (default ~/.cache/coder)")
+	text(&c.PostgresURL, "postgres-url", "", "CODER_PG_CONNECTION_URL", "", "URL of a PostgreSQL database (default: SQLite in the data directory)")
+	number(&c.PostgresMaxOpen, "postgres-conn-max-open", 10, "CODER_PG_CONN_MAX_OPEN", "pgConnMaxOpen", "Most connections to PostgreSQL")
+	text(&c.DeploymentKey, "deployment-key", "", "CODER_DEPLOYMENT_KEY", "", "Key that seals states and secrets, 64 hexadecimal digits; SQLite keeps one in the data directory, PostgreSQL needs one here. The variable is safer")
+
+	number(&c.ProvisionerDaemons, "provisioner-daemons", 3, "CODER_PROVISIONER_DAEMONS", "provisioning.daemons", "Built-in provisioners, for the default organization only; 0 is none")
+	text(&c.TerraformPath, "terraform-path", "", "CODER_TERRAFORM_PATH", "provisioning.terraformPath", "Engine of the built-in provisioners (default: terraform or tofu on PATH, else a download)")
+	span(&c.ShutdownGrace, "shutdown-grace", 10*time.Minute, "CODER_SHUTDOWN_GRACE", "provisioning.shutdownGrace", "How long running builds may finish when the server is stopped; then they are interrupted, and their state is saved")
+	span(&api.Horizon, "takeover-after", 5*time.Minute, "CODER_PROVISIONER_TAKEOVER_AFTER", "provisioning.takeoverAfter", "After how long of silence a build whose engine had started is taken from its provisioner; negative is never")
+	number(&api.StatesKept, "states-kept", 30, "CODER_WORKSPACE_STATES_KEPT", "provisioning.statesKept", "How many versions of each workspace's state are kept")
+
+	span(&api.SessionDuration, "session-duration", 24*time.Hour, "CODER_SESSION_DURATION", "networking.http.sessionDuration", "How long a login lasts")
+	yesno(&api.DisableSessionExpiryRefresh, "disable-session-expiry-refresh", false, "CODER_DISABLE_SESSION_EXPIRY_REFRESH", "networking.http.disableSessionExpiryRefresh", "End logins on time, even while they are used")
+	yesno(&api.DisablePasswordAuth, "disable-password-auth", false, "CODER_DISABLE_PASSWORD_AUTH", "networking.http.disablePasswordAuth", "Let owners only sign in with passwords")
+	span(&api.MaxTokenLifetime, "max-token-lifetime", 876600*time.Hour, "CODER_MAX_TOKEN_LIFETIME", "networking.http.maxTokenLifetime", "Longest lifetime of a token")
+	span(&api.MaxAdminTokenLifetime, "max-admin-token-lifetime", 168*time.Hour, "CODER_MAX_ADMIN_TOKEN_LIFETIME", "networking.http.maxAdminTokenLifetime", "Longest lifetime of an owner's token")
+	span(&api.DefaultTokenLifetime, "default-token-lifetime", 168*time.Hour, "CODER_DEFAULT_TOKEN_LIFETIME", "defaultTokenLifetime", "Lifetime of a token that names none")
+	yesno(&api.SecureCookie, "secure-auth-cookie", false, "CODER_SECURE_AUTH_COOKIE", "networking.secureAuthCookie", "Send the session cookie over TLS only")
+	choice(&o.sameSite, "samesite-auth-cookie", "lax", "CODER_SAMESITE_AUTH_COOKIE", "networking.sameSiteAuthCookie", "SameSite of the session cookie", "lax", "none")
+	number(&api.APIRateLimit, "api-rate-limit", 512, "CODER_API_RATE_LIMIT", "", "Requests a minute of each user, and of each address that is not signed in; negative is no limit")
+	yesno(&api.DisableRateLimits, "dangerous-disable-rate-limits", false, "CODER_DANGEROUS_DISABLE_RATE_LIMITS", "", "Lift every limit, also that of sign-in")
+
+	o.logs.addFlags(f, "CODER_LOGGING_HUMAN", "CODER_LOGGING_JSON", "CODER_LOGGING_STACKDRIVER", "CODER_LOG_FILTER")
+	for name, key := range map[string]string{"log-human": "humanPath", "log-json": "jsonPath", "log-stackdriver": "stackdriverPath", "log-filter": "filter"} {
+		fromFile(f, name, "introspection.logging."+key)
+	}
+	yesno(&o.prometheus, "prometheus-enable", false, "CODER_PROMETHEUS_ENABLE", "introspection.prometheus.enable", "Serve metrics")
+	text(&c.PrometheusAddress, "prometheus-address", "127.0.0.1:2112", "CODER_PROMETHEUS_ADDRESS", "introspection.prometheus.address", "Address of the metrics")
+	yesno(&o.pprof, "pprof-enable", false, "CODER_PPROF_ENABLE", "introspection.pprof.enable", "Serve profiles")
+	text(&c.PprofAddress, "pprof-address", "127.0.0.1:6060", "CODER_PPROF_ADDRESS", "introspection.pprof.address", "Address of the profiles")
+
+	list(&o.experiments, "experiments", "CODER_EXPERIMENTS", "experiments", "Accepted for compatibility; organizations are always on")
+	for _, hidden := range []string{"api-rate-limit", "dangerous-disable-rate-limits", "experiments"} {
+		_ = f.MarkHidden(hidden)
+	}
+	for _, flag := range flagsWithoutEffect() {
+		flag.add(f)
+	}
+}
+
+// declare names a flag's variable, and its key unless that is empty.
+func declare(f *pflag.FlagSet, name, variable, key string) {
+	fromEnv(f, name, variable)
+	if key != "" {
+		fromFile(f, name, key)
+	}
+}
+
+// inertFlag is a flag of other servers that has no effect on this one. It
+// parses, and a value that asks for something is answered by one warning.
+type inertFlag struct {
+	name, variable, key string
+	kind                flagKind
+	// silent values ask for what is so anyway.
+	silent []string
+}
+
+type flagKind int
+
+const (
+	textFlag flagKind = iota + 1
+	boolFlag
+	listFlag
+	spanFlag
+	numberFlag
+)
+
+func (i inertFlag) add(f *pflag.FlagSet) {
+	const usage = "Accepted for compatibility, without effect"
+	switch i.kind {
+	case boolFlag:
+		f.Bool(i.name, false, usage)
+	case listFlag:
+		f.StringArray(i.name, nil, usage)
+	case spanFlag:
+		f.Duration(i.name, 0, usage)
+	case numberFlag:
+		f.Int(i.name, 0, usage)
+	default:
+		f.String(i.name, "", usage)
+	}
+	_ = f.MarkHidden(i.name)
+	if i.variable == "" {
+		i.variable = "CODER_" + strings.ToUpper(strings.ReplaceAll(i.name, "-", "_"))
+	}
+	declare(f, i.name, i.variable, i.key)
+}
+
+// warnOfInert says once of each flag without effect that it has none.
+func warnOfInert(env *Env, f *pflag.FlagSet) {
+	for _, inert := range flagsWithoutEffect() {
+		source := env.sources[inert.name]
+		if source == "" {
+			continue
+		}
+		asked := f.Lookup(inert.name).Value.String()
+		quiet := false
+		for _, value := range inert.silent {
+			quiet = quiet || strings.EqualFold(asked, value)
+		}
+		if !quiet {
+			env.warnf("--%s (from %s) has no effect on this server", inert.name, source)
+		}
+	}
+}
+
+// flagsWithoutEffect are the reference's flags that this server has no use for.
+func flagsWithoutEffect() []inertFlag {
+	off := []string{"false", "0", "0s", ""}
+	return []inertFlag{
+		{name: "wildcard-access-url", key: "networking.wildcardAccessURL", kind: textFlag},
+		{name: "redirect-to-access-url", key: "networking.redirectToAccessURL", kind: boolFlag, silent: off},
+		{name: "docs-url", key: "networking.docsURL", kind: textFlag},
+		{name: "tls-client-cert-file", key: "networking.tls.clientCertFile", kind: textFlag},
+		{name: "tls-client-key-file", key: "networking.tls.clientKeyFile", kind: textFlag},
+		{name: "tls-ciphers", key: "networking.tls.tlsCiphers", kind: listFlag},
+		{name: "tls-allow-insecure-ciphers", key: "networking.tls.tlsAllowInsecureCiphers", kind: boolFlag, silent: off},
+		{name: "strict-transport-security", key: "networking.tls.strictTransportSecurity", kind: numberFlag, silent: off},
+		{name: "strict-transport-security-options", key: "networking.tls.strictTransportSecurityOptions", kind: listFlag},
+		{name: "postgres-auth", variable: "CODER_PG_AUTH", key: "pgAuth", kind: textFlag, silent: []string{"password"}},
+		{name: "postgres-conn-max-idle", variable: "CODER_PG_CONN_MAX_IDLE", key: "pgConnMaxIdle", kind: textFlag, silent: []string{"auto"}},
+		{name: "provisioner-daemon-psk", kind: textFlag},
+		{name: "provisioner-force-cancel-interval", key: "provisioning.forceCancelInterval", kind: spanFlag},
+		{name: "provisioner-disable-module-cache", key: "provisioning.disableModuleCache", kind: boolFlag, silent: off},
+		{name: "provisioner-daemon-poll-interval", key: "provisioning.daemonPollInterval", kind: spanFlag},
+		{name: "provisioner-daemon-poll-jitter", key: "provisioning.daemonPollJitter", kind: spanFlag},
+		{name: "telemetry", variable: "CODER_TELEMETRY_ENABLE", key: "telemetry.enable", kind: boolFlag, silent: off},
+		{name: "update-check", key: "updateCheck", kind: boolFlag, silent: off},
+		{name: "trace", variable: "CODER_TRACE_ENABLE", key: "introspection.tracing.enable", kind: boolFlag, silent: off},
+		{name: "trace-honeycomb-api-key", kind: textFlag},
+		{name: "trace-logs", key: "introspection.tracing.captureLogs", kind: boolFlag, silent: off},
+		{name: "enable-terraform-debug-mode", key: "introspection.logging.enableTerraformDebugMode", kind: boolFlag, silent: off},
+		{name: "prometheus-collect-agent-stats", key: "introspection.prometheus.collect_agent_stats", kind: boolFlag, silent: off},
+		{name: "prometheus-collect-db-metrics", key: "introspection.prometheus.collect_db_metrics", kind: boolFlag, silent: off},
+		{name: "prometheus-aggregate-agent-stats-by", key: "introspection.prometheus.aggregate_agent_stats_by", kind: listFlag},
+		{name: "proxy-trusted-headers", key: "networking.proxyTrustedHeaders", kind: listFlag},
+		{name: "proxy-trusted-origins", key: "networking.proxyTrustedOrigins", kind: listFlag},
+		{name: "host-prefix-cookie", key: "networking.hostPrefixCookie", kind: boolFlag, silent: off},
+		{name: "default-oauth-refresh-lifetime", key: "defaultOAuthRefreshLifetime", kind: spanFlag},
+		{name: "additional-csp-policy", key: "networking.http.additionalCSPPolicy", kind: listFlag},
+		{name: "swagger-enable", key: "enableSwagger", kind: boolFlag, silent: off},
+		{name: "ssh-keygen-algorithm", key: "sshKeygenAlgorithm", kind: textFlag, silent: []string{"ed25519"}},
+		{name: "workspace-hostname-suffix", key: "client.workspaceHostnameSuffix", kind: textFlag},
+		{name: "ssh-config-options", key: "client.sshConfigOptions", kind: listFlag},
+		{name: "cli-upgrade-message", key: "client.cliUpgradeMessage", kind: textFlag},
+		{name: "web-terminal-renderer", key: "client.webTerminalRenderer", kind: textFlag},
+		{name: "scim-auth-header", kind: textFlag},
+		{name: "scim-use-legacy", key: "scimUseLegacy", kind: boolFlag, silent: []string{"true", "false"}},
+		{name: "external-token-encryption-keys", kind: listFlag},
+		{name: "terms-of-service-url", key: "termsOfServiceURL", kind: textFlag},
+		{name: "browser-only", key: "networking.browserOnly", kind: boolFlag, silent: off},
+		{name: "cluster-host", key: "networking.cluster.clusterHost", kind: textFlag},
+		{name: "disable-path-apps", key: "disablePathApps", kind: boolFlag, silent: off},
+		{name: "disable-owner-workspace-access", key: "disableOwnerWorkspaceAccess", kind: boolFlag, silent: off},
+		{name: "disable-workspace-sharing", key: "disableWorkspaceSharing", kind: boolFlag, silent: off},
+		{name: "default-quiet-hours-schedule", variable: "CODER_QUIET_HOURS_DEFAULT_SCHEDULE", key: "userQuietHoursSchedule.defaultQuietHoursSchedule", kind: textFlag},
+		{name: "allow-custom-quiet-hours", key: "userQuietHoursSchedule.allowCustomQuietHours", kind: boolFlag, silent: []string{"true"}},
+		{name: "health-check-refresh", key: "introspection.healthcheck.refresh", kind: spanFlag},
+		{name: "health-check-threshold-database", key: "introspection.healthcheck.thresholdDatabase", kind: spanFlag},
+		{name: "proxy-health-interval", key: "networking.http.proxyHealthInterval", kind: spanFlag},
+		{name: "support-links", key: "supportLinks", kind: listFlag},
+		{name: "ephemeral", kind: boolFlag, silent: off},
+		{name: "derp-server-enable", key: "networking.derp.enable", kind: boolFlag, silent: off},
+		{name: "derp-server-region-name", key: "networking.derp.regionName", kind: textFlag},
+		{name: "derp-server-stun-addresses", key: "networking.derp.stunAddresses", kind: listFlag},
+		{name: "derp-server-relay-url", key: "networking.derp.relayURL", kind: textFlag},
+		{name: "block-direct-connections", variable: "CODER_BLOCK_DIRECT", key: "networking.derp.blockDirect", kind: boolFlag, silent: off},
+		{name: "derp-force-websockets", key: "networking.derp.forceWebSockets", kind: boolFlag, silent: off},
+		{name: "derp-config-url", key: "networking.derp.url", kind: textFlag},
+		{name: "derp-config-path", key: "networking.derp.configPath", kind: textFlag},
+		{name: "oauth2-github-client-id", key: "oauth2.github.clientID", kind: textFlag},
+		{name: "oauth2-github-client-secret", kind: textFlag},
+		{name: "oauth2-github-device-flow", key: "oauth2.github.deviceFlow", kind: boolFlag, silent: off},
+		{name: "oauth2-github-default-provider-enable", key: "oauth2.github.defaultProviderEnable", kind: boolFlag, silent: off},
+		{name: "oauth2-github-allowed-orgs", key: "oauth2.github.allowedOrgs", kind: listFlag},
+		{name: "oauth2-github-allowed-teams", key: "oauth2.github.allowedTeams", kind: listFlag},
+		{name: "oauth2-github-allow-signups", key: "oauth2.github.allowSignups", kind: boolFlag, silent: off},
+		{name: "oauth2-github-allow-everyone", key: "oauth2.github.allowEveryone", kind: boolFlag, silent: off},
+		{name: "oauth2-github-enterprise-base-url", key: "oauth2.github.enterpriseBaseURL", kind: textFlag},
+		{name: "oauth2-provider-enable", key: "oauth2Provider.enable", kind: boolFlag, silent: off},
+		{name: "oidc-issuer-url", key: "oidc.issuerURL", kind: textFlag},
+		{name: "oidc-client-id", key: "oidc.clientID", kind: textFlag},
+		{name: "oidc-client-secret", kind: textFlag},
+		{name: "oidc-client-key-file", key: "oidc.oidcClientKeyFile", kind: textFlag},
+		{name: "oidc-client-cert-file", key: "oidc.oidcClientCertFile", kind: textFlag},
+		{name: "oidc-scopes", key: "oidc.scopes", kind: listFlag},
+		{name: "oidc-auth-url-params", key: "oidc.authURLParams", kind: textFlag},
+		{name: "oidc-group-field", key: "oidc.groupField", kind: textFlag},
+		{name: "oidc-group-mapping", key: "oidc.groupMapping", kind: textFlag},
+		{name: "oidc-group-auto-create", key: "oidc.enableGroupAutoCreate", kind: boolFlag, silent: off},
+		{name: "oidc-group-regex-filter", key: "oidc.groupRegexFilter", kind: textFlag},
+		{name: "oidc-allowed-groups", key: "oidc.groupAllowed", kind: listFlag},
+		{name: "oidc-user-role-field", key: "oidc.userRoleField", kind: textFlag},
+		{name: "oidc-user-role-mapping", key: "oidc.userRoleMapping", kind: textFlag},
+		{name: "oidc-user-role-default", key: "oidc.userRoleDefault", kind: listFlag},
+		{name: "oidc-allow-signups", key: "oidc.allowSignups", kind: boolFlag, silent: []string{"true", "false"}},
+		{name: "oidc-ignore-email-verified", key: "oidc.ignoreEmailVerified", kind: boolFlag, silent: off},
+		{name: "oidc-ignore-userinfo", key: "oidc.ignoreUserInfo", kind: boolFlag, silent: off},
+		{name: "oidc-email-domain", key: "oidc.emailDomain", kind: listFlag},
+		{name: "oidc-username-field", key: "oidc.usernameField", kind: textFlag},
+		{name: "oidc-name-field", key: "oidc.nameField", kind: textFlag},
+		{name: "oidc-email-field", key: "oidc.emailField", kind: textFlag},
+		{name: "oidc-sign-in-text", key: "oidc.signInText", kind: textFlag},
+		{name: "oidc-icon-url", key: "oidc.iconURL", kind: textFlag},
+		{name: "oidc-signups-disabled-text", key: "oidc.signupsDisabledText", kind: textFlag},
+		{name: "oidc-redirect-url", key: "oidc.redirectURL", kind: textFlag},
+		{name: "dangerous-oidc-skip-issuer-checks", key: "oidc.dangerousSkipIssuerChecks", kind: boolFlag, silent: off},
+	}
+}

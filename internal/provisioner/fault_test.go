@@ -1,0 +1,373 @@
+//go:build linux
+
+package provisioner_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"coder/client"
+)
+
+// slowTemplate makes one thing at once, then one that takes until the file
+// "go" is there, and says "begun" when it has begun.
+func slowTemplate(dir string) string {
+	return fmt.Sprintf(`
+resource "terraform_data" "quick" {
+  input = "quick"
+}
+resource "terraform_data" "slow" {
+  depends_on = [terraform_data.quick]
+  provisioner "local-exec" {
+    command = "touch %[1]s/begun; i=0; while [ ! -e %[1]s/go ] && [ $i -lt 1200 ]; do sleep 0.05; i=$((i+1)); done"
+  }
+}
+`, dir)
+}
+
+// slowBuild submits a build of slowTemplate and waits until its slow part has
+// begun and the quick part's state has reached the server.
+func (p *controlPlane) slowBuild(dir string) *handout {
+	p.t.Helper()
+	h := p.submit(buildOf(p.template(map[string]string{"main.tf": slowTemplate(dir)}), client.TransitionStart))
+	require.Eventually(p.t, func() bool {
+		_, err := os.Stat(filepath.Join(dir, "begun"))
+		return err == nil
+	}, patience, tick)
+	p.until(h, "the state travels during the apply", func(h *handout) bool { return h.uploads > 0 })
+	return h
+}
+
+// addresses of the managed resources in a state.
+func addresses(t *testing.T, state []byte) []string {
+	t.Helper()
+	parsed := struct {
+		Resources []struct {
+			Mode, Type, Name string
+		} `json:"resources"`
+	}{}
+	require.NoError(t, json.Unmarshal(state, &parsed))
+	found := []string{}
+	for _, resource := range parsed.Resources {
+		if resource.Mode == "managed" {
+			found = append(found, resource.Type+"."+resource.Name)
+		}
+	}
+	return found
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a gentle cancel interrupts once and hands in what there is", func(t *testing.T) {
+		t.Parallel()
+		p, dir := newControlPlane(t), t.TempDir()
+		p.startDaemon(p.options(t.TempDir()))
+		h := p.slowBuild(dir)
+		p.tell(h, func(r *client.RenewResponse) { r.Cancel = client.CancelGentle })
+		p.untilEnded(h)
+		require.NotNil(t, h.fail)
+		require.True(t, h.fail.Canceled)
+		require.True(t, h.fail.EngineDead)
+		require.Empty(t, h.fail.InDoubt)
+		require.Equal(t, []string{"terraform_data.slow"}, h.fail.Tainted)
+		require.Contains(t, addresses(t, p.newestState(h)), "terraform_data.quick")
+	})
+
+	t.Run("a hard cancel kills and names what is in doubt", func(t *testing.T) {
+		t.Parallel()
+		p, dir := newControlPlane(t), t.TempDir()
+		p.startDaemon(p.options(t.TempDir()))
+		h := p.slowBuild(dir)
+		p.tell(h, func(r *client.RenewResponse) { r.Cancel = client.CancelHard })
+		p.untilEnded(h)
+		require.True(t, h.fail.Canceled)
+		require.Equal(t, []client.DoubtfulResource{{Address: "terraform_data.slow", Action: "create"}}, h.fail.InDoubt)
+		require.Equal(t, []string{"terraform_data.quick"}, addresses(t, p.newestState(h)))
+		require.Contains(t, p.text(h), "terraform_data.slow was being made when the engine was killed")
+	})
+
+	t.Run("a job canceled before its engine starts none", func(t *testing.T) {
+		t.Parallel()
+		p, dir := newControlPlane(t), t.TempDir()
+		h := p.submit(buildOf(p.template(map[string]string{"main.tf": slowTemplate(dir)}), client.TransitionStart))
+		p.tell(h, func(r *client.RenewResponse) { r.Cancel = client.CancelGentle })
+		p.startDaemon(p.options(t.TempDir()))
+		p.untilEnded(h)
+		require.True(t, h.fail.Canceled)
+		require.Zero(t, h.engine)
+		require.NoFileExists(t, filepath.Join(dir, "begun"))
+	})
+
+	t.Run("an attempt that is not current any more is killed", func(t *testing.T) {
+		t.Parallel()
+		p, dir := newControlPlane(t), t.TempDir()
+		p.startDaemon(p.options(t.TempDir()))
+		h := p.slowBuild(dir)
+		p.tell(h, func(r *client.RenewResponse) { r.Current = false })
+		p.untilEnded(h)
+		require.Contains(t, h.fail.Error, "another attempt holds the job")
+		require.Equal(t, []string{"terraform_data.quick"}, addresses(t, p.newestState(h)))
+	})
+}
+
+func TestStop(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a stopped daemon interrupts its engine and hands in", func(t *testing.T) {
+		t.Parallel()
+		p, dir := newControlPlane(t), t.TempDir()
+		stop := p.startDaemon(p.options(t.TempDir()))
+		h := p.slowBuild(dir)
+		stop()
+		require.NotNil(t, h.fail)
+		require.True(t, h.fail.Retryable)
+		require.False(t, h.fail.Canceled)
+		require.Contains(t, h.fail.Error, "daemon was stopped")
+	})
+
+	t.Run("a revoked daemon takes no other job", func(t *testing.T) {
+		t.Parallel()
+		p, dir := newControlPlane(t), t.TempDir()
+		p.startDaemon(p.options(t.TempDir()))
+		h := p.slowBuild(dir)
+		p.tell(h, func(r *client.RenewResponse) { r.Revoked = true })
+		p.untilEnded(h)
+		require.Contains(t, h.fail.Error, "revoked")
+		require.NotEmpty(t, p.newestState(h))
+	})
+}
+
+// process runs a daemon that can be killed, and returns how.
+func (p *controlPlane) process(spool, cache string) *exec.Cmd {
+	p.t.Helper()
+	self, err := os.Executable()
+	require.NoError(p.t, err)
+	cmd := exec.Command(self, runDaemon, p.url, spool, cache)
+	cmd.Stderr = p.t.Output()
+	require.NoError(p.t, cmd.Start())
+	p.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+func kill(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+}
+
+func TestDaemonIsKilled(t *testing.T) {
+	t.Parallel()
+
+	t.Run("its successor adopts the running engine", func(t *testing.T) {
+		t.Parallel()
+		p, dir, spool, cache := newControlPlane(t), t.TempDir(), t.TempDir(), t.TempDir()
+		first := p.process(spool, cache)
+		h := p.slowBuild(dir)
+		kill(t, first)
+		p.process(spool, cache)
+		before := h.renewals
+		p.until(h, "the successor renews", func(h *handout) bool { return h.renewals > before })
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
+		p.untilEnded(h)
+		require.Nil(t, h.fail, p.text(h))
+		require.Equal(t, 1, h.engine)
+		require.Len(t, h.complete.Build.Resources, 2)
+		requireLogOnce(t, p.text(h), "terraform_data.quick: Creating...", "terraform_data.slow: Creating...", "Apply complete!")
+	})
+
+	t.Run("its successor hands in what ended meanwhile", func(t *testing.T) {
+		t.Parallel()
+		p, dir, spool, cache := newControlPlane(t), t.TempDir(), t.TempDir(), t.TempDir()
+		first := p.process(spool, cache)
+		h := p.slowBuild(dir)
+		kill(t, first)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
+		require.Eventually(t, func() bool {
+			content, _ := os.ReadFile(filepath.Join(spool, "attempts", h.job.AttemptID.String(), "exit.json"))
+			return strings.Contains(string(content), `"finished":true`)
+		}, patience, tick, "the engine ends without any daemon")
+		require.Nil(t, h.complete)
+		p.process(spool, cache)
+		p.untilEnded(h)
+		require.Nil(t, h.fail, p.text(h))
+		require.ElementsMatch(t, []string{"terraform_data.quick", "terraform_data.slow"}, addresses(t, p.newestState(h)))
+		requireLogOnce(t, p.text(h), "terraform_data.quick: Creating...", "Apply complete!")
+	})
+
+	t.Run("what its successor finds killed is in doubt", func(t *testing.T) {
+		t.Parallel()
+		p, dir, spool, cache := newControlPlane(t), t.TempDir(), t.TempDir(), t.TempDir()
+		first := p.process(spool, cache)
+		h := p.slowBuild(dir)
+		kill(t, first)
+		killAll(t, spool)
+		p.process(spool, cache)
+		p.untilEnded(h)
+		require.True(t, h.fail.EngineDead)
+		require.True(t, h.fail.Retryable)
+		require.Equal(t, "terraform_data.slow", h.fail.InDoubt[0].Address)
+		require.Equal(t, []string{"terraform_data.quick"}, addresses(t, p.newestState(h)))
+	})
+
+	t.Run("a canceled job stays canceled", func(t *testing.T) {
+		t.Parallel()
+		p, dir, spool, cache := newControlPlane(t), t.TempDir(), t.TempDir(), t.TempDir()
+		first := p.process(spool, cache)
+		h := p.slowBuild(dir)
+		kill(t, first)
+		p.tell(h, func(r *client.RenewResponse) { r.Cancel = client.CancelGentle })
+		p.process(spool, cache)
+		p.untilEnded(h)
+		require.True(t, h.fail.Canceled)
+	})
+}
+
+// requireLogOnce: gapless, and nothing twice.
+func requireLogOnce(t *testing.T, log string, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		require.Equal(t, 1, strings.Count(log, line), "%q in:\n%s", line, log)
+	}
+}
+
+// processesIn lists the processes whose command line or directory is of a spool.
+func processesIn(t *testing.T, spool string) map[int]string {
+	t.Helper()
+	found := map[int]string{}
+	entries, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(t, err)
+	for _, entry := range entries {
+		command, _ := os.ReadFile(filepath.Join(entry, "cmdline"))
+		cwd, _ := os.Readlink(filepath.Join(entry, "cwd"))
+		if strings.HasPrefix(cwd, spool) {
+			var pid int
+			_, err := fmt.Sscan(filepath.Base(entry), &pid)
+			require.NoError(t, err)
+			found[pid] = strings.ReplaceAll(string(command), "\x00", " ")
+		}
+	}
+	return found
+}
+
+// killAll kills every process of the spool's attempts, as a crash of the host would.
+func killAll(t *testing.T, spool string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		processes := processesIn(t, spool)
+		for pid := range processes {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return len(processes) == 0
+	}, patience, tick)
+}
+
+func TestEngineIsKilled(t *testing.T) {
+	t.Parallel()
+	p, dir, spool := newControlPlane(t), t.TempDir(), t.TempDir()
+	p.startDaemon(p.options(spool))
+	h := p.slowBuild(dir)
+	for pid, command := range processesIn(t, spool) {
+		if strings.Contains(command, " apply ") {
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+	}
+	p.untilEnded(h)
+	require.True(t, h.fail.Retryable)
+	require.Contains(t, h.fail.Error, "was killed on the provisioner's host")
+	require.Equal(t, []client.DoubtfulResource{{Address: "terraform_data.slow", Action: "create"}}, h.fail.InDoubt)
+	require.Equal(t, []string{"terraform_data.quick"}, addresses(t, p.newestState(h)))
+}
+
+func TestServerIsAway(t *testing.T) {
+	t.Parallel()
+
+	t.Run("an outage disturbs no apply", func(t *testing.T) {
+		t.Parallel()
+		p, dir, spool := newControlPlane(t), t.TempDir(), t.TempDir()
+		p.startDaemon(p.options(spool))
+		h := p.slowBuild(dir)
+		p.setDeaf(true)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
+		require.Eventually(t, func() bool { return len(processesIn(t, spool)) == 0 }, patience, tick)
+		p.setDeaf(false)
+		p.untilEnded(h)
+		require.Nil(t, h.fail)
+		require.Equal(t, 1, h.reports)
+	})
+
+	t.Run("a long silence interrupts the engine", func(t *testing.T) {
+		t.Parallel()
+		p, dir, spool := newControlPlane(t), t.TempDir(), t.TempDir()
+		p.startDaemon(p.options(spool))
+		job := buildOf(p.template(map[string]string{"main.tf": slowTemplate(dir)}), client.TransitionStart)
+		job.Clocks = client.JobClocks{Lease: 1500, Renew: 500, InterruptAt: 3000, KillAt: 20000, Horizon: 25000}
+		h := p.submit(job)
+		p.until(h, "the state travels during the apply", func(h *handout) bool { return h.uploads > 0 })
+		p.setDeaf(true)
+		require.Eventually(t, func() bool { return len(processesIn(t, spool)) == 0 }, patience, tick)
+		p.setDeaf(false)
+		p.untilEnded(h)
+		require.Contains(t, h.fail.Error, "nothing was heard from the server")
+		require.True(t, h.fail.Retryable)
+	})
+}
+
+// engineScript makes an engine that is terraform, except where the script
+// says otherwise before it.
+func engineScript(t *testing.T, before string) string {
+	t.Helper()
+	terraform, err := exec.LookPath("terraform")
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "terraform")
+	script := "#!/bin/sh\n" + before + "\nexec " + terraform + " \"$@\"\n"
+	require.NoError(t, os.WriteFile(path, []byte(script), 0o700))
+	return path
+}
+
+func TestTornState(t *testing.T) {
+	t.Parallel()
+	p, dir := newControlPlane(t), t.TempDir()
+	opts := p.options(t.TempDir())
+	terraform, err := exec.LookPath("terraform")
+	require.NoError(t, err)
+	opts.TerraformPath = engineScript(t, fmt.Sprintf(`if [ "$1" = apply ]; then
+  %[1]s "$@"
+  head -c 100 terraform.tfstate > torn; cp terraform.tfstate whole; cat torn > terraform.tfstate
+  while [ ! -e %[2]s/die ]; do sleep 0.05; done
+  : > terraform.tfstate
+  kill -9 $$
+fi`, terraform, dir))
+	p.startDaemon(opts)
+	h := p.submit(buildOf(p.template(map[string]string{"main.tf": slowTemplate(dir)}), client.TransitionStart))
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(dir, "begun"))
+		return err == nil
+	}, patience, tick)
+	p.until(h, "the state travels during the apply", func(h *handout) bool { return h.uploads > 0 })
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
+	p.until(h, "the whole state arrives, or was overtaken", func(h *handout) bool { return strings.Contains(logOf(h), "Apply complete!") })
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "die"), nil, 0o600))
+	p.untilEnded(h)
+	require.NotNil(t, h.fail)
+	require.Contains(t, addresses(t, p.newestState(h)), "terraform_data.quick", "an empty or torn state never replaces a good one")
+}
+
+func logOf(h *handout) string {
+	var text strings.Builder
+	for _, entry := range h.entries {
+		text.WriteString(entry.Output + "\n")
+	}
+	return text.String()
+}

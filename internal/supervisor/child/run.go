@@ -1,0 +1,195 @@
+// Package child is the supervisor's own process. It is this same binary,
+// started with Command as its first argument.
+//
+// Go initialises a package as soon as all that it imports is, and of those
+// that are ready the one whose import path sorts first. A package that
+// imports only os, syscall and time, and whose path begins with "coder",
+// is therefore among the first, and can do its whole work from a
+// package-level initialiser before the big packages of the binary cost their
+// 30 ms. That is the one exception to the rule against code that runs by
+// being imported. It is why this package has its own plain formats: fmt,
+// strings, bufio, path/filepath and encoding/json all wait for unicode or
+// reflect, and with them come the others.
+package child
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"time"
+)
+
+// Command is the first argument of a process that is a supervisor, the
+// attempt's folder the second.
+const Command = "supervise-engine"
+
+// LockFD is where the supervisor and every process of the engine hold the
+// attempt's lock. It is high, so that nothing puts a file of its own there.
+const LockFD = 19
+
+// Files of an attempt's folder that both sides know.
+const (
+	RunFile     = "run"
+	ExitFile    = "exit.json"
+	LeaseFile   = "lease"
+	LockFile    = "engine.lock"
+	ControlFile = "control"
+	LogFile     = "supervisor.log"
+)
+
+// Words that the control pipe takes, a line each.
+const (
+	WordInterrupt = "interrupt"
+	WordKill      = "kill"
+	WordProceed   = "proceed"
+)
+
+// Run is what a supervisor does: its steps one after the other, until one fails.
+type Run struct {
+	Steps []Step
+	// InterruptAfter and KillAfter are how long after the last acknowledged
+	// renewal the engine is interrupted and killed; 0 is never.
+	InterruptAfter time.Duration
+	KillAfter      time.Duration
+	// Horizon is when another attempt may take over; to have slept past it is
+	// reported. 0 is never.
+	Horizon time.Duration
+	// Linger is how long processes that an engine left behind may live.
+	Linger time.Duration
+}
+
+// Step is one engine call.
+type Step struct {
+	Name string
+	Argv []string
+	Dir  string
+	Env  []string
+	// Stdout and Stderr are files, which cannot break as pipes do.
+	Stdout string
+	Stderr string
+	// Gate: wait for WordProceed before this step.
+	Gate bool
+}
+
+// ReasonFence is what a supervisor reports that woke up when another attempt
+// might have begun already.
+const ReasonFence = "it ran past its fence"
+
+// Encode writes a run as a list of names and values, each ended by a zero
+// byte, which no argument can hold.
+func (r Run) Encode() []byte {
+	var text []byte
+	add := func(name, value string) {
+		text = append(append(append(append(text, name...), 0), value...), 0)
+	}
+	add("interrupt", strconv.FormatInt(int64(r.InterruptAfter), 10))
+	add("kill", strconv.FormatInt(int64(r.KillAfter), 10))
+	add("horizon", strconv.FormatInt(int64(r.Horizon), 10))
+	add("linger", strconv.FormatInt(int64(r.Linger), 10))
+	for _, step := range r.Steps {
+		add("step", step.Name)
+		add("dir", step.Dir)
+		add("stdout", step.Stdout)
+		add("stderr", step.Stderr)
+		add("gate", strconv.FormatBool(step.Gate))
+		for _, argument := range step.Argv {
+			add("arg", argument)
+		}
+		for _, variable := range step.Env {
+			add("env", variable)
+		}
+	}
+	return text
+}
+
+func decodeRun(text []byte) (Run, error) {
+	run := Run{}
+	for len(text) > 0 {
+		name, rest, ok := cutZero(text)
+		value, rest, also := cutZero(rest)
+		if !ok || !also {
+			return Run{}, errors.New("the run is cut off")
+		}
+		text = rest
+		if err := run.set(name, value); err != nil {
+			return Run{}, err
+		}
+	}
+	return run, nil
+}
+
+func (r *Run) set(name, value string) error {
+	durations := map[string]*time.Duration{
+		"interrupt": &r.InterruptAfter, "kill": &r.KillAfter, "horizon": &r.Horizon, "linger": &r.Linger,
+	}
+	if duration, ok := durations[name]; ok {
+		nanoseconds, err := strconv.ParseInt(value, 10, 64)
+		*duration = time.Duration(nanoseconds)
+		return err
+	}
+	if name == "step" {
+		r.Steps = append(r.Steps, Step{Name: value})
+		return nil
+	}
+	if len(r.Steps) == 0 {
+		return errors.New("the run has " + name + " before a step")
+	}
+	step := &r.Steps[len(r.Steps)-1]
+	switch name {
+	case "dir":
+		step.Dir = value
+	case "stdout":
+		step.Stdout = value
+	case "stderr":
+		step.Stderr = value
+	case "gate":
+		step.Gate = value == "true"
+	case "arg":
+		step.Argv = append(step.Argv, value)
+	case "env":
+		step.Env = append(step.Env, value)
+	}
+	return nil
+}
+
+func cutZero(text []byte) (string, []byte, bool) {
+	for i, c := range text {
+		if c == 0 {
+			return string(text[:i]), text[i+1:], true
+		}
+	}
+	return "", nil, false
+}
+
+// Replace writes a file whole or not at all; durable ones survive a power cut.
+func Replace(path string, content []byte, durable bool) error {
+	temporary := path + ".new"
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err == nil && durable {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, path); err != nil || !durable {
+		return err
+	}
+	dir, err := os.Open(parent(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func parent(path string) string {
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '/' {
+			return path[:i]
+		}
+	}
+	return "/"
+}

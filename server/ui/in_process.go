@@ -1,0 +1,43 @@
+package ui
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+)
+
+// inProcess carries requests to a handler of this process, on behalf of the
+// browser that asked for the page: its address counts for the rate limits.
+type inProcess struct {
+	handler http.Handler
+	browser *http.Request
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	inner := r.Clone(r.Context())
+	inner.RemoteAddr = t.browser.RemoteAddr
+	inner.Header.Set("User-Agent", t.browser.UserAgent())
+	if inner.Body == nil {
+		inner.Body = http.NoBody
+	}
+	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	t.handler.ServeHTTP(w, inner)
+	return &http.Response{
+		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.header, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: r,
+	}, nil
+}
+
+// recorder keeps a reply.
+type recorder struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) { w.status = status }
+
+func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
