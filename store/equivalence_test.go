@@ -163,7 +163,7 @@ func fillBytes(v reflect.Value) {
 }
 
 var (
-	mainTable = regexp.MustCompile(`\b(?:FROM|UPDATE|INTO) (\w+)`)
+	mainTable = regexp.MustCompile(`\b(?:FROM|UPDATE|INTO|FROM json_list\(@\w+\) \w+\s+JOIN) (\w+)\b[^(]`)
 	statement = regexp.MustCompile(`(?m)^(SELECT|INSERT|UPDATE|DELETE)\b`)
 )
 

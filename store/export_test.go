@@ -3,9 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"testing"
-
-	"github.com/stretchr/testify/require"
+	"errors"
+	"strings"
 )
 
 // Raw is the writing pool, for tests that look at or spoil the tables.
@@ -23,27 +22,69 @@ func (s *Store) Meet(ctx context.Context) error {
 	return err
 }
 
-// Explain gives the plan of a query, with the time it took on PostgreSQL.
-func (s *Store) Explain(t testing.TB, query string, args ...any) (plan []string) {
-	t.Helper()
-	explain := "EXPLAIN QUERY PLAN "
-	if s.dialect == PostgreSQL {
-		explain = "EXPLAIN (ANALYZE) "
+// Plans gives the plan of every query that use runs, by its text. The queries
+// themselves do not run.
+func (s *Store) Plans(use func(q *Queries)) map[string]string {
+	e := &explainer{store: s, plans: map[string]string{}}
+	use(New(e))
+	return e.plans
+}
+
+// PlansFiltered is Plans of a filtered list.
+func (s *Store) PlansFiltered(f Filter, use func(q *Queries)) map[string]string {
+	e := &explainer{store: s, plans: map[string]string{}}
+	use(New(filtered{DBTX: e, filter: f}))
+	return e.plans
+}
+
+var errExplained = errors.New("explained only")
+
+type explainer struct {
+	DBTX
+	store *Store
+	plans map[string]string
+}
+
+func (e *explainer) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	e.explain(ctx, query, args)
+	return nil, errExplained
+}
+
+func (e *explainer) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	e.explain(ctx, query, args)
+	return e.store.db.QueryRowContext(ctx, "SELECT 1 WHERE 1 = 0")
+}
+
+func (e *explainer) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	e.explain(ctx, query, args)
+	return nil, errExplained
+}
+
+func (e *explainer) explain(ctx context.Context, query string, args []any) {
+	head := "EXPLAIN "
+	if e.store.dialect == SQLite {
+		head = "EXPLAIN QUERY PLAN "
 	}
-	rows, err := s.pools.writer.QueryContext(t.Context(), explain+s.dialect.rewrite(query), args...)
-	require.NoError(t, err)
+	text := strings.TrimSpace(query[strings.Index(query, "\n"):])
+	rows, err := e.store.pools.writer.QueryContext(ctx, head+e.store.dialect.rewrite(text), args...)
+	if err != nil {
+		e.plans[query] = err.Error()
+		return
+	}
 	defer rows.Close()
+	var lines []string
 	for rows.Next() {
 		var line string
 		into := []any{&line}
-		if s.dialect == SQLite {
+		if e.store.dialect == SQLite {
 			into = []any{new(int), new(int), new(int), &line}
 		}
-		require.NoError(t, rows.Scan(into...))
-		plan = append(plan, line)
+		if err := rows.Scan(into...); err != nil {
+			line = err.Error()
+		}
+		lines = append(lines, line)
 	}
-	require.NoError(t, rows.Err())
-	return plan
+	e.plans[query] = strings.Join(lines, "\n")
 }
 
 // Underlying is where the store's own queries go, inside its transaction if it has

@@ -1,6 +1,9 @@
 package store_test
 
 import (
+	"context"
+	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,20 +14,102 @@ import (
 	"coder/store/storetest"
 )
 
-func TestPlans(t *testing.T) {
+// largeRows is enough that reading a whole table is never the better plan.
+const largeRows = 10_000
+
+// wholeTable is how either database says that it reads all of one. What ends
+// in one of the indexes named reads only rows that are current.
+var wholeTable = regexp.MustCompile(`(?:Seq Scan on|SCAN) (\w+)(?: USING INDEX (job_attempts_current_key|provisioner_jobs_active|provisioner_jobs_pending))?`)
+
+// What a request or a daemon runs all the time must not cost more with every
+// job and workspace that there ever was.
+func TestHotQueriesUseIndexes(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		f := seedOrganization(t, s, "plan")
-		seed := `INSERT INTO provisioner_jobs (id, organization_id, type, provisioner, status, file_id, initiator_id, template_version_id, created_at, updated_at)
-			SELECT 'job' || n, $1, 'workspace_build', 'terraform', 'succeeded', $2, '', '', n, n FROM generate_series(1, 10000) n`
-		if s.Dialect() == store.SQLite {
-			seed = strings.Replace(seed, "generate_series(1, 10000) n", "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 10000) SELECT n FROM c)", 1)
-		}
-		_, err := s.Raw().ExecContext(t.Context(), seed, f.organization.ID.String(), f.file.ID.String())
-		require.NoError(t, err)
-		_, err = s.Raw().ExecContext(t.Context(), "ANALYZE")
-		require.NoError(t, err)
-		for _, q := range []string{"SELECT * FROM provisioner_jobs WHERE id IN (SELECT value FROM json_list($1))", "UPDATE job_attempts SET renewed_at = 1, lost_at = NULL WHERE id IN (SELECT value FROM json_list($1)) AND current = TRUE"} {
-			t.Log(strings.Join(s.Explain(t, q, store.IDs([]uuid.UUID{uuid.New(), uuid.New()})), "\n"))
+		fill(t, s, f)
+		ctx, id, ids := t.Context(), uuid.New(), store.IDs([]uuid.UUID{uuid.New(), uuid.New()})
+		plans := s.Plans(func(q *store.Queries) { hotQueries(ctx, q, f, id, ids) })
+		require.GreaterOrEqual(t, len(plans), 20)
+		for query, plan := range plans {
+			for _, table := range wholeTable.FindAllStringSubmatch(plan, -1) {
+				if table[2] == "" && isLarge(query, table[1]) {
+					t.Errorf("reads the whole table %s:\n%s\n%s", table[1], query, plan)
+				}
+			}
 		}
 	})
+}
+
+// isLarge: the name in a plan is a large table or its alias in the query.
+func isLarge(query, name string) bool {
+	for _, table := range []string{"provisioner_jobs", "job_logs", "workspaces", "workspace_builds", "users", "api_keys", "template_versions", "workspace_resources", "job_attempts"} {
+		if name == table || regexp.MustCompile(`\b`+table+` `+name+`\b`).MatchString(query) {
+			return true
+		}
+	}
+	return false
+}
+
+func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID, ids string) {
+	o := f.organization.ID
+	_, _ = q.GetAPIKeyWithUser(ctx, "key")
+	_, _ = q.ListMembershipsOfUser(ctx, id)
+	_, _ = q.ListGroupIDsOfUser(ctx, id)
+	_, _ = q.GetUserByUsername(ctx, "name")
+	_, _ = q.GetUserByEmail(ctx, "name@example.com")
+	_, _ = q.ListUsersByIDs(ctx, ids)
+	_, _ = q.GetWorkspace(ctx, id)
+	_, _ = q.GetWorkspaceByName(ctx, store.GetWorkspaceByNameParams{OwnerID: id, Name: "name"})
+	_, _ = q.ListWorkspacesByIDs(ctx, ids)
+	_, _ = q.ListWorkspaceDetails(ctx, ids)
+	_, _ = q.GetWorkspaceBuild(ctx, id)
+	_, _ = q.GetWorkspaceBuildByNumber(ctx, store.GetWorkspaceBuildByNumberParams{OrganizationID: o, WorkspaceID: id, BuildNumber: 1})
+	_, _ = q.ListResourcesOfJobs(ctx, ids)
+	_, _ = q.ListAgentsOfJobs(ctx, ids)
+	_, _ = q.GetProvisionerJob(ctx, id)
+	_, _ = q.ListProvisionerJobsByIDs(ctx, ids)
+	_, _ = q.ListPendingJobs(ctx, o)
+	_, _ = q.CountRunningJobsByInitiator(ctx, o)
+	_, _ = q.ListActiveJobsOfOrganization(ctx, o)
+	_, _ = q.ListJobLogs(ctx, store.ListJobLogsParams{OrganizationID: o, JobID: id})
+	_, _ = q.GetAttempt(ctx, id)
+	_, _ = q.ListCurrentAttempts(ctx)
+	_ = q.RenewAttempts(ctx, store.RenewAttemptsParams{RenewedAt: now, Ids: ids})
+	_, _ = q.ClaimProvisionerJob(ctx, store.ClaimProvisionerJobParams{OrganizationID: o, ID: id})
+	_, _ = q.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: o, WorkspaceID: id})
+	_, _ = q.ListTemplatesOfFile(ctx, id)
+	_, _ = q.GetTemplateVersion(ctx, id)
+	_, _ = q.ListTemplateVersionsByIDs(ctx, ids)
+}
+
+// fill makes large tables in one statement each, with settled jobs only.
+func fill(t *testing.T, s *store.Store, f *fixture) {
+	t.Helper()
+	series := fmt.Sprintf("generate_series(1, %d) AS c (n)", largeRows)
+	if s.Dialect() == store.SQLite {
+		series = fmt.Sprintf("(WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d) SELECT n FROM c) AS c", largeRows)
+	}
+	exec := func(statement string, args ...any) {
+		_, err := s.Raw().ExecContext(t.Context(), strings.Replace(statement, "SERIES", series, 1), args...)
+		require.NoError(t, err, statement)
+	}
+	empty := []byte{}
+	exec(`INSERT INTO users (id, email, username, login_type, status, ssh_private_key, created_at, updated_at)
+		SELECT 'user' || n, 'user' || n, 'user' || n, 'password', 'active', $1, n, n FROM SERIES`, empty)
+	exec(`INSERT INTO api_keys (id, user_id, hashed_secret, login_type, lifetime_seconds, last_used_at, expires_at, created_at, updated_at)
+		SELECT 'key' || n, 'user' || n, $1, 'password', n, n, n, n, n FROM SERIES`, empty)
+	exec(`INSERT INTO provisioner_jobs (id, organization_id, type, provisioner, status, file_id, initiator_id, template_version_id, created_at, updated_at, completed_at)
+		SELECT 'job' || n, $1, 'workspace_build', 'terraform', 'succeeded', $2, 'user' || n, '', n, n, n FROM SERIES`, f.organization.ID.String(), f.file.ID.String())
+	exec(`INSERT INTO job_logs (job_id, id, created_at, source, level, stage, output) SELECT 'job' || n, n, n, '', '', '', '' FROM SERIES`)
+	exec(`INSERT INTO job_attempts (id, organization_id, job_id, daemon_id, key_id, request_id, number, fence, hashed_secret, reply, clocks, current, handed_at, renewed_at)
+		SELECT 'attempt' || n, $1, 'job' || n, 'd', 'k', 'r' || n, 1, 1, $2, $2, '{}', FALSE, n, n FROM SERIES`, f.organization.ID.String(), empty)
+	exec(`INSERT INTO template_versions (id, organization_id, template_id, job_id, name, created_by, created_at, updated_at)
+		SELECT 'version' || n, $1, $2, 'job' || n, 'name' || n, $3, n, n FROM SERIES`, f.organization.ID.String(), f.template.ID.String(), f.user.ID.String())
+	exec(`INSERT INTO workspaces (id, organization_id, owner_id, template_id, name, last_used_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
+		SELECT 'workspace' || n, $1, 'user' || n, $2, 'name' || n, n, 'build' || n, 1, 'running', n, n FROM SERIES`, f.organization.ID.String(), f.template.ID.String())
+	exec(`INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, created_at, updated_at)
+		SELECT 'build' || n, $1, 'workspace' || n, $2, 'job' || n, 1, 'start', 'initiator', 'user' || n, n, n FROM SERIES`, f.organization.ID.String(), f.version.ID.String())
+	exec(`INSERT INTO workspace_resources (id, organization_id, job_id, transition, address, type, name, created_at)
+		SELECT 'resource' || n, $1, 'job' || n, 'start', 'a', 'b', 'c', n FROM SERIES`, f.organization.ID.String())
+	exec("ANALYZE")
 }

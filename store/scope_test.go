@@ -87,6 +87,7 @@ const (
 	reasonLoop       = "a background loop acts on every organization and shows nothing to anybody"
 	reasonMembership = "what a user may read is worked out from all of the user's own memberships"
 	reasonFile       = "files are uploaded before any organization is named; server/load.go authorizes by uploader or by template"
+	reasonHealth     = "health and statistics of the deployment, which only its own administrators may read"
 	reasonSetting    = "settings of the deployment"
 	reasonOrgs       = "the list of organizations itself; the server cuts it to the readable ones"
 )
@@ -160,6 +161,8 @@ var deploymentWide = map[string]string{
 	"PutUserSetting":               reasonUser,
 	"DeleteGroupMembershipsOfUser": "deleting a user takes every membership",
 	"ListWorkspaceDetails":         reasonAuthorized,
+	"ListDaemonsSeenSince":         reasonHealth,
+	"CountWorkspacesByStatus":      reasonHealth,
 	"CountOwnedWorkspaces":         "deleting a user is refused while any organization has a workspace of theirs",
 	"GetWorkspace":                 reasonByID,
 	"GetWorkspaceByName":           "by owner and name, as the API and its URLs have it; server/load.go authorizes the row",

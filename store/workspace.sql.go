@@ -282,7 +282,8 @@ SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_s
     t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
     t.allow_user_cancel, t.require_active_version,
     v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
-FROM workspaces w
+FROM json_list($1) picked
+JOIN workspaces w ON w.id = picked.value
 JOIN workspace_builds b ON b.id = w.latest_build_id
 JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN users u ON u.id = w.owner_id
@@ -290,7 +291,6 @@ JOIN organizations o ON o.id = w.organization_id
 JOIN templates t ON t.id = w.template_id
 JOIN template_versions v ON v.id = b.template_version_id
 LEFT JOIN users i ON i.id = b.initiator_id
-WHERE w.id IN (SELECT value FROM json_list($1))
 `
 
 type ListWorkspaceDetailsRow struct {

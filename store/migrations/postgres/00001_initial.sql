@@ -207,6 +207,7 @@ CREATE TABLE provisioner_jobs (
 );
 CREATE INDEX provisioner_jobs_organization ON provisioner_jobs (organization_id, created_at);
 CREATE INDEX provisioner_jobs_pending ON provisioner_jobs (organization_id, created_at) WHERE status = 'pending';
+CREATE INDEX provisioner_jobs_file ON provisioner_jobs (file_id);
 CREATE INDEX provisioner_jobs_active ON provisioner_jobs (status) WHERE completed_at IS NULL;
 
 CREATE TABLE job_attempts (
@@ -277,6 +278,7 @@ CREATE TABLE template_versions (
     updated_at         BIGINT NOT NULL
 );
 CREATE INDEX template_versions_template ON template_versions (template_id, created_at);
+CREATE INDEX template_versions_job ON template_versions (job_id);
 CREATE UNIQUE INDEX template_versions_name_key ON template_versions (template_id, lower(name)) WHERE template_id IS NOT NULL;
 
 CREATE TABLE template_version_variables (
