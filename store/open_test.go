@@ -119,7 +119,7 @@ func TestReplicasStartTogether(t *testing.T) {
 	if !storetest.Installed() && os.Getenv("CODER_TEST_POSTGRES") == "" {
 		t.Skip("only PostgreSQL has replicas, and it is not installed")
 	}
-	o := storetest.PostgresOptions(t)
+	o := store.Options{PostgresURL: storetest.EmptyPostgresURL(t), DeploymentKey: storetest.Key()}
 	var g errgroup.Group
 	ids := make([]string, 4)
 	for i := range ids {

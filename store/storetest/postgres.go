@@ -18,6 +18,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"coder/store"
 )
 
 const (
@@ -29,15 +31,26 @@ const (
 // query that leans on the database's collation differs from SQLite here.
 const locale = "LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR' LC_COLLATE 'C' LC_CTYPE 'C'"
 
+// Options of CREATE DATABASE.
+const (
+	template      = "coder_template"
+	emptyTemplate = "template0 ENCODING 'UTF8' " + locale
+	emptyDatabase = "TEMPLATE " + emptyTemplate
+)
+
 // instance is a running PostgreSQL; hold is the pipe that keeps it running.
 type instance struct {
 	url  *url.URL
 	hold *os.File
 }
 
-// server is the PostgreSQL that all tests of this binary share. Starting it
-// once needs a package variable; nothing writes to it.
-var server = sync.OnceValues(findServer)
+// server is the PostgreSQL that all tests of this binary share, and migrated
+// the name of a database to copy. Making them once needs package variables;
+// nothing writes to them.
+var (
+	server   = sync.OnceValues(findServer)
+	migrated = sync.OnceValues(migrateTemplate)
+)
 
 // required: a missing PostgreSQL is a failure.
 func required() bool { return os.Getenv(variable) != "" }
@@ -48,30 +61,65 @@ func Installed() bool {
 	return err == nil
 }
 
-// PostgresURL makes an empty database that goes when the test ends, and fails
-// the test where PostgreSQL is missing.
+// PostgresURL makes a database, migrated and without a row, that goes when
+// the test ends. It fails the test where PostgreSQL is missing.
 func PostgresURL(t testing.TB) string {
+	t.Helper()
+	template, err := migrated()
+	require.NoError(t, err, "start PostgreSQL for the tests")
+	return createDatabase(t, "TEMPLATE "+template)
+}
+
+// EmptyPostgresURL is PostgresURL without the migrations.
+func EmptyPostgresURL(t testing.TB) string {
+	t.Helper()
+	return createDatabase(t, emptyDatabase)
+}
+
+func createDatabase(t testing.TB, like string) string {
 	t.Helper()
 	shared, err := server()
 	require.NoError(t, err, "start PostgreSQL for the tests")
-	admin := shared.url
 	name := "coder_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	run(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8' "+locale)
-	t.Cleanup(func() { run(t, admin, "DROP DATABASE "+name+" WITH (FORCE)") })
-	own := *admin
+	require.NoError(t, run(shared.database("postgres"), "CREATE DATABASE "+name+" "+like))
+	t.Cleanup(func() { require.NoError(t, run(shared.database("postgres"), "DROP DATABASE "+name+" WITH (FORCE)")) })
+	return shared.database(name)
+}
+
+// database is the URL of one database of the server.
+func (i *instance) database(name string) string {
+	own := *i.url
 	own.Path = "/" + name
 	return own.String()
 }
 
-func run(t testing.TB, admin *url.URL, statement string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), startTimeout)
+// migrateTemplate makes what PostgresURL copies: copying costs less than
+// migrating. A server given by URL is left without leftovers.
+func migrateTemplate() (name string, err error) {
+	shared, err := server()
+	if err != nil || shared.hold == nil {
+		return emptyTemplate, err
+	}
+	if err := run(shared.database("postgres"), "CREATE DATABASE "+template+" "+emptyDatabase); err != nil {
+		return "", err
+	}
+	s, err := store.Open(context.Background(), store.Options{PostgresURL: shared.database(template), DeploymentKey: Key()})
+	if err != nil {
+		return "", err
+	}
+	// The deployment key of a test may be another one.
+	return template, errors.Join(s.Close(), run(shared.database(template), "DELETE FROM settings"))
+}
+
+func run(url, statement string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, admin.String())
-	require.NoError(t, err)
-	defer conn.Close(ctx)
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
 	_, err = conn.Exec(ctx, statement)
-	require.NoError(t, err)
+	return errors.Join(err, conn.Close(ctx))
 }
 
 func findServer() (*instance, error) {

@@ -40,8 +40,7 @@ func Each(t *testing.T, fn func(t *testing.T, s *store.Store)) {
 	EachOptions(t, func(t *testing.T, o store.Options) { fn(t, Open(t, o)) })
 }
 
-// EachOptions is Each for tests that open the store themselves: fn gets the
-// options of a database that is still empty.
+// EachOptions is Each for tests that open the store themselves.
 func EachOptions(t *testing.T, fn func(t *testing.T, o store.Options)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { fn(t, SQLiteOptions(t)) })
@@ -70,7 +69,7 @@ func SQLiteOptions(t testing.TB) store.Options {
 	return store.Options{Dir: t.TempDir(), DeploymentKey: Key(), Logger: logger(t)}
 }
 
-// PostgresOptions name an empty database that goes when the test ends.
+// PostgresOptions name a database without rows that goes when the test ends.
 func PostgresOptions(t testing.TB) store.Options {
 	t.Helper()
 	return store.Options{PostgresURL: PostgresURL(t), DeploymentKey: Key(), Logger: logger(t)}
