@@ -69,7 +69,8 @@ func describeAPI(env *Env, err error, api *client.Error) string {
 	if api.Detail != "" {
 		b.WriteString("\n" + printableLines(api.Detail))
 	}
-	if api.StatusCode == http.StatusUnauthorized && api.FromServer() {
+	signingIn := strings.HasSuffix(api.URL, "/users/login")
+	if api.StatusCode == http.StatusUnauthorized && api.FromServer() && !signingIn {
 		b.WriteString("\nSuggestion: sign in again with `coder login`.")
 	}
 	return b.String()

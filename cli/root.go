@@ -40,8 +40,7 @@ func Main(args []string, env *Env) int {
 	defer cancel(nil)
 	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		if cmd.Annotations[ownSignals] == "" {
-			stop := cancelOnSignal(cancel)
-			context.AfterFunc(ctx, stop)
+			cancelOnSignal(ctx, cancel)
 		}
 		return prepare(env, cmd, args)
 	}
@@ -55,16 +54,17 @@ func Main(args []string, env *Env) int {
 
 // cancelOnSignal ends a context at the first SIGINT or SIGTERM; a second one
 // ends the process, as it would without us.
-func cancelOnSignal(cancel context.CancelCauseFunc) (stop func()) {
+func cancelOnSignal(ctx context.Context, cancel context.CancelCauseFunc) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		if _, ok := <-signals; ok {
-			signal.Stop(signals)
+		defer signal.Stop(signals)
+		select {
+		case <-signals:
 			cancel(errInterrupted)
+		case <-ctx.Done():
 		}
 	}()
-	return func() { signal.Stop(signals) }
 }
 
 // prepare fills flags from environment and files once they are parsed.

@@ -69,12 +69,11 @@ func (o *serverOptions) run(ctx context.Context, f *pflag.FlagSet) error {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := cancelOnSignal(cancel)
-	defer stop()
-	stopNotice := context.AfterFunc(ctx, func() {
+	cancelOnSignal(ctx, cancel)
+	withdraw := context.AfterFunc(ctx, func() {
 		o.env.outf("Stopping: running builds may finish for %s. Press ctrl+\\ to end at once.\n", o.config.ShutdownGrace)
 	})
-	defer stopNotice()
+	defer withdraw()
 	return server.Run(ctx, o.config)
 }
 

@@ -116,7 +116,8 @@ func (l *listeners) close() error {
 	err := l.memory.Close()
 	for _, open := range []net.Listener{l.http, l.tls} {
 		if open != nil {
-			err = errors.Join(err, open.Close())
+			// Shutdown has closed those that served.
+			err = errors.Join(err, ignoreClosed(open.Close()))
 		}
 	}
 	return err

@@ -1,0 +1,181 @@
+package cli_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"coder/server/servertest"
+)
+
+// patience is how long a story waits for something to become so.
+const patience = 2 * time.Minute
+
+// TestStories runs the stories of testdata/stories: the real binary against a
+// real server, as a person or a script uses it.
+func TestStories(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("terraform"); err != nil {
+		if _, err := exec.LookPath("tofu"); err != nil {
+			t.Skip("neither terraform nor tofu is on PATH")
+		}
+	}
+	bin := buildBinary(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/stories",
+		RequireExplicitExec: true,
+		UpdateScripts:       *update,
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, "home")
+			e.Setenv("HOME", home)
+			e.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+			e.Setenv("PASSWORD", servertest.Password)
+			e.Setenv("TF_CLI_CONFIG_FILE", "")
+			e.Setenv("TZ", "UTC")
+			return os.MkdirAll(home, 0o755)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"server":     serverCommand(t),
+			"eventually": eventually,
+			"keep":       keep,
+		},
+	})
+}
+
+// buildBinary builds the binary once for all stories, with the race detector
+// where the test itself has it.
+func buildBinary(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	args := []string{"build", "-o", filepath.Join(dir, "coder")}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "..")...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return dir
+}
+
+// serverCommand is the command `server [flags]`: it starts a server on a free
+// port, sets URL, and, unless -fresh is the first word, signs the first user
+// in. The server is stopped at the end of the story, and must end well.
+func serverCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg {
+			ts.Fatalf("server cannot be negated")
+		}
+		startServer(t, ts, args)
+	}
+}
+
+func startServer(t *testing.T, ts *testscript.TestScript, args []string) {
+	fresh := len(args) > 0 && args[0] == "-fresh"
+	if fresh {
+		args = args[1:]
+	}
+	args = append([]string{"server", "--http-address", "127.0.0.1:0"}, args...)
+	cmd := command(ts, args...)
+	log, err := os.Create(ts.MkAbs("server.log"))
+	ts.Check(err)
+	cmd.Stderr = log
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	lines := bufio.NewReader(out)
+	url := ""
+	for url == "" {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			ts.Fatalf("the server ended: %v\n%s", cmd.Wait(), ts.ReadFile("server.log"))
+		}
+		if m := regexp.MustCompile(`View the Web UI: (\S+)`).FindStringSubmatch(line); m != nil {
+			url = m[1]
+		}
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		_, _ = io.Copy(io.Discard, lines)
+	}()
+	ts.Defer(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-drained
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: the server did not end well: %v", ts.Name(), err)
+		}
+		_ = log.Close()
+	})
+	ts.Setenv("URL", url)
+	if fresh {
+		return
+	}
+	ts.Check(ts.Exec("coder", "login", url, "--first-user-username", "admin", "--first-user-email", "admin@example.com",
+		"--first-user-password", servertest.Password))
+}
+
+// command is the binary with the story's environment.
+func command(ts *testscript.TestScript, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(firstOf(ts.Getenv("PATH")), "coder"), args...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"HOME", "PATH", "TZ", "CODER_URL", "CODER_SESSION_TOKEN", "CODER_ORGANIZATION"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	return cmd
+}
+
+func firstOf(path string) string {
+	first, _, _ := strings.Cut(path, string(os.PathListSeparator))
+	return first
+}
+
+// eventually is the command `eventually regexp coder args...`: it repeats the
+// command until its standard output matches.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually regexp program args...")
+	}
+	want := regexp.MustCompile("(?m)" + args[0])
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		out, err := command(ts, args[2:]...).CombinedOutput()
+		if want.Match(out) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("%q never came (%v); last: %s", args[0], err, out)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// keep is the command `keep NAME [regexp]`: it sets NAME to the last line of
+// the standard output of the command before, or to what the group matches.
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: keep NAME [regexp]")
+	}
+	out := strings.TrimSpace(ts.ReadFile("stdout"))
+	if len(args) == 1 {
+		ts.Setenv(args[0], out[strings.LastIndex(out, "\n")+1:])
+		return
+	}
+	m := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(out)
+	if m == nil {
+		ts.Fatalf("%q is not in %s", args[1], out)
+	}
+	ts.Setenv(args[0], m[len(m)-1])
+}
