@@ -186,12 +186,31 @@ func (s *Server) Member(t testing.TB, org client.Organization, roles ...string) 
 // MemberUser is Member for tests that need the user too.
 func (s *Server) MemberUser(t testing.TB, org client.Organization, roles ...string) (*client.Client, client.User) {
 	t.Helper()
-	name := "user-" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
-	return s.NamedMember(t, org, name, roles...)
+	p := s.Person(t, org, roles...)
+	return p.Client, p.User
 }
 
 // NamedMember is MemberUser with a user name; the address is NAME@example.com.
 func (s *Server) NamedMember(t testing.TB, org client.Organization, name string, roles ...string) (*client.Client, client.User) {
+	t.Helper()
+	p := s.person(t, org, name, roles...)
+	return p.Client, p.User
+}
+
+// Person is a user who is signed in.
+type Person struct {
+	Client *client.Client
+	User   client.User
+	Token  string
+}
+
+// Person is Member for tests that need the user and the token too.
+func (s *Server) Person(t testing.TB, org client.Organization, roles ...string) Person {
+	t.Helper()
+	return s.person(t, org, "user-"+strings.ReplaceAll(uuid.NewString(), "-", "")[:12], roles...)
+}
+
+func (s *Server) person(t testing.TB, org client.Organization, name string, roles ...string) Person {
 	t.Helper()
 	active := client.UserActive
 	user, err := s.Client.CreateUser(t.Context(), client.CreateUserRequest{
@@ -204,13 +223,13 @@ func (s *Server) NamedMember(t testing.TB, org client.Organization, name string,
 	}
 	key, err := s.Client.CreateAPIKey(t.Context(), user.ID.String())
 	require.NoError(t, err)
-	return s.WithToken(t, key.Key), user
+	return Person{Client: s.WithToken(t, key.Key), User: user, Token: key.Key}
 }
 
-// Outsider is a member of an organization that has nothing to do with any other.
-func (s *Server) Outsider(t testing.TB) *client.Client {
+// Outsider is an administrator of an organization that has nothing to do with any other.
+func (s *Server) Outsider(t testing.TB) Person {
 	t.Helper()
-	return s.Member(t, s.Organization(t, "outside-"+uuid.NewString()[:8]), client.RoleOrgAdmin)
+	return s.Person(t, s.Organization(t, "outside-"+uuid.NewString()[:8]), client.RoleOrgAdmin)
 }
 
 // Clock is a time that stands still until Advance.
