@@ -35,13 +35,13 @@ type groupInput struct {
 
 type groupMembersInput struct {
 	GroupPath
-	pageInput
+	PageInput
 }
 
 type groupNameMembersInput struct {
 	OrganizationPath
 	Group string `path:"groupName"`
-	pageInput
+	PageInput
 }
 
 func (a *api) listOrganizationGroups(ctx context.Context, _ *OrganizationPath) (*output[[]client.Group], error) {
@@ -146,7 +146,7 @@ func (a *api) listGroupMembers(ctx context.Context, in *groupMembersInput) (*out
 	if err != nil {
 		return nil, err
 	}
-	return a.pageGroupMembers(ctx, g, in.pageInput)
+	return a.pageGroupMembers(ctx, g, in.PageInput)
 }
 
 func (a *api) listGroupMembersByName(ctx context.Context, in *groupNameMembersInput) (*output[client.GroupMembersResponse], error) {
@@ -154,10 +154,10 @@ func (a *api) listGroupMembersByName(ctx context.Context, in *groupNameMembersIn
 	if err != nil {
 		return nil, err
 	}
-	return a.pageGroupMembers(ctx, g, in.pageInput)
+	return a.pageGroupMembers(ctx, g, in.PageInput)
 }
 
-func (a *api) pageGroupMembers(ctx context.Context, g store.Group, page pageInput) (*output[client.GroupMembersResponse], error) {
+func (a *api) pageGroupMembers(ctx context.Context, g store.Group, page PageInput) (*output[client.GroupMembersResponse], error) {
 	filter, err := userFilter(page.Query)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ type listMembersInput struct {
 
 type pageMembersInput struct {
 	OrganizationPath
-	pageInput
+	PageInput
 }
 
 type updateMemberRolesInput struct {

@@ -29,7 +29,7 @@ type updateUserRolesInput struct {
 	Body client.UpdateRolesRequest
 }
 
-func (a *api) listUsers(ctx context.Context, in *pageInput) (*output[client.UsersResponse], error) {
+func (a *api) listUsers(ctx context.Context, in *PageInput) (*output[client.UsersResponse], error) {
 	filter, err := userFilter(in.Query)
 	if err != nil {
 		return nil, err

@@ -13,15 +13,15 @@ import (
 // allRows stands for no limit.
 const allRows = math.MaxInt32
 
-// pageInput are the parameters of lists of users that come in pages.
-type pageInput struct {
+// PageInput are the parameters of lists of users that come in pages.
+type PageInput struct {
 	Query   string `query:"q" doc:"Words to search for, and key:value terms"`
 	Limit   int32  `query:"limit" minimum:"0" doc:"0 is no limit"`
 	Offset  int32  `query:"offset" minimum:"0"`
 	AfterID string `query:"after_id" format:"uuid" doc:"Rows after this one"`
 }
 
-func (in pageInput) rows() int32 {
+func (in PageInput) rows() int32 {
 	if in.Limit == 0 {
 		return allRows
 	}
@@ -29,7 +29,7 @@ func (in pageInput) rows() int32 {
 }
 
 // after adds what lies behind the cursor; it narrows the page, not the count.
-func (in pageInput) after(filter store.Filter) store.Filter {
+func (in PageInput) after(filter store.Filter) store.Filter {
 	if in.AfterID != "" {
 		filter.Where("(lower(u.username), u.id) > (SELECT lower(x.username), x.id FROM users x WHERE x.id = ?)", strings.ToLower(in.AfterID))
 	}
