@@ -59,8 +59,8 @@ func (a *api) listGroups(ctx context.Context, in *listGroupsInput) (*output[[]cl
 	}
 	var member store.User
 	if in.HasMember != "" {
-		if member, err = a.findUser(ctx, in.HasMember); err != nil {
-			return nil, invalid("has_member", "There is no user %q.", in.HasMember)
+		if member, err = a.user(ctx, authz.Read, in.HasMember); err != nil {
+			return nil, invalid("has_member", "There is no user %q, or you may not see them.", in.HasMember)
 		}
 	}
 	out := []client.Group{}

@@ -27,7 +27,7 @@ type updateTemplateACLInput struct {
 
 type templateACLAvailableInput struct {
 	TemplatePath
-	pageInput
+	PageInput
 }
 
 func (a *api) getTemplateACL(ctx context.Context, in *TemplatePath) (*output[client.TemplateACL], error) {

@@ -121,6 +121,21 @@ func (q *Queries) InsertGroup(ctx context.Context, arg InsertGroupParams) (Group
 	return i, err
 }
 
+const insertGroupMember = `-- name: InsertGroupMember :exec
+INSERT INTO group_members (group_id, organization_id, user_id) VALUES ($1, $2, $3)
+`
+
+type InsertGroupMemberParams struct {
+	GroupID        uuid.UUID
+	OrganizationID uuid.UUID
+	UserID         uuid.UUID
+}
+
+func (q *Queries) InsertGroupMember(ctx context.Context, arg InsertGroupMemberParams) error {
+	_, err := q.db.ExecContext(ctx, insertGroupMember, arg.GroupID, arg.OrganizationID, arg.UserID)
+	return err
+}
+
 const listGroupIDsOfUser = `-- name: ListGroupIDsOfUser :many
 SELECT gm.group_id, gm.organization_id FROM group_members gm WHERE gm.user_id = $1
 `

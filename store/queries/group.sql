@@ -2,6 +2,9 @@
 INSERT INTO groups (id, organization_id, name, display_name, avatar_url, quota_allowance, source, created_at, updated_at)
 VALUES (@id, @organization_id, @name, @display_name, @avatar_url, @quota_allowance, @source, @created_at, @updated_at) RETURNING *;
 
+-- name: InsertGroupMember :exec
+INSERT INTO group_members (group_id, organization_id, user_id) VALUES (@group_id, @organization_id, @user_id);
+
 -- name: GetGroup :one
 -- scope: deployment
 SELECT * FROM groups WHERE id = @id;
