@@ -103,6 +103,7 @@ var seedTexts = map[string][]string{
 	"users.roles":                 {`["owner","ä"]`, `[]`, `["owner"]`},
 	"users.login_type":            {"password"},
 	"api_keys.login_type":         {"token", "token", "token", "password"},
+	"provisioner_jobs.type":       {"workspace_build", "template_version_import"},
 	"provisioner_jobs.status":     {"succeeded", "pending", "failed", "running", "succeeded", "canceling"},
 	"workspace_builds.transition": {"start", "start", "stop", "start", "delete"},
 	"organization_members.roles":  {`[]`, `["organization-admin","ä"]`},
