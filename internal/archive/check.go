@@ -102,7 +102,7 @@ func (c *checker) checkTwice(name string, entry *Entry) error {
 		}
 		return &Error{Entry: name, Rule: RuleName}
 	}
-	if dir, known := c.seen[clean]; known && !(dir && entry.Dir) {
+	if dir, known := c.seen[clean]; known && (!dir || !entry.Dir) {
 		return &Error{Entry: name, Rule: RuleTwice}
 	}
 	c.seen[clean] = entry.Dir

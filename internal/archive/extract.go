@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -51,8 +52,7 @@ func write(root *os.Root, e Entry, content io.Reader) error {
 		return err
 	}
 	if _, err := io.Copy(file, content); err != nil {
-		file.Close()
-		return err
+		return errors.Join(err, file.Close())
 	}
 	return file.Close()
 }
@@ -79,7 +79,7 @@ func Overwrite(r io.Reader, dir string, limits Limits) error {
 	if err != nil {
 		return fmt.Errorf("extract archive: %w", err)
 	}
-	defer os.RemoveAll(staged)
+	defer func() { _ = os.RemoveAll(staged) }()
 	if err := Extract(r, staged, limits); err != nil {
 		return err
 	}

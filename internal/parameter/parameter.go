@@ -207,10 +207,7 @@ func checkRange(p client.TemplateVersionParameter, value string) error {
 	if p.Type != typeNumber || !hasNumberRule(p) {
 		return nil
 	}
-	n, err := strconv.Atoi(value)
-	if err != nil {
-		return nil // checkType's business
-	}
+	n, _ := wholeNumber(value) // checkType has read it
 	if p.ValidationMin != nil && n < int(*p.ValidationMin) {
 		return broken(p, value, fmt.Sprintf("%d is less than the minimum %d", n, *p.ValidationMin))
 	}
@@ -223,15 +220,12 @@ func checkRange(p client.TemplateVersionParameter, value string) error {
 // checkMonotonic allows an equal value. A previous value that is no whole
 // number, from a version of the template with other rules, decides nothing.
 func checkMonotonic(p client.TemplateVersionParameter, value string, previous *string) error {
-	if p.ValidationMonotonic == "" || previous == nil {
+	if p.ValidationMonotonic == "" || p.Type != typeNumber || previous == nil {
 		return nil
 	}
-	before, err := strconv.Atoi(*previous)
-	if err != nil {
-		return nil
-	}
-	now, err := strconv.Atoi(value)
-	if err != nil {
+	before, whole := wholeNumber(*previous)
+	now, _ := wholeNumber(value) // checkType has read it
+	if !whole {
 		return nil
 	}
 	if p.ValidationMonotonic == monotonicIncreasing && now < before {
@@ -241,6 +235,11 @@ func checkMonotonic(p client.TemplateVersionParameter, value string, previous *s
 		return broken(p, value, fmt.Sprintf("%d is more than the %d it was; it may only shrink", now, before))
 	}
 	return nil
+}
+
+func wholeNumber(text string) (int, bool) {
+	n, err := strconv.Atoi(text)
+	return n, err == nil
 }
 
 // broken prefers the words of the template's author.

@@ -185,7 +185,7 @@ func drawParameter(t *rapid.T) (param, *provider.Parameter) {
 		p.ValidationRegex, p.ValidationError = "^[a-c]*$", "wrong"
 		rule.Regex, rule.Error, ruled = p.ValidationRegex, p.ValidationError, true
 	}
-	theirs := &provider.Parameter{Name: "p", Type: provider.OptionType(p.Type)}
+	theirs := &provider.Parameter{Name: "p", Type: p.Type}
 	if ruled {
 		theirs.Validation = []provider.Validation{rule}
 	}

@@ -63,7 +63,7 @@ func ParseAutostart(text string) (Autostart, error) {
 }
 
 func parser() cron.Parser {
-	return cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+	return cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 }
 
 func splitZone(text string) (zone, fields string, err error) {
