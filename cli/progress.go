@@ -36,10 +36,12 @@ func (e *Env) watch(ctx context.Context, w watchedJob) (client.ProvisionerJob, e
 	// Requests must outlive Ctrl-C: what it means is asked or done first.
 	detached, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	p := &progress{env: e, quiet: w.quiet, what: w.what}
+	p := &progress{env: e, quiet: w.quiet, what: w.what, live: e.isTTY(e.Stderr)}
+	defer p.clear()
 	rows, ended := w.stream(detached)
-	poll := time.NewTimer(0)
+	poll, tick := time.NewTimer(0), time.NewTicker(time.Second)
 	defer poll.Stop()
+	defer tick.Stop()
 	wait, interrupt := 50*time.Millisecond, ctx.Done()
 	for {
 		select {
@@ -62,8 +64,11 @@ func (e *Env) watch(ctx context.Context, w watchedJob) (client.ProvisionerJob, e
 				poll.Reset(wait)
 				wait = min(wait*2, time.Second)
 			}
+		case <-tick.C:
+			p.tick()
 		case <-interrupt:
 			interrupt = nil
+			p.clear()
 			goOn, err := w.interrupted(detached)
 			if err != nil || !goOn {
 				return client.ProvisionerJob{}, errors.Join(err, errSilent)
@@ -159,6 +164,34 @@ type progress struct {
 	since   time.Time
 	waiting string
 	polls   int
+	// live keeps a line at the bottom that counts the seconds of the stage.
+	live bool
+	line bool
+	tock int
+}
+
+// printf prints above the live line.
+func (p *progress) printf(format string, args ...any) {
+	p.clear()
+	p.env.errf(format, args...)
+}
+
+// tick renews the live line, on a terminal.
+func (p *progress) tick() {
+	if !p.live || p.stage == "" {
+		return
+	}
+	p.clear()
+	p.tock++
+	p.env.errf("%s", p.env.paint(p.env.Stderr, dim, fmt.Sprintf("⧗ %s %ds", printable(p.stage), p.tock)))
+	p.line = true
+}
+
+func (p *progress) clear() {
+	if p.line {
+		p.env.errf("\r\x1b[2K")
+		p.line = false
+	}
 }
 
 // show takes note of where the job stands before its log begins.
@@ -199,7 +232,7 @@ func (p *progress) explain(job client.ProvisionerJob, matched *client.MatchedPro
 	}
 	p.waiting = reason
 	tags, _ := json.Marshal(job.Tags)
-	p.env.errf("%s the %s waits for a provisioner.\n  Job:    %s\n  Tags:   %s\n  Reason: %s\n",
+	p.printf("%s the %s waits for a provisioner.\n  Job:    %s\n  Tags:   %s\n  Reason: %s\n",
 		p.env.paint(p.env.Stderr, yellow, "WARN:"), p.what, job.ID, printable(string(tags)), printable(reason))
 }
 
@@ -211,15 +244,15 @@ func (p *progress) row(row client.ProvisionerJobLog) {
 		p.held = append(p.held, row)
 		return
 	}
-	p.env.errLog(row)
+	p.log(row)
 }
 
 // begin ends the stage before and starts another.
 func (p *progress) begin(stage string, at time.Time) {
 	p.end("✔", green, at)
-	p.stage, p.since = stage, at
+	p.stage, p.since, p.tock = stage, at, 0
 	if !p.quiet {
-		p.env.errf("==> ⧗ %s\n", printable(stage))
+		p.printf("==> ⧗ %s\n", printable(stage))
 	}
 }
 
@@ -228,7 +261,7 @@ func (p *progress) end(mark string, c colour, at time.Time) {
 		return
 	}
 	took := max(at.Sub(p.since), 0).Milliseconds()
-	p.env.errf("%s\n", p.env.paint(p.env.Stderr, c, fmt.Sprintf("=== %s %s [%dms]", mark, printable(p.stage), took)))
+	p.printf("%s\n", p.env.paint(p.env.Stderr, c, fmt.Sprintf("=== %s %s [%dms]", mark, printable(p.stage), took)))
 }
 
 // finish reads the job once more when its log is over, and says how it ended.
@@ -262,15 +295,14 @@ func (p *progress) close(job client.ProvisionerJob) {
 		return
 	}
 	for _, row := range p.held {
-		p.env.errLog(row)
+		p.log(row)
 	}
 	p.end("✘", red, at)
 }
 
-// errLog prints a log line on standard error.
-func (e *Env) errLog(row client.ProvisionerJobLog) {
-	if line, shown := e.logLine(row); shown {
-		e.errf("%s\n", e.paintLevel(row.Level, line))
+func (p *progress) log(row client.ProvisionerJobLog) {
+	if line, shown := p.env.logLine(row); shown {
+		p.printf("%s\n", p.env.paintLevel(row.Level, line))
 	}
 }
 
