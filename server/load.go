@@ -184,14 +184,19 @@ func templateObject(t store.Template) authz.Object {
 
 // template loads one that is not deleted.
 func (a *api) template(ctx context.Context, action authz.Action, id uuid.UUID) (store.Template, error) {
+	t, err := a.templateDeletedToo(ctx, action, id)
+	if err == nil && t.Deleted {
+		err = errNotFound()
+	}
+	return t, err
+}
+
+func (a *api) templateDeletedToo(ctx context.Context, action authz.Action, id uuid.UUID) (store.Template, error) {
 	t, err := a.store.GetTemplate(ctx, id)
-	if err != nil {
-		return store.Template{}, err
+	if err == nil && !subjectFrom(ctx).Can(action, templateObject(t)) {
+		err = errNotFound()
 	}
-	if t.Deleted || !subjectFrom(ctx).Can(action, templateObject(t)) {
-		return store.Template{}, errNotFound()
-	}
-	return t, nil
+	return t, err
 }
 
 // templateNamed loads one by its organization and name.

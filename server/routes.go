@@ -32,6 +32,7 @@ func (a *api) routes(r *router) {
 	a.tokenRoutes(r)
 	a.memberRoutes(r)
 	a.roleRoutes(r)
+	a.workspaceRoutes(r)
 	a.fileRoutes(r)
 	a.templateRoutes(r)
 	a.templateVersionRoutes(r)

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"coder/client"
 	"coder/store"
@@ -17,7 +16,7 @@ func (a *api) finishBuild(ctx context.Context, tx *store.Store, job store.Provis
 		return fmt.Errorf("find the build of job %s: %w", job.ID, err)
 	}
 	now := store.At(a.now())
-	workspace, err := tx.LockWorkspace(ctx, store.LockWorkspaceParams{OrganizationID: build.OrganizationID, ID: build.WorkspaceID, UpdatedAt: now})
+	w, err := tx.LockWorkspace(ctx, store.LockWorkspaceParams{OrganizationID: build.OrganizationID, ID: build.WorkspaceID, UpdatedAt: now})
 	if err != nil {
 		return fmt.Errorf("lock the workspace of build %s: %w", build.ID, err)
 	}
@@ -28,42 +27,59 @@ func (a *api) finishBuild(ctx context.Context, tx *store.Store, job store.Provis
 	if err != nil {
 		return err
 	}
+	// A build that was canceled while it waited has left a running workspace
+	// running, and with it the session of its owner.
 	if build.Transition != client.TransitionStart && (status == client.JobSucceeded || !job.StartedAt.IsZero()) {
 		if err := tx.DeleteAPIKeysOfWorkspace(ctx, &build.WorkspaceID); err != nil {
-			return fmt.Errorf("remove the owner's session token: %w", err)
+			return fmt.Errorf("remove the owner's session: %w", err)
 		}
 	}
 	if status != client.JobSucceeded {
 		return nil
 	}
-	return a.settleBuild(ctx, tx, workspace, build, job, result)
+	return a.settleBuild(ctx, tx, w, build, job, result)
 }
 
-// settleBuild records what a build that succeeded has made.
-func (a *api) settleBuild(ctx context.Context, tx *store.Store, w store.Workspace, b store.WorkspaceBuild, job store.ProvisionerJob, result *client.BuildResult) error {
+// settleBuild records what a build that succeeded has made of its workspace.
+func (a *api) settleBuild(ctx context.Context, tx *store.Store, w store.Workspace, build store.WorkspaceBuild, job store.ProvisionerJob, result *client.BuildResult) error {
 	now := store.At(a.now())
 	if result != nil {
-		cost := 0
-		for _, r := range result.Resources {
-			cost += r.DailyCost
+		if err := a.insertResources(ctx, tx, job, build.Transition, result.Resources); err != nil {
+			return err
 		}
-		err := tx.SetWorkspaceBuildCost(ctx, store.SetWorkspaceBuildCostParams{OrganizationID: b.OrganizationID, ID: b.ID, DailyCost: int64(cost), UpdatedAt: now})
+		err := tx.SetWorkspaceBuildCost(ctx, store.SetWorkspaceBuildCostParams{
+			OrganizationID: build.OrganizationID, ID: build.ID, DailyCost: resourceCost(result.Resources), UpdatedAt: now,
+		})
 		if err != nil {
 			return err
 		}
 	}
-	switch b.Transition {
-	case client.TransitionDelete:
-		return tx.DeleteWorkspace(ctx, store.DeleteWorkspaceParams{OrganizationID: b.OrganizationID, ID: b.WorkspaceID, UpdatedAt: now})
-	case client.TransitionStart:
-		if w.TTLMs != nil && *w.TTLMs > 0 {
-			_, err := tx.SetWorkspaceBuildDeadline(ctx, store.SetWorkspaceBuildDeadlineParams{
-				OrganizationID: b.OrganizationID, ID: b.ID, DeadlineAt: store.At(a.now().Add(time.Duration(*w.TTLMs) * time.Millisecond)), UpdatedAt: now,
-			})
+	if build.Transition == client.TransitionDelete {
+		return tx.DeleteWorkspace(ctx, store.DeleteWorkspaceParams{OrganizationID: build.OrganizationID, ID: build.WorkspaceID, UpdatedAt: now})
+	}
+	template, err := tx.GetTemplate(ctx, w.TemplateID)
+	if err != nil {
+		return fmt.Errorf("read the template's schedule: %w", err)
+	}
+	if build.Transition == client.TransitionStart {
+		if err := setDeadlines(ctx, tx, w, template, build, now); err != nil {
 			return err
 		}
 	}
-	return nil
+	next := nextStart(w.AutostartSchedule, template, a.now())
+	if !w.DormantAt.IsZero() {
+		next = store.Time{}
+	}
+	return tx.SetWorkspaceNextStart(ctx, store.SetWorkspaceNextStartParams{OrganizationID: w.OrganizationID, ID: w.ID, NextStartAt: next})
+}
+
+// setDeadlines starts the countdown of a workspace that runs from now on.
+func setDeadlines(ctx context.Context, tx *store.Store, w store.Workspace, template store.Template, build store.WorkspaceBuild, now store.Time) error {
+	deadline, maximum := deadlines(w, template, now.Time)
+	_, err := tx.SetWorkspaceBuildDeadline(ctx, store.SetWorkspaceBuildDeadlineParams{
+		OrganizationID: build.OrganizationID, ID: build.ID, DeadlineAt: deadline, MaxDeadlineAt: maximum, UpdatedAt: now,
+	})
+	return err
 }
 
 // buildStatus is the table of section 2.8 of the reference.

@@ -14,7 +14,7 @@ INSERT INTO leases (name, holder, term, expires_at) VALUES ($1, $2, 1, $3)
 ON CONFLICT (name) DO UPDATE SET
     holder = excluded.holder, expires_at = excluded.expires_at,
     term = leases.term + CASE WHEN leases.holder = excluded.holder THEN 0 ELSE 1 END
-WHERE leases.holder = excluded.holder OR leases.expires_at < $4
+WHERE leases.holder = excluded.holder OR leases.expires_at < $4 OR leases.expires_at > $5
 RETURNING name, holder, term, expires_at
 `
 
@@ -23,6 +23,7 @@ type AcquireLeaseParams struct {
 	Holder    string
 	ExpiresAt Time
 	NowAt     Time
+	FarAt     Time
 }
 
 // scope: deployment
@@ -32,6 +33,7 @@ func (q *Queries) AcquireLease(ctx context.Context, arg AcquireLeaseParams) (Lea
 		arg.Holder,
 		arg.ExpiresAt,
 		arg.NowAt,
+		arg.FarAt,
 	)
 	var i Lease
 	err := row.Scan(

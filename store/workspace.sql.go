@@ -521,7 +521,7 @@ WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
     OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND ($1 - j.completed_at) / 1000 >= t.failure_ttl_ms)
     OR (w.next_start_at <= $1 OR w.next_start_at > $2)
     OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND (($1 - w.last_used_at) / 1000 >= t.time_til_dormant_ms OR w.last_used_at > $1))
-    OR w.deleting_at <= $1
+    OR w.deleting_at <= $1 OR w.dormant_at > $1
 )
 ORDER BY w.id
 `
@@ -772,6 +772,21 @@ type SetWorkspaceFavoriteParams struct {
 
 func (q *Queries) SetWorkspaceFavorite(ctx context.Context, arg SetWorkspaceFavoriteParams) error {
 	_, err := q.db.ExecContext(ctx, setWorkspaceFavorite, arg.Favorite, arg.OrganizationID, arg.ID)
+	return err
+}
+
+const setWorkspaceLastUsed = `-- name: SetWorkspaceLastUsed :exec
+UPDATE workspaces SET last_used_at = $1 WHERE organization_id = $2 AND id = $3
+`
+
+type SetWorkspaceLastUsedParams struct {
+	LastUsedAt     Time
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) SetWorkspaceLastUsed(ctx context.Context, arg SetWorkspaceLastUsedParams) error {
+	_, err := q.db.ExecContext(ctx, setWorkspaceLastUsed, arg.LastUsedAt, arg.OrganizationID, arg.ID)
 	return err
 }
 

@@ -18,5 +18,5 @@ INSERT INTO leases (name, holder, term, expires_at) VALUES (@name, @holder, 1, @
 ON CONFLICT (name) DO UPDATE SET
     holder = excluded.holder, expires_at = excluded.expires_at,
     term = leases.term + CASE WHEN leases.holder = excluded.holder THEN 0 ELSE 1 END
-WHERE leases.holder = excluded.holder OR leases.expires_at < @now_at
+WHERE leases.holder = excluded.holder OR leases.expires_at < @now_at OR leases.expires_at > @far_at
 RETURNING *;

@@ -58,6 +58,9 @@ UPDATE workspaces SET next_start_at = @next_start_at WHERE organization_id = @or
 -- name: TouchWorkspace :exec
 UPDATE workspaces SET last_used_at = @last_used_at WHERE organization_id = @organization_id AND id = @id AND last_used_at < @last_used_at;
 
+-- name: SetWorkspaceLastUsed :exec
+UPDATE workspaces SET last_used_at = @last_used_at WHERE organization_id = @organization_id AND id = @id;
+
 -- name: ResetTemplateLastUsed :exec
 UPDATE workspaces SET last_used_at = @last_used_at WHERE organization_id = @organization_id AND template_id = @template_id AND deleted = FALSE;
 
@@ -114,7 +117,7 @@ WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
     OR (b.transition = 'start' AND j.status = 'failed' AND t.failure_ttl_ms > 0 AND (sqlc.arg(now_at) - j.completed_at) / 1000 >= t.failure_ttl_ms)
     OR (w.next_start_at <= @now_at OR w.next_start_at > @far_at)
     OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND ((sqlc.arg(now_at) - w.last_used_at) / 1000 >= t.time_til_dormant_ms OR w.last_used_at > @now_at))
-    OR w.deleting_at <= @now_at
+    OR w.deleting_at <= @now_at OR w.dormant_at > @now_at
 )
 ORDER BY w.id;
 

@@ -1,0 +1,549 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+func (a *api) workspaceRoutes(r *router) {
+	handle(r, post, "/organizations/{organization}/members/{user}/workspaces", "Create a workspace", onObject(authz.Create, authz.Workspace), a.createWorkspace, created)
+	handle(r, post, "/users/{user}/workspaces", "Create a workspace in the organization of its template", onObject(authz.Create, authz.Workspace), a.createUserWorkspace, created)
+	handle(r, get, "/organizations/{organization}/members/{user}/workspaces/available-users", "List users to create workspaces for", onObject(authz.Create, authz.Workspace), a.listWorkspaceOwners)
+	handle(r, get, "/users/{user}/workspace/{name}", "Get a workspace by owner and name", onObject(authz.Read, authz.Workspace), a.getWorkspaceByName)
+	handle(r, get, "/users/{user}/autofill-parameters", "List the values last used for a template", onObject(authz.ReadPersonal, authz.User), a.listAutofillParameters)
+	handle(r, get, "/workspaces", "Search workspaces", session(), a.listWorkspaces)
+	handle(r, get, "/workspaces/{workspace}", "Get a workspace", onObject(authz.Read, authz.Workspace), a.getWorkspace)
+	handle(r, patch, "/workspaces/{workspace}", "Rename a workspace", onObject(authz.Update, authz.Workspace), a.renameWorkspace, noContent)
+	handle(r, put, "/workspaces/{workspace}/favorite", "Mark a workspace as favorite", onObject(authz.Read, authz.Workspace), a.setFavorite(true), noContent)
+	handle(r, del, "/workspaces/{workspace}/favorite", "Unmark a favorite workspace", onObject(authz.Read, authz.Workspace), a.setFavorite(false), noContent)
+	handle(r, post, "/workspaces/{workspace}/usage", "Report that a workspace is in use", onObject(authz.Update, authz.Workspace), a.useWorkspace, noContent)
+	handle(r, get, "/workspaces/{workspace}/timings", "Get how long the newest build took", onObject(authz.Read, authz.Workspace), a.getWorkspaceTimings)
+	handle(r, get, "/workspaces/{workspace}/acl", "Get with whom a workspace is shared", onObject(authz.Read, authz.Workspace), a.getWorkspaceACL)
+	handle(r, get, "/workspaces/{workspace}/port-share", "List shared ports", onObject(authz.Read, authz.Workspace), a.listPortShares)
+	handle(r, post, "/workspaces/{workspace}/port-share", "Share a port", onObject(authz.Update, authz.Workspace), a.sharePort)
+	handle(r, del, "/workspaces/{workspace}/port-share", "Stop sharing a port", onObject(authz.Update, authz.Workspace), a.unsharePort, noContent)
+	handleRaw(r, get, "/workspaces/{workspace}/watch", "Watch a workspace as server-sent events", onObject(authz.Read, authz.Workspace), a.watchWorkspace)
+	handleRaw(r, get, "/workspaces/{workspace}/watch-ws", "Watch a workspace over a WebSocket", onObject(authz.Read, authz.Workspace), a.watchWorkspaceSocket)
+	a.workspaceScheduleRoutes(r)
+	a.workspaceBuildRoutes(r)
+	a.workspaceStateRoutes(r)
+	a.workspaceAgentRoutes(r)
+}
+
+type workspacePath struct {
+	Workspace uuid.UUID `path:"workspace" format:"uuid"`
+}
+
+type createWorkspaceInput struct {
+	organizationPath
+	userPath
+	Body client.CreateWorkspaceRequest
+}
+
+type createUserWorkspaceInput struct {
+	userPath
+	Body client.CreateWorkspaceRequest
+}
+
+type getWorkspaceInput struct {
+	workspacePath
+	IncludeDeleted bool `query:"include_deleted"`
+}
+
+type workspaceNamePath struct {
+	userPath
+	Name string `path:"name"`
+}
+
+type getWorkspaceByNameInput struct {
+	workspaceNamePath
+	IncludeDeleted bool `query:"include_deleted"`
+}
+
+type listWorkspacesInput struct {
+	Query  string `query:"q" doc:"Words and key:value terms"`
+	Limit  int32  `query:"limit" minimum:"0" doc:"0 is no limit"`
+	Offset int32  `query:"offset" minimum:"0"`
+}
+
+type workspaceOwnersInput struct {
+	organizationPath
+	userPath
+	pageInput
+}
+
+type autofillInput struct {
+	userPath
+	TemplateID uuid.UUID `query:"template_id" format:"uuid" required:"true"`
+}
+
+type renameWorkspaceInput struct {
+	workspacePath
+	Body client.UpdateWorkspaceRequest
+}
+
+// workspaceChanged wakes whoever watches the workspace.
+func (a *api) workspaceChanged(id uuid.UUID) { a.bus.Publish(workspaceTopic(id)) }
+
+// liveWorkspace loads one that is not deleted; the id of a deleted one is a 410.
+func (a *api) liveWorkspace(ctx context.Context, action authz.Action, id uuid.UUID) (store.Workspace, error) {
+	w, err := a.workspace(ctx, action, id)
+	if err == nil && w.Deleted {
+		err = errWorkspaceDeleted()
+	}
+	return w, err
+}
+
+func errWorkspaceDeleted() *client.Error {
+	return refuse(http.StatusGone, "The workspace has been deleted.", "Add include_deleted=true to read what is left of it.")
+}
+
+func (a *api) getWorkspace(ctx context.Context, in *getWorkspaceInput) (*output[client.Workspace], error) {
+	load := a.liveWorkspace
+	if in.IncludeDeleted {
+		load = a.workspace
+	}
+	w, err := load(ctx, authz.Read, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	return a.workspaceReply(ctx, w.ID)
+}
+
+func (a *api) getWorkspaceByName(ctx context.Context, in *getWorkspaceByNameInput) (*output[client.Workspace], error) {
+	w, err := a.workspaceByName(ctx, in.User, in.Name, in.IncludeDeleted)
+	if err != nil {
+		return nil, err
+	}
+	return a.workspaceReply(ctx, w.ID)
+}
+
+// workspaceByName finds a readable workspace by its owner and name.
+func (a *api) workspaceByName(ctx context.Context, ownerRef, name string, deletedToo bool) (store.Workspace, error) {
+	owner, err := a.findUser(ctx, ownerRef)
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	w, err := a.store.GetWorkspaceByName(ctx, store.GetWorkspaceByNameParams{OwnerID: owner.ID, Name: name})
+	if store.IsNotFound(err) && deletedToo {
+		w, err = a.store.GetDeletedWorkspaceByName(ctx, store.GetDeletedWorkspaceByNameParams{OwnerID: owner.ID, Name: name})
+	}
+	if err != nil {
+		return store.Workspace{}, err
+	}
+	return w, a.checkWorkspace(ctx, authz.Read, w)
+}
+
+func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*output[client.WorkspacesResponse], error) {
+	readable, err := a.readableWorkspaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := a.workspaceFilter(ctx, in.Query, readable)
+	if err != nil {
+		return nil, err
+	}
+	queries := a.store.Filtered(filter)
+	ids, err := queries.ListWorkspaceIDs(ctx, store.ListWorkspaceIDsParams{
+		OrganizationIds: store.IDs(readable.organizations), ViewerID: callerID(ctx).String(), MaxRows: rowLimit(in.Limit), SkipRows: in.Offset,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list workspaces: %w", err)
+	}
+	out := client.WorkspacesResponse{Count: len(ids)}
+	// A first page that is not full has shown all there is.
+	if in.Offset > 0 || (in.Limit > 0 && len(ids) == int(in.Limit)) {
+		count, err := queries.CountWorkspaces(ctx, store.IDs(readable.organizations))
+		if err != nil {
+			return nil, fmt.Errorf("count workspaces: %w", err)
+		}
+		out.Count = int(count)
+	}
+	out.Workspaces, err = a.workspaceResponses(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	return reply(out), nil
+}
+
+// rowLimit turns the API's 0, no limit, into the database's.
+func rowLimit(limit int32) int32 {
+	if limit == 0 {
+		return allRows
+	}
+	return limit
+}
+
+func (a *api) createWorkspace(ctx context.Context, in *createWorkspaceInput) (*output[client.Workspace], error) {
+	org, err := a.organization(ctx, in.Organization)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := a.workspaceOwner(ctx, org.ID, in.User)
+	if err != nil {
+		return nil, err
+	}
+	template, version, err := a.templateToUse(ctx, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	if template.OrganizationID != org.ID {
+		return nil, forbidden(fmt.Sprintf("The template %q belongs to another organization.", template.Name))
+	}
+	return a.newWorkspace(ctx, owner, template, version, in.Body)
+}
+
+func (a *api) createUserWorkspace(ctx context.Context, in *createUserWorkspaceInput) (*output[client.Workspace], error) {
+	template, version, err := a.templateToUse(ctx, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := a.workspaceOwner(ctx, template.OrganizationID, in.User)
+	if err != nil {
+		return nil, err
+	}
+	return a.newWorkspace(ctx, owner, template, version, in.Body)
+}
+
+// workspaceOwner finds the member that the caller may create workspaces for.
+func (a *api) workspaceOwner(ctx context.Context, organizationID uuid.UUID, ref string) (store.User, error) {
+	user, err := a.findUser(ctx, ref)
+	if err != nil {
+		return store.User{}, err
+	}
+	if !subjectFrom(ctx).Can(authz.Create, authz.Object{Type: authz.Workspace, OrganizationID: organizationID, OwnerID: user.ID}) {
+		return store.User{}, errNotFound()
+	}
+	_, err = a.store.GetMember(ctx, store.GetMemberParams{OrganizationID: organizationID, UserID: user.ID})
+	return user, err
+}
+
+// templateToUse finds what a new workspace is made from: a template's active
+// version, or the version named.
+func (a *api) templateToUse(ctx context.Context, req client.CreateWorkspaceRequest) (store.Template, store.TemplateVersion, error) {
+	var none store.TemplateVersion
+	if (req.TemplateID == nil) == (req.TemplateVersionID == nil) {
+		return store.Template{}, none, invalid("template_id", "Give either template_id or template_version_id.")
+	}
+	if req.TemplateID != nil {
+		template, err := a.usableTemplate(ctx, "template_id", *req.TemplateID)
+		if err != nil {
+			return store.Template{}, none, err
+		}
+		version, err := a.templateVersion(ctx, authz.Read, template.ActiveVersionID)
+		return template, version, err
+	}
+	version, err := a.templateVersion(ctx, authz.Read, *req.TemplateVersionID)
+	if store.IsNotFound(err) || client.StatusCode(err) == http.StatusNotFound {
+		return store.Template{}, none, invalid("template_version_id", "There is no such template version.")
+	}
+	if err != nil {
+		return store.Template{}, none, err
+	}
+	if version.TemplateID == nil {
+		return store.Template{}, none, invalid("template_version_id", "This version belongs to no template yet.")
+	}
+	template, err := a.usableTemplate(ctx, "template_version_id", *version.TemplateID)
+	return template, version, err
+}
+
+// usableTemplate loads a template for a new workspace. One that does not
+// exist or is hidden is a wrong value in the body, one that was deleted a 404.
+func (a *api) usableTemplate(ctx context.Context, field string, id uuid.UUID) (store.Template, error) {
+	template, err := a.templateDeletedToo(ctx, authz.Read, id)
+	switch {
+	case store.IsNotFound(err) || client.StatusCode(err) == http.StatusNotFound:
+		return template, invalid(field, "There is no such template.")
+	case err != nil:
+		return template, err
+	case template.Deleted:
+		return template, errNotFound()
+	case !subjectFrom(ctx).Can(authz.Use, templateObject(template)):
+		return template, forbidden(fmt.Sprintf("You may see the template %q, but not use it.", template.Name))
+	case template.DeprecationMessage != "":
+		return template, refuse(http.StatusBadRequest, fmt.Sprintf("The template %q is deprecated and makes no new workspaces.", template.Name), template.DeprecationMessage)
+	}
+	return template, nil
+}
+
+// newWorkspace makes the row and its first build, or neither.
+func (a *api) newWorkspace(ctx context.Context, owner store.User, template store.Template, version store.TemplateVersion, req client.CreateWorkspaceRequest) (*output[client.Workspace], error) {
+	row, err := a.newWorkspaceRow(owner, template, req)
+	if err != nil {
+		return nil, err
+	}
+	plan := buildPlan{
+		workspace: store.Workspace{ID: row.ID, OrganizationID: row.OrganizationID, OwnerID: row.OwnerID, TemplateID: row.TemplateID, Name: row.Name},
+		template:  template, version: version, transition: client.TransitionStart, reason: client.BuildReasonInitiator,
+		requested: req.RichParameterValues, presetID: req.TemplateVersionPresetID, initiator: callerID(ctx), mayAnyVersion: a.mayAnyVersion(ctx, template),
+	}
+	if owner.Status == client.UserSuspended {
+		return nil, badRequest(fmt.Sprintf("The account of %s is suspended; its workspaces do not start.", owner.Username))
+	}
+	if err := a.preparePlan(ctx, &plan); err != nil {
+		return nil, err
+	}
+	var made madeBuild
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		if _, err := tx.InsertWorkspace(ctx, row); err != nil {
+			return err
+		}
+		made, err = a.commitPlan(ctx, tx, plan)
+		return err
+	})
+	if store.IsConflict(err) {
+		return nil, taken("Workspace", req.Name, "name")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("create workspace: %w", err)
+	}
+	a.buildPosted(made)
+	return a.workspaceReply(ctx, row.ID)
+}
+
+// newWorkspaceRow checks what a person chose about the workspace itself.
+func (a *api) newWorkspaceRow(owner store.User, template store.Template, req client.CreateWorkspaceRequest) (store.InsertWorkspaceParams, error) {
+	var none store.InsertWorkspaceParams
+	if err := checkName("name", client.NameWorkspace, req.Name); err != nil {
+		return none, err
+	}
+	updates := req.AutomaticUpdates
+	if updates == "" {
+		updates = client.AutomaticUpdatesNever
+	}
+	if updates != client.AutomaticUpdatesNever && updates != client.AutomaticUpdatesAlways {
+		return none, invalid("automatic_updates", "%q is neither always nor never.", updates)
+	}
+	autostart, err := checkAutostart(req.AutostartSchedule, template)
+	if err != nil {
+		return none, err
+	}
+	ttl, err := firstTTL(req.TTLMillis, template)
+	if err != nil {
+		return none, err
+	}
+	now := store.At(a.now())
+	return store.InsertWorkspaceParams{
+		ID: uuid.New(), OrganizationID: template.OrganizationID, OwnerID: owner.ID, TemplateID: template.ID, Name: req.Name,
+		AutostartSchedule: autostart, TTLMs: ttl, AutomaticUpdates: updates, LastUsedAt: now, LatestBuildID: uuid.New(), CreatedAt: now, UpdatedAt: now,
+		NextStartAt: nextStart(autostart, template, a.now()),
+	}, nil
+}
+
+func (a *api) listWorkspaceOwners(ctx context.Context, in *workspaceOwnersInput) (*output[[]client.MinimalUser], error) {
+	org, err := a.organization(ctx, in.Organization)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.findUser(ctx, in.User); err != nil {
+		return nil, err
+	}
+	filter, err := userFilter(in.Query)
+	if err != nil {
+		return nil, err
+	}
+	subject := subjectFrom(ctx)
+	if !subject.Can(authz.Create, authz.Object{Type: authz.Workspace, OrganizationID: org.ID}) {
+		if !subject.Can(authz.Create, authz.Object{Type: authz.Workspace, OrganizationID: org.ID, OwnerID: subject.ID}) {
+			return nil, errNotFound()
+		}
+		filter.Where("u.id = ?", subject.ID)
+	}
+	members, err := a.store.Filtered(in.after(filter)).ListMembers(ctx, store.ListMembersParams{OrganizationID: org.ID, MaxRows: in.rows(), SkipRows: in.Offset})
+	if err != nil {
+		return nil, err
+	}
+	found := make([]client.MinimalUser, len(members))
+	for i, m := range members {
+		found[i] = client.MinimalUser{ID: m.User.ID, Username: m.User.Username, Name: m.User.Name, AvatarURL: m.User.AvatarURL}
+	}
+	return reply(found), nil
+}
+
+func (a *api) listAutofillParameters(ctx context.Context, in *autofillInput) (*output[[]client.BuildParameter], error) {
+	user, err := a.user(ctx, authz.ReadPersonal, in.User)
+	if err != nil {
+		return nil, err
+	}
+	template, err := a.template(ctx, authz.Read, in.TemplateID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.store.ListAutofillParameters(ctx, store.ListAutofillParametersParams{OwnerID: user.ID, TemplateID: template.ID})
+	if err != nil {
+		return nil, err
+	}
+	values, known := []client.BuildParameter{}, map[string]bool{}
+	for _, row := range rows {
+		parameters, err := decode[[]client.BuildParameter](row, "build parameters")
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range parameters {
+			if !known[p.Name] {
+				known[p.Name] = true
+				values = append(values, p)
+			}
+		}
+	}
+	return reply(values), nil
+}
+
+func (a *api) renameWorkspace(ctx context.Context, in *renameWorkspaceInput) (*empty, error) {
+	w, err := a.workspace(ctx, authz.Update, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	if w.Deleted {
+		return nil, refuse(http.StatusMethodNotAllowed, "The workspace has been deleted; it cannot be renamed.", "")
+	}
+	if in.Body.Name == "" || in.Body.Name == w.Name {
+		return &empty{}, nil
+	}
+	if err := checkName("name", client.NameWorkspace, in.Body.Name); err != nil {
+		return nil, err
+	}
+	err = a.store.RenameWorkspace(ctx, store.RenameWorkspaceParams{OrganizationID: w.OrganizationID, ID: w.ID, Name: in.Body.Name, UpdatedAt: store.At(a.now())})
+	if store.IsConflict(err) {
+		return nil, taken("Workspace", in.Body.Name, "name")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rename workspace: %w", err)
+	}
+	a.workspaceChanged(w.ID)
+	return &empty{}, nil
+}
+
+func (a *api) setFavorite(favorite bool) func(context.Context, *workspacePath) (*empty, error) {
+	return func(ctx context.Context, in *workspacePath) (*empty, error) {
+		w, err := a.liveWorkspace(ctx, authz.Read, in.Workspace)
+		if err != nil {
+			return nil, err
+		}
+		if w.OwnerID != callerID(ctx) {
+			return nil, forbidden("Only a workspace of your own can be your favorite.")
+		}
+		err = a.store.SetWorkspaceFavorite(ctx, store.SetWorkspaceFavoriteParams{OrganizationID: w.OrganizationID, ID: w.ID, Favorite: favorite})
+		if err != nil {
+			return nil, fmt.Errorf("set favorite: %w", err)
+		}
+		a.workspaceChanged(w.ID)
+		return &empty{}, nil
+	}
+}
+
+func (a *api) getWorkspaceTimings(ctx context.Context, in *workspacePath) (*output[client.WorkspaceBuildTimings], error) {
+	w, err := a.liveWorkspace(ctx, authz.Read, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	return a.getBuildTimings(ctx, &buildPath{w.LatestBuildID})
+}
+
+// workspaceACL is empty until workspaces can be shared.
+type workspaceACL struct {
+	Users []client.MinimalUser `json:"users"`
+	Group []client.Group       `json:"group"`
+}
+
+func (a *api) getWorkspaceACL(ctx context.Context, in *workspacePath) (*output[workspaceACL], error) {
+	if _, err := a.liveWorkspace(ctx, authz.Read, in.Workspace); err != nil {
+		return nil, err
+	}
+	return reply(workspaceACL{Users: []client.MinimalUser{}, Group: []client.Group{}}), nil
+}
+
+func (a *api) workspaceReply(ctx context.Context, id uuid.UUID) (*output[client.Workspace], error) {
+	w, err := a.workspaceResponse(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return reply(w), nil
+}
+
+func (a *api) workspaceResponse(ctx context.Context, id uuid.UUID) (client.Workspace, error) {
+	all, err := a.workspaceResponses(ctx, []uuid.UUID{id})
+	if err != nil {
+		return client.Workspace{}, err
+	}
+	if len(all) == 0 {
+		return client.Workspace{}, errNotFound()
+	}
+	return all[0], nil
+}
+
+// workspaceResponses converts workspaces in the order of ids, with as many
+// queries for a thousand as for one.
+func (a *api) workspaceResponses(ctx context.Context, ids []uuid.UUID) ([]client.Workspace, error) {
+	if len(ids) == 0 {
+		return []client.Workspace{}, nil
+	}
+	rows, err := a.store.ListWorkspaceDetails(ctx, store.IDs(ids))
+	if err != nil {
+		return nil, fmt.Errorf("read workspaces: %w", err)
+	}
+	details := make([]buildDetail, len(rows))
+	for i, row := range rows {
+		details[i] = buildDetail{
+			build: row.WorkspaceBuild, job: row.ProvisionerJob, versionName: row.VersionName, hasExternalAgent: row.HasExternalAgent, initiatorName: row.InitiatorName,
+			workspaceName: row.Workspace.Name, ownerID: row.Workspace.OwnerID, ownerName: row.OwnerName, ownerAvatarURL: row.OwnerAvatarURL,
+		}
+	}
+	builds, err := a.buildResponses(ctx, details)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]client.Workspace, len(rows))
+	viewer := callerID(ctx)
+	for i, row := range rows {
+		out[i] = workspaceResponse(row, builds[i], viewer)
+	}
+	place := make(map[uuid.UUID]int, len(ids))
+	for i, id := range ids {
+		place[id] = i
+	}
+	slices.SortFunc(out, func(x, y client.Workspace) int { return place[x.ID] - place[y.ID] })
+	return out, nil
+}
+
+func workspaceResponse(row store.ListWorkspaceDetailsRow, latest client.WorkspaceBuild, viewer uuid.UUID) client.Workspace {
+	w := row.Workspace
+	out := client.Workspace{
+		ID: w.ID, CreatedAt: w.CreatedAt.Time, UpdatedAt: w.UpdatedAt.Time,
+		OwnerID: w.OwnerID, OwnerName: row.OwnerName, OwnerAvatarURL: row.OwnerAvatarURL,
+		OrganizationID: w.OrganizationID, OrganizationName: row.OrganizationName,
+		TemplateID: w.TemplateID, TemplateName: row.TemplateName, TemplateDisplayName: row.TemplateDisplayName, TemplateIcon: row.TemplateIcon,
+		TemplateAllowUserCancelWorkspaceJobs: row.AllowUserCancel, TemplateActiveVersionID: row.ActiveVersionID,
+		TemplateRequireActiveVersion: row.RequireActiveVersion, TemplateUseClassicParameterFlow: true,
+		LatestBuild: latest, Outdated: latest.TemplateVersionID != row.ActiveVersionID, Name: w.Name, TTLMillis: w.TTLMs,
+		LastUsedAt: w.LastUsedAt.Time, DeletingAt: w.DeletingAt.Ptr(), DormantAt: w.DormantAt.Ptr(), Health: workspaceHealth(latest.Resources),
+		AutomaticUpdates: w.AutomaticUpdates, AllowRenames: true, Favorite: w.Favorite && w.OwnerID == viewer, NextStartAt: w.NextStartAt.Ptr(),
+	}
+	if w.AutostartSchedule != "" {
+		out.AutostartSchedule = &w.AutostartSchedule
+	}
+	return out
+}
+
+// workspaceHealth names the agents that are away or could not start.
+func workspaceHealth(resources []client.WorkspaceResource) client.WorkspaceHealth {
+	health := client.WorkspaceHealth{FailingAgents: []uuid.UUID{}}
+	for _, resource := range resources {
+		for _, agent := range resource.Agents {
+			away := agent.Status == client.AgentDisconnected || agent.Status == client.AgentTimeout
+			if away || agent.LifecycleState == "start_error" || agent.LifecycleState == "start_timeout" {
+				health.FailingAgents = append(health.FailingAgents, agent.ID)
+			}
+		}
+	}
+	health.Healthy = len(health.FailingAgents) == 0
+	return health
+}

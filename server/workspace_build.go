@@ -1,0 +1,315 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+func (a *api) workspaceBuildRoutes(r *router) {
+	handle(r, get, "/workspaces/{workspace}/builds", "List the builds of a workspace", onObject(authz.Read, authz.Workspace), a.listWorkspaceBuilds)
+	handle(r, post, "/workspaces/{workspace}/builds", "Start, stop or delete a workspace", onObject(authz.Read, authz.Workspace), a.createWorkspaceBuild, created, body(maxStateBody))
+	handle(r, get, "/users/{user}/workspace/{name}/builds/{number}", "Get a build by its number", onObject(authz.Read, authz.Workspace), a.getWorkspaceBuildByNumber)
+	handle(r, get, "/workspacebuilds/{build}", "Get a build", onObject(authz.Read, authz.Workspace), a.getWorkspaceBuild)
+	handle(r, patch, "/workspacebuilds/{build}/cancel", "Cancel a build", onObject(authz.Update, authz.Workspace), a.cancelWorkspaceBuild)
+	handle(r, get, "/workspacebuilds/{build}/parameters", "List the parameter values of a build", onObject(authz.Read, authz.Workspace), a.listBuildParameters)
+	handle(r, get, "/workspacebuilds/{build}/resources", "List what a build made", onObject(authz.Read, authz.Workspace), a.listBuildResources, deprecated())
+	handle(r, get, "/workspacebuilds/{build}/timings", "Get how long the parts of a build took", onObject(authz.Read, authz.Workspace), a.getBuildTimings)
+	handleRaw(r, get, "/workspacebuilds/{build}/logs", "Read or follow the log of a build", onObject(authz.Read, authz.Workspace), a.serveBuildLogs)
+}
+
+type buildPath struct {
+	Build uuid.UUID `path:"build" format:"uuid"`
+}
+
+type listBuildsInput struct {
+	workspacePath
+	Since   time.Time `query:"since"`
+	Limit   int32     `query:"limit" minimum:"0" doc:"0 is no limit"`
+	Offset  int32     `query:"offset" minimum:"0"`
+	AfterID string    `query:"after_id" format:"uuid" doc:"Builds older than this one"`
+}
+
+type buildNumberInput struct {
+	workspaceNamePath
+	Number string `path:"number"`
+}
+
+type cancelBuildInput struct {
+	buildPath
+	ExpectStatus string `query:"expect_status" enum:"pending,running" doc:"Cancel only in this status"`
+}
+
+// buildDetail is a build with all that its response needs.
+type buildDetail struct {
+	build            store.WorkspaceBuild
+	job              store.ProvisionerJob
+	versionName      string
+	hasExternalAgent bool
+	initiatorName    string
+	workspaceName    string
+	ownerID          uuid.UUID
+	ownerName        string
+	ownerAvatarURL   string
+}
+
+func (a *api) listWorkspaceBuilds(ctx context.Context, in *listBuildsInput) (*output[[]client.WorkspaceBuild], error) {
+	w, err := a.liveWorkspace(ctx, authz.Read, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	before := int64(math.MaxInt64)
+	if in.AfterID != "" {
+		if before, err = a.buildNumber(ctx, w, in.AfterID); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := a.store.ListWorkspaceBuildDetails(ctx, store.ListWorkspaceBuildDetailsParams{
+		OrganizationID: w.OrganizationID, WorkspaceID: w.ID, SinceAt: store.At(in.Since).Micro(), BeforeNumber: before,
+		MaxRows: rowLimit(in.Limit), SkipRows: in.Offset,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list builds: %w", err)
+	}
+	owner, err := a.store.GetUserIncludingDeleted(ctx, w.OwnerID)
+	if err != nil {
+		return nil, err
+	}
+	details := make([]buildDetail, len(rows))
+	for i, row := range rows {
+		details[i] = detailOf(store.GetWorkspaceBuildDetailRow(row), w, owner)
+	}
+	builds, err := a.buildResponses(ctx, details)
+	if err != nil {
+		return nil, err
+	}
+	return reply(builds), nil
+}
+
+// buildNumber is that of a build of this workspace, for paging.
+func (a *api) buildNumber(ctx context.Context, w store.Workspace, id string) (int64, error) {
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return 0, invalid("after_id", "%q is not a UUID.", id)
+	}
+	row, err := a.store.GetWorkspaceBuildDetail(ctx, store.GetWorkspaceBuildDetailParams{OrganizationID: w.OrganizationID, ID: parsed})
+	if store.IsNotFound(err) || (err == nil && row.WorkspaceBuild.WorkspaceID != w.ID) {
+		return 0, invalid("after_id", "This workspace has no such build.")
+	}
+	return row.WorkspaceBuild.BuildNumber, err
+}
+
+func (a *api) getWorkspaceBuild(ctx context.Context, in *buildPath) (*output[client.WorkspaceBuild], error) {
+	build, w, err := a.workspaceBuild(ctx, authz.Read, in.Build)
+	if err != nil {
+		return nil, err
+	}
+	return a.buildReply(ctx, w, build.ID)
+}
+
+func (a *api) getWorkspaceBuildByNumber(ctx context.Context, in *buildNumberInput) (*output[client.WorkspaceBuild], error) {
+	number, err := strconv.ParseInt(in.Number, 10, 64)
+	if err != nil {
+		return nil, invalid("number", "%q is not a whole number.", in.Number)
+	}
+	w, err := a.workspaceByName(ctx, in.User, in.Name, false)
+	if err != nil {
+		return nil, err
+	}
+	build, err := a.store.GetWorkspaceBuildByNumber(ctx, store.GetWorkspaceBuildByNumberParams{OrganizationID: w.OrganizationID, WorkspaceID: w.ID, BuildNumber: number})
+	if err != nil {
+		return nil, err
+	}
+	return a.buildReply(ctx, w, build.ID)
+}
+
+// cancelWorkspaceBuild is for the owner where the template allows it, and
+// always for those who may change workspaces everywhere.
+func (a *api) cancelWorkspaceBuild(ctx context.Context, in *cancelBuildInput) (*output[message], error) {
+	build, w, err := a.workspaceBuild(ctx, authz.Update, in.Build)
+	if err != nil {
+		return nil, err
+	}
+	template, err := a.store.GetTemplate(ctx, w.TemplateID)
+	if err != nil {
+		return nil, err
+	}
+	if !template.AllowUserCancel && !subjectFrom(ctx).Everywhere(authz.Update, authz.Workspace) {
+		return nil, forbidden("The template does not let users cancel builds; ask an owner of the deployment.")
+	}
+	job, err := a.store.GetProvisionerJob(ctx, build.JobID)
+	if err != nil {
+		return nil, err
+	}
+	if in.ExpectStatus != "" && job.Status != in.ExpectStatus {
+		return nil, refuse(http.StatusPreconditionFailed, fmt.Sprintf("The build is %s, not %s; it was not canceled.", job.Status, in.ExpectStatus), "")
+	}
+	job, err = a.cancelJob(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case !job.CompletedAt.IsZero():
+		return said("The build has been canceled."), nil
+	case job.Cancel == client.CancelHard:
+		return said("The build is being killed."), nil
+	}
+	return said("The build is being canceled; cancel it again to kill it."), nil
+}
+
+func (a *api) listBuildParameters(ctx context.Context, in *buildPath) (*output[[]client.BuildParameter], error) {
+	build, _, err := a.workspaceBuild(ctx, authz.Read, in.Build)
+	if err != nil {
+		return nil, err
+	}
+	parameters, err := decode[[]client.BuildParameter](build.Parameters, "build parameters")
+	if err != nil {
+		return nil, err
+	}
+	return reply(parameters), nil
+}
+
+func (a *api) listBuildResources(ctx context.Context, in *buildPath) (*output[[]client.WorkspaceResource], error) {
+	build, _, err := a.workspaceBuild(ctx, authz.Read, in.Build)
+	if err != nil {
+		return nil, err
+	}
+	resources, err := a.resourceResponses(ctx, []uuid.UUID{build.JobID})
+	if err != nil {
+		return nil, err
+	}
+	return reply(nonNil(resources[build.JobID])), nil
+}
+
+func (a *api) getBuildTimings(ctx context.Context, in *buildPath) (*output[client.WorkspaceBuildTimings], error) {
+	build, _, err := a.workspaceBuild(ctx, authz.Read, in.Build)
+	if err != nil {
+		return nil, err
+	}
+	job, err := a.store.GetProvisionerJob(ctx, build.JobID)
+	if err != nil {
+		return nil, err
+	}
+	stages, err := decode[[]client.StageTiming](job.Timings, "timings")
+	if err != nil {
+		return nil, err
+	}
+	out := client.WorkspaceBuildTimings{
+		ProvisionerTimings: []client.ProvisionerTiming{}, AgentScriptTimings: []client.AgentScriptTiming{}, AgentConnectionTimings: []client.AgentConnectionTiming{},
+	}
+	for _, s := range stages {
+		out.ProvisionerTimings = append(out.ProvisionerTimings, client.ProvisionerTiming{
+			JobID: job.ID, StartedAt: s.StartedAt, EndedAt: s.EndedAt, Stage: s.Stage, Source: s.Source, Action: s.Action, Resource: s.Resource,
+		})
+	}
+	return reply(out), nil
+}
+
+func (a *api) serveBuildLogs(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	id, err := uuid.Parse(r.PathValue("build"))
+	if err != nil {
+		a.writeError(ctx, w, invalid("build", "%q is not a UUID.", r.PathValue("build")))
+		return
+	}
+	build, _, err := a.workspaceBuild(ctx, authz.Read, id)
+	if err != nil {
+		a.writeError(ctx, w, err)
+		return
+	}
+	job, err := a.store.GetProvisionerJob(ctx, build.JobID)
+	if err != nil {
+		a.writeError(ctx, w, err)
+		return
+	}
+	a.serveJobLogs(w, r, job)
+}
+
+// decode reads a JSON column.
+func decode[T any](text, what string) (T, error) {
+	var v T
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return v, fmt.Errorf("read stored %s: %w", what, err)
+	}
+	return v, nil
+}
+
+func (a *api) buildReply(ctx context.Context, w store.Workspace, id uuid.UUID) (*output[client.WorkspaceBuild], error) {
+	build, err := a.buildResponse(ctx, w, id)
+	if err != nil {
+		return nil, err
+	}
+	return reply(build), nil
+}
+
+// buildResponse is one build, with the daemons that match while it waits.
+func (a *api) buildResponse(ctx context.Context, w store.Workspace, id uuid.UUID) (client.WorkspaceBuild, error) {
+	row, err := a.store.GetWorkspaceBuildDetail(ctx, store.GetWorkspaceBuildDetailParams{OrganizationID: w.OrganizationID, ID: id})
+	if err != nil {
+		return client.WorkspaceBuild{}, fmt.Errorf("read build: %w", err)
+	}
+	owner, err := a.store.GetUserIncludingDeleted(ctx, w.OwnerID)
+	if err != nil {
+		return client.WorkspaceBuild{}, err
+	}
+	builds, err := a.buildResponses(ctx, []buildDetail{detailOf(row, w, owner)})
+	if err != nil {
+		return client.WorkspaceBuild{}, err
+	}
+	out := builds[0]
+	if row.ProvisionerJob.Status == client.JobPending {
+		out.MatchedProvisioners, err = a.matchedProvisioners(ctx, w.OrganizationID, row.ProvisionerJob.Tags)
+	}
+	return out, err
+}
+
+func detailOf(row store.GetWorkspaceBuildDetailRow, w store.Workspace, owner store.User) buildDetail {
+	return buildDetail{
+		build: row.WorkspaceBuild, job: row.ProvisionerJob, versionName: row.VersionName, hasExternalAgent: row.HasExternalAgent, initiatorName: row.InitiatorName,
+		workspaceName: w.Name, ownerID: owner.ID, ownerName: owner.Username, ownerAvatarURL: owner.AvatarURL,
+	}
+}
+
+// buildResponses converts builds in their order, with as many queries for a
+// thousand as for one.
+func (a *api) buildResponses(ctx context.Context, details []buildDetail) ([]client.WorkspaceBuild, error) {
+	jobs, ids := make([]store.ProvisionerJob, len(details)), make([]uuid.UUID, len(details))
+	for i, d := range details {
+		jobs[i], ids[i] = d.job, d.job.ID
+	}
+	jobResponses, err := a.jobResponses(ctx, jobs)
+	if err != nil {
+		return nil, fmt.Errorf("read jobs of builds: %w", err)
+	}
+	resources, err := a.resourceResponses(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read resources of builds: %w", err)
+	}
+	out := make([]client.WorkspaceBuild, len(details))
+	for i, d := range details {
+		out[i] = buildResponse(d, jobResponses[d.job.ID], resources[d.job.ID])
+	}
+	return out, nil
+}
+
+func buildResponse(d buildDetail, job client.ProvisionerJob, resources []client.WorkspaceResource) client.WorkspaceBuild {
+	b := d.build
+	return client.WorkspaceBuild{
+		ID: b.ID, CreatedAt: b.CreatedAt.Time, UpdatedAt: b.UpdatedAt.Time, WorkspaceID: b.WorkspaceID, WorkspaceName: d.workspaceName,
+		WorkspaceOwnerID: d.ownerID, WorkspaceOwnerName: d.ownerName, WorkspaceOwnerAvatarURL: d.ownerAvatarURL,
+		TemplateVersionID: b.TemplateVersionID, TemplateVersionName: d.versionName, BuildNumber: b.BuildNumber, Transition: b.Transition,
+		InitiatorID: b.InitiatorID, InitiatorName: d.initiatorName, Job: job, Reason: b.Reason, Resources: nonNil(resources),
+		Deadline: b.DeadlineAt.Ptr(), MaxDeadline: b.MaxDeadlineAt.Ptr(), Status: buildStatus(job.Status, b.Transition),
+		DailyCost: int(b.DailyCost), TemplateVersionPresetID: b.PresetID, HasExternalAgent: &d.hasExternalAgent,
+	}
+}

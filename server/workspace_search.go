@@ -1,0 +1,236 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/authz"
+	"coder/store"
+)
+
+// workspaceKeys are the search keys of section 2.4 of the reference.
+func workspaceKeys() []string {
+	return []string{
+		"owner", "user", "name", "template", "template_id", "id", "organization", "status", "has-agent", "healthy", "dormant",
+		"last_used_after", "last_used_before", "outdated", "param", "has-ai-task", "has_external_agent", "shared",
+	}
+}
+
+// readable is where the caller may read workspaces: all of an organization's,
+// or only its own ones there.
+type readable struct {
+	organizations []uuid.UUID // either
+	all           []uuid.UUID
+	caller        uuid.UUID
+	only          []string // ids that a token is narrowed to; nil is no limit
+}
+
+// readableWorkspaces is the set from which every list of workspaces starts.
+func (a *api) readableWorkspaces(ctx context.Context) (readable, error) {
+	subject := subjectFrom(ctx)
+	r := readable{caller: callerID(ctx), only: subject.AllowIDs[authz.Workspace]}
+	everywhere, organizations := subject.May(authz.Read, authz.Workspace)
+	if everywhere {
+		rows, err := a.store.ListOrganizations(ctx)
+		if err != nil {
+			return readable{}, err
+		}
+		for _, org := range rows {
+			organizations = append(organizations, org.ID)
+		}
+	}
+	for _, id := range organizations {
+		switch {
+		case subject.Can(authz.Read, authz.Object{Type: authz.Workspace, OrganizationID: id}):
+			r.all = append(r.all, id)
+		case !subject.Can(authz.Read, authz.Object{Type: authz.Workspace, OrganizationID: id, OwnerID: r.caller}):
+			continue
+		}
+		r.organizations = append(r.organizations, id)
+	}
+	return r, nil
+}
+
+// restrict adds the conditions that the list of organizations cannot express.
+func (r readable) restrict(f *store.Filter) {
+	if len(r.all) < len(r.organizations) {
+		f.Where("w.owner_id = ? OR w.organization_id IN (SELECT value FROM json_list(?))", r.caller, store.IDs(r.all))
+	}
+	if r.only != nil {
+		f.Where("w.id IN (SELECT value FROM json_list(?))", store.JSON(r.only))
+	}
+}
+
+// workspaceFilter turns a search into conditions on the row of the workspace.
+func (a *api) workspaceFilter(ctx context.Context, q string, in readable) (store.Filter, error) {
+	var f store.Filter
+	in.restrict(&f)
+	if q == "" {
+		return f, nil
+	}
+	s := parseSearch(q, workspaceKeys()...)
+	s.readTerm()
+	s.whereOwner(&f, in.caller)
+	s.whereTemplate(&f)
+	s.whereTimes(&f)
+	s.whereState(&f)
+	s.whereParameters(&f)
+	if err := s.err(); err != nil {
+		return f, err
+	}
+	return f, a.whereAgents(ctx, s, &f, in)
+}
+
+// readTerm reads a bare word as a name, or as owner/name.
+func (s *search) readTerm() {
+	owner, name, found := strings.Cut(s.term, "/")
+	if !found {
+		owner, name = "", s.term
+	}
+	if owner != "" {
+		s.values["owner"] = append(s.values["owner"], owner)
+	}
+	if name != "" {
+		s.values["name"] = append(s.values["name"], name)
+	}
+}
+
+func (s *search) whereOwner(f *store.Filter, caller uuid.UUID) {
+	for _, key := range []string{"owner", "user"} {
+		owner, given := s.one(key)
+		switch {
+		case given && owner == client.Me:
+			f.Where("w.owner_id = ?", caller)
+		case given:
+			f.Where("w.owner_id IN (SELECT u.id FROM users u WHERE lower(u.username) = ?)", owner)
+		}
+	}
+	for _, name := range s.values["name"] {
+		f.Where(`lower(w.name) LIKE ? ESCAPE '\'`, likePattern(name))
+	}
+	if ids := s.ids("id"); len(ids) > 0 {
+		f.Where("w.id IN (SELECT value FROM json_list(?))", store.IDs(ids))
+	}
+	if organization, given := s.one("organization"); given {
+		f.Where("w.organization_id IN (SELECT o.id FROM organizations o WHERE o.id = ? OR lower(o.name) = ?)", organization, organization)
+	}
+}
+
+func (s *search) whereTemplate(f *store.Filter) {
+	if name, given := s.one("template"); given {
+		f.Where("w.template_id IN (SELECT t.id FROM templates t WHERE lower(t.name) = ?)", name)
+	}
+	if ids := s.ids("template_id"); len(ids) > 0 {
+		f.Where("w.template_id IN (SELECT value FROM json_list(?))", store.IDs(ids))
+	}
+	if outdated, given := s.bool("outdated"); given {
+		f.Where("CASE WHEN "+outdatedSQL+" THEN 1 ELSE 0 END = ?", number(outdated))
+	}
+	if external, given := s.bool("has_external_agent"); given {
+		f.Where("EXISTS (SELECT 1 FROM workspace_builds b JOIN template_versions v ON v.id = b.template_version_id WHERE b.id = w.latest_build_id AND v.has_external_agent = (1 = ?))", number(external))
+	}
+}
+
+const outdatedSQL = `EXISTS (SELECT 1 FROM workspace_builds b JOIN templates t ON t.id = w.template_id
+	WHERE b.id = w.latest_build_id AND b.template_version_id <> t.active_version_id)`
+
+func number(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *search) whereTimes(f *store.Filter) {
+	if after, given := s.time("last_used_after"); given {
+		f.Where("w.last_used_at > ?", store.At(after))
+	}
+	if before, given := s.time("last_used_before"); given {
+		f.Where("w.last_used_at < ?", store.At(before))
+	}
+	if dormant, given := s.bool("dormant"); given {
+		condition := "w.dormant_at IS NULL"
+		if dormant {
+			condition = "w.dormant_at IS NOT NULL"
+		}
+		f.Where(condition)
+	}
+}
+
+func (s *search) whereState(f *store.Filter) {
+	known := []string{
+		client.JobPending, client.WorkspaceStarting, client.WorkspaceRunning, client.WorkspaceStopping, client.WorkspaceStopped,
+		client.JobFailed, client.JobCanceling, client.JobCanceled, client.WorkspaceDeleting, client.WorkspaceDeleted,
+	}
+	statuses := s.list("status")
+	for _, status := range statuses {
+		if !slices.Contains(known, status) {
+			s.refuse("status", "%q is not one of %s", status, strings.Join(known, ", "))
+		}
+	}
+	if len(statuses) > 0 {
+		f.Where("w.latest_status IN (SELECT value FROM json_list(?))", store.JSON(statuses))
+	}
+	// No workspace is shared yet, and none belongs to an AI task.
+	for _, key := range []string{"shared", "has-ai-task"} {
+		if wanted, given := s.bool(key); given && wanted {
+			f.Where("1 = 0")
+		}
+	}
+}
+
+// whereParameters searches the values of the latest build, which are kept as
+// JSON that is always written the same way.
+func (s *search) whereParameters(f *store.Filter) {
+	for _, term := range s.values["param"] {
+		name, value, valued := strings.Cut(term, "=")
+		text := store.JSON(client.BuildParameter{Name: name, Value: value})
+		if !valued {
+			text = strings.TrimSuffix(text, `"}`)
+		}
+		f.Where(`EXISTS (SELECT 1 FROM workspace_builds b WHERE b.id = w.latest_build_id AND lower(b.parameters) LIKE ? ESCAPE '\')`, likePattern(text))
+	}
+}
+
+// whereAgents handles what only the agents' clocks can tell: it looks at the
+// agents of all readable workspaces and narrows the list to those that match.
+func (a *api) whereAgents(ctx context.Context, s *search, f *store.Filter, in readable) error {
+	status, byStatus := s.oneOf("has-agent", client.AgentConnected, client.AgentConnecting, client.AgentDisconnected, client.AgentTimeout)
+	healthy, byHealth := s.bool("healthy")
+	if err := s.err(); err != nil || (!byStatus && !byHealth) {
+		return err
+	}
+	latest, err := a.store.ListLatestJobs(ctx, store.IDs(in.organizations))
+	if err != nil {
+		return err
+	}
+	jobs := make([]uuid.UUID, len(latest))
+	for i, row := range latest {
+		jobs[i] = row.JobID
+	}
+	resources, err := a.resourceResponses(ctx, jobs)
+	if err != nil {
+		return err
+	}
+	ids := []uuid.UUID{}
+	for _, row := range latest {
+		if byStatus && !hasAgent(resources[row.JobID], status) {
+			continue
+		}
+		if !byHealth || workspaceHealth(resources[row.JobID]).Healthy == healthy {
+			ids = append(ids, row.ID)
+		}
+	}
+	f.Where("w.id IN (SELECT value FROM json_list(?))", store.IDs(ids))
+	return nil
+}
+
+func hasAgent(resources []client.WorkspaceResource, status string) bool {
+	return slices.ContainsFunc(resources, func(r client.WorkspaceResource) bool {
+		return slices.ContainsFunc(r.Agents, func(agent client.WorkspaceAgent) bool { return agent.Status == status })
+	})
+}
