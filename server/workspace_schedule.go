@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -225,7 +226,11 @@ func deadlines(w store.Workspace, template store.Template, started time.Time) (d
 	return store.At(schedule.Deadline(started, ttl, required)), store.At(required)
 }
 
-func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+// milliseconds is a duration of a column; what no duration can hold is the
+// longest there is.
+func milliseconds(ms int64) time.Duration {
+	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+}
 
 // running is what decides over the deadline of a build.
 func running(build store.WorkspaceBuild, job store.ProvisionerJob) schedule.Running {
