@@ -38,33 +38,33 @@ func (a *api) workspaceRoutes(r *router) {
 	a.workspaceAgentRoutes(r)
 }
 
-type workspacePath struct {
+type WorkspacePath struct {
 	Workspace uuid.UUID `path:"workspace" format:"uuid"`
 }
 
 type createWorkspaceInput struct {
-	organizationPath
-	userPath
+	OrganizationPath
+	UserPath
 	Body client.CreateWorkspaceRequest
 }
 
 type createUserWorkspaceInput struct {
-	userPath
+	UserPath
 	Body client.CreateWorkspaceRequest
 }
 
 type getWorkspaceInput struct {
-	workspacePath
+	WorkspacePath
 	IncludeDeleted bool `query:"include_deleted"`
 }
 
-type workspaceNamePath struct {
-	userPath
+type WorkspaceNamePath struct {
+	UserPath
 	Name string `path:"name"`
 }
 
 type getWorkspaceByNameInput struct {
-	workspaceNamePath
+	WorkspaceNamePath
 	IncludeDeleted bool `query:"include_deleted"`
 }
 
@@ -75,18 +75,18 @@ type listWorkspacesInput struct {
 }
 
 type workspaceOwnersInput struct {
-	organizationPath
-	userPath
+	OrganizationPath
+	UserPath
 	pageInput
 }
 
 type autofillInput struct {
-	userPath
+	UserPath
 	TemplateID uuid.UUID `query:"template_id" format:"uuid" required:"true"`
 }
 
 type renameWorkspaceInput struct {
-	workspacePath
+	WorkspacePath
 	Body client.UpdateWorkspaceRequest
 }
 
@@ -422,8 +422,8 @@ func (a *api) renameWorkspace(ctx context.Context, in *renameWorkspaceInput) (*e
 	return &empty{}, nil
 }
 
-func (a *api) setFavorite(favorite bool) func(context.Context, *workspacePath) (*empty, error) {
-	return func(ctx context.Context, in *workspacePath) (*empty, error) {
+func (a *api) setFavorite(favorite bool) func(context.Context, *WorkspacePath) (*empty, error) {
+	return func(ctx context.Context, in *WorkspacePath) (*empty, error) {
 		w, err := a.liveWorkspace(ctx, authz.Read, in.Workspace)
 		if err != nil {
 			return nil, err
@@ -440,12 +440,12 @@ func (a *api) setFavorite(favorite bool) func(context.Context, *workspacePath) (
 	}
 }
 
-func (a *api) getWorkspaceTimings(ctx context.Context, in *workspacePath) (*output[client.WorkspaceBuildTimings], error) {
+func (a *api) getWorkspaceTimings(ctx context.Context, in *WorkspacePath) (*output[client.WorkspaceBuildTimings], error) {
 	w, err := a.liveWorkspace(ctx, authz.Read, in.Workspace)
 	if err != nil {
 		return nil, err
 	}
-	return a.getBuildTimings(ctx, &buildPath{w.LatestBuildID})
+	return a.getBuildTimings(ctx, &BuildPath{w.LatestBuildID})
 }
 
 // workspaceACL is empty until workspaces can be shared.
@@ -454,7 +454,7 @@ type workspaceACL struct {
 	Group []client.Group       `json:"group"`
 }
 
-func (a *api) getWorkspaceACL(ctx context.Context, in *workspacePath) (*output[workspaceACL], error) {
+func (a *api) getWorkspaceACL(ctx context.Context, in *WorkspacePath) (*output[workspaceACL], error) {
 	if _, err := a.liveWorkspace(ctx, authz.Read, in.Workspace); err != nil {
 		return nil, err
 	}

@@ -14,13 +14,13 @@ func (a *api) workspaceAgentRoutes(r *router) {
 	handle(r, get, "/workspaceagents/{agent}", "Get an agent", onObject(authz.Read, authz.Workspace), a.getWorkspaceAgent)
 }
 
-type agentPath struct {
+type AgentPath struct {
 	Agent uuid.UUID `path:"agent" format:"uuid"`
 }
 
 // getWorkspaceAgent reads an agent by way of its workspace. Agents that an
 // import found belong to none.
-func (a *api) getWorkspaceAgent(ctx context.Context, in *agentPath) (*output[client.WorkspaceAgent], error) {
+func (a *api) getWorkspaceAgent(ctx context.Context, in *AgentPath) (*output[client.WorkspaceAgent], error) {
 	row, err := a.store.GetWorkspaceAgent(ctx, in.Agent)
 	if err != nil {
 		return nil, err
@@ -47,21 +47,21 @@ type portShares struct {
 	Shares []struct{} `json:"shares"`
 }
 
-func (a *api) listPortShares(ctx context.Context, in *workspacePath) (*output[portShares], error) {
+func (a *api) listPortShares(ctx context.Context, in *WorkspacePath) (*output[portShares], error) {
 	if _, err := a.liveWorkspace(ctx, authz.Read, in.Workspace); err != nil {
 		return nil, err
 	}
 	return reply(portShares{Shares: []struct{}{}}), nil
 }
 
-func (a *api) sharePort(ctx context.Context, in *workspacePath) (*output[message], error) {
+func (a *api) sharePort(ctx context.Context, in *WorkspacePath) (*output[message], error) {
 	if _, err := a.liveWorkspace(ctx, authz.Update, in.Workspace); err != nil {
 		return nil, err
 	}
 	return nil, refuse(http.StatusBadRequest, "This server does not share the ports of workspaces.", "Its agents do not forward connections.")
 }
 
-func (a *api) unsharePort(ctx context.Context, in *workspacePath) (*empty, error) {
+func (a *api) unsharePort(ctx context.Context, in *WorkspacePath) (*empty, error) {
 	if _, err := a.liveWorkspace(ctx, authz.Update, in.Workspace); err != nil {
 		return nil, err
 	}

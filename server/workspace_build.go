@@ -28,12 +28,12 @@ func (a *api) workspaceBuildRoutes(r *router) {
 	handleRaw(r, get, "/workspacebuilds/{build}/logs", "Read or follow the log of a build", onObject(authz.Read, authz.Workspace), a.serveBuildLogs)
 }
 
-type buildPath struct {
+type BuildPath struct {
 	Build uuid.UUID `path:"build" format:"uuid"`
 }
 
 type listBuildsInput struct {
-	workspacePath
+	WorkspacePath
 	Since   time.Time `query:"since"`
 	Limit   int32     `query:"limit" minimum:"0" doc:"0 is no limit"`
 	Offset  int32     `query:"offset" minimum:"0"`
@@ -41,12 +41,12 @@ type listBuildsInput struct {
 }
 
 type buildNumberInput struct {
-	workspaceNamePath
+	WorkspaceNamePath
 	Number string `path:"number"`
 }
 
 type cancelBuildInput struct {
-	buildPath
+	BuildPath
 	ExpectStatus string `query:"expect_status" enum:"pending,running" doc:"Cancel only in this status"`
 }
 
@@ -109,7 +109,7 @@ func (a *api) buildNumber(ctx context.Context, w store.Workspace, id string) (in
 	return row.WorkspaceBuild.BuildNumber, err
 }
 
-func (a *api) getWorkspaceBuild(ctx context.Context, in *buildPath) (*output[client.WorkspaceBuild], error) {
+func (a *api) getWorkspaceBuild(ctx context.Context, in *BuildPath) (*output[client.WorkspaceBuild], error) {
 	build, w, err := a.workspaceBuild(ctx, authz.Read, in.Build)
 	if err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (a *api) cancelWorkspaceBuild(ctx context.Context, in *cancelBuildInput) (*
 	return said("The build is being canceled; cancel it again to kill it."), nil
 }
 
-func (a *api) listBuildParameters(ctx context.Context, in *buildPath) (*output[[]client.BuildParameter], error) {
+func (a *api) listBuildParameters(ctx context.Context, in *BuildPath) (*output[[]client.BuildParameter], error) {
 	build, _, err := a.workspaceBuild(ctx, authz.Read, in.Build)
 	if err != nil {
 		return nil, err
@@ -179,7 +179,7 @@ func (a *api) listBuildParameters(ctx context.Context, in *buildPath) (*output[[
 	return reply(parameters), nil
 }
 
-func (a *api) listBuildResources(ctx context.Context, in *buildPath) (*output[[]client.WorkspaceResource], error) {
+func (a *api) listBuildResources(ctx context.Context, in *BuildPath) (*output[[]client.WorkspaceResource], error) {
 	build, _, err := a.workspaceBuild(ctx, authz.Read, in.Build)
 	if err != nil {
 		return nil, err
@@ -191,7 +191,7 @@ func (a *api) listBuildResources(ctx context.Context, in *buildPath) (*output[[]
 	return reply(nonNil(resources[build.JobID])), nil
 }
 
-func (a *api) getBuildTimings(ctx context.Context, in *buildPath) (*output[client.WorkspaceBuildTimings], error) {
+func (a *api) getBuildTimings(ctx context.Context, in *BuildPath) (*output[client.WorkspaceBuildTimings], error) {
 	build, _, err := a.workspaceBuild(ctx, authz.Read, in.Build)
 	if err != nil {
 		return nil, err

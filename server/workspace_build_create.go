@@ -14,7 +14,7 @@ import (
 )
 
 type createBuildInput struct {
-	workspacePath
+	WorkspacePath
 	Body client.CreateWorkspaceBuildRequest
 }
 

@@ -28,33 +28,33 @@ func (a *api) workspaceScheduleRoutes(r *router) {
 }
 
 type updateAutostartInput struct {
-	workspacePath
+	WorkspacePath
 	Body client.UpdateWorkspaceAutostartRequest
 }
 
 type updateTTLInput struct {
-	workspacePath
+	WorkspacePath
 	Body client.UpdateWorkspaceTTLRequest
 }
 
 type extendInput struct {
-	workspacePath
+	WorkspacePath
 	Body client.ExtendWorkspaceRequest
 }
 
 type updateDormancyInput struct {
-	workspacePath
+	WorkspacePath
 	Body client.UpdateWorkspaceDormancyRequest
 }
 
 type updateAutomaticUpdatesInput struct {
-	workspacePath
+	WorkspacePath
 	Body client.UpdateWorkspaceAutomaticUpdatesRequest
 }
 
 // usageInput is a report without a body, or of one app of one agent.
 type usageInput struct {
-	workspacePath
+	WorkspacePath
 	Body *struct {
 		AgentID uuid.UUID `json:"agent_id,omitempty" format:"uuid"`
 		AppName string    `json:"app_name,omitempty"`
@@ -406,7 +406,7 @@ func followsActive(w store.Workspace, template store.Template) bool {
 
 // resolveAutostart tries the parameters of an automatic start that moves to
 // the active version, where nobody is there to give new ones.
-func (a *api) resolveAutostart(ctx context.Context, in *workspacePath) (*output[client.ResolveAutostartResponse], error) {
+func (a *api) resolveAutostart(ctx context.Context, in *WorkspacePath) (*output[client.ResolveAutostartResponse], error) {
 	w, template, err := a.workspaceTemplate(ctx, authz.Read, in.Workspace)
 	if err != nil {
 		return nil, err

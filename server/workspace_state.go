@@ -26,7 +26,7 @@ func (a *api) workspaceStateRoutes(r *router) {
 }
 
 type updateStateInput struct {
-	buildPath
+	BuildPath
 	Body client.UpdateWorkspaceBuildStateRequest
 }
 
