@@ -77,7 +77,7 @@ type listWorkspacesInput struct {
 type workspaceOwnersInput struct {
 	OrganizationPath
 	UserPath
-	pageInput
+	PageInput
 }
 
 type autofillInput struct {
