@@ -26,14 +26,14 @@ UPDATE provisioner_daemons SET stopped_at = @stopped_at WHERE id = @id;
 
 -- name: LatestJobsOfDaemons :many
 SELECT j.id, j.worker_id, j.status, j.completed_at, COALESCE(t.name, '') AS template_name, COALESCE(t.icon, '') AS template_icon, COALESCE(t.display_name, '') AS template_display_name
-FROM provisioner_jobs j
+FROM provisioner_daemons d
+JOIN provisioner_jobs j ON j.id IN (
+    (SELECT l.id FROM provisioner_jobs l WHERE l.worker_id = d.id AND l.completed_at IS NULL ORDER BY l.started_at DESC, l.id LIMIT 1),
+    (SELECT l.id FROM provisioner_jobs l WHERE l.worker_id = d.id AND l.completed_at IS NOT NULL ORDER BY l.started_at DESC, l.id LIMIT 1))
 LEFT JOIN template_versions v ON v.id = j.template_version_id
 LEFT JOIN templates t ON t.id = v.template_id
-WHERE j.organization_id = @organization_id AND j.worker_id IS NOT NULL
-  AND j.started_at IN (
-    SELECT max(l.started_at) FROM provisioner_jobs l
-    WHERE l.organization_id = @organization_id AND l.worker_id IS NOT NULL GROUP BY l.worker_id, (l.completed_at IS NULL))
-ORDER BY j.started_at DESC;
+WHERE d.organization_id = @organization_id AND j.organization_id = @organization_id
+ORDER BY j.started_at DESC, j.id;
 
 -- name: ListDaemonsSeenSince :many
 -- scope: deployment
