@@ -314,7 +314,8 @@ func insertWorkspace(t *testing.T, s *servertest.Server, organizationID, ownerID
 	require.NoError(t, err)
 	version, template, workspace, build := uuid.New(), uuid.New(), uuid.New(), uuid.New()
 	job, err := s.Store.InsertProvisionerJob(t.Context(), store.InsertProvisionerJobParams{
-		ID: uuid.New(), OrganizationID: organizationID, Type: "workspace_build", Provisioner: "terraform", Tags: store.StringMap{}, FileID: file.ID,
+		ID: uuid.New(), OrganizationID: organizationID, Type: "workspace_build", Provisioner: "terraform", FileID: file.ID,
+		Tags: store.StringMap{"scope": "organization", "owner": ""}, WorkspaceID: &workspace, WorkspaceBuildID: &build,
 		InitiatorID: ownerID, TemplateVersionID: version, Input: "{}", CreatedAt: at, UpdatedAt: at,
 	})
 	require.NoError(t, err)
