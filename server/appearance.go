@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"coder/client"
 	"coder/store"
@@ -61,8 +63,8 @@ func checkColor(text string) error {
 	if text == "" {
 		return nil
 	}
-	var r, g, b uint8
-	if n, err := fmt.Sscanf(text, "#%02x%02x%02x", &r, &g, &b); err != nil || n != 3 || len(text) != 7 {
+	digits, marked := strings.CutPrefix(text, "#")
+	if _, err := hex.DecodeString(digits); err != nil || !marked || len(digits) != 6 {
 		return invalid("background_color", "%q is not a color such as #004852.", text)
 	}
 	return nil
