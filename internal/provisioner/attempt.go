@@ -150,13 +150,12 @@ func (a *attempt) runJob(ctx context.Context) (verdict, error) {
 			a.cancelJob(confirmErr)
 		}
 	}()
-	run, prepared, err := a.prepare(confirmed)
+	guard := a.launch()
+	defer guard.abandon(a.logger)
+	run, err := a.prepare(confirmed)
 	<-confirmed
 	if confirmErr != nil {
-		if prepared != nil {
-			err = prepared.Release()
-		}
-		return verdict{}, errors.Join(confirmErr, err)
+		return verdict{}, confirmErr
 	}
 	if err != nil {
 		return a.failedBefore(err), nil
@@ -164,12 +163,49 @@ func (a *attempt) runJob(ctx context.Context) (verdict, error) {
 	if run == nil {
 		return a.nothingToDo(), nil
 	}
-	a.prepared = prepared
-	process, err := a.startEngine(*run)
+	process, err := a.startEngine(guard, *run)
 	if err != nil {
 		return a.failedBefore(err), nil
 	}
 	return a.follow(process), nil
+}
+
+// guard is a supervisor that is starting beside the preparations.
+type guard struct {
+	ready   chan struct{}
+	pending *supervisor.Pending
+	err     error
+}
+
+func (a *attempt) launch() *guard {
+	g := &guard{ready: make(chan struct{})}
+	go func() {
+		defer close(g.ready)
+		g.pending, g.err = supervisor.Launch(a.daemon.binary, a.folder.dir)
+	}()
+	return g
+}
+
+// begin hands the supervisor its run, which it then is busy with.
+func (g *guard) begin(run supervisor.Run, leaseSent time.Duration) (*supervisor.Process, error) {
+	<-g.ready
+	if g.err != nil {
+		return nil, g.err
+	}
+	pending := g.pending
+	g.pending = nil
+	return pending.Begin(run, leaseSent)
+}
+
+// abandon ends the supervisor if it was given nothing to run.
+func (g *guard) abandon(logger *slog.Logger) {
+	<-g.ready
+	if g.pending == nil {
+		return
+	}
+	if err := g.pending.Abandon(); err != nil {
+		logger.Warn("end a supervisor that is not needed", "error", err)
+	}
 }
 
 // confirm tells the server that the attempt is recorded, once it is.
@@ -191,23 +227,19 @@ func (a *attempt) confirm() error {
 
 // prepare lays out the job's directory, and returns what the supervisor is to
 // run there: nothing, when there is nothing to do.
-func (a *attempt) prepare(confirmed <-chan struct{}) (*supervisor.Run, *terraform.Prepared, error) {
+func (a *attempt) prepare(confirmed <-chan struct{}) (*supervisor.Run, error) {
 	before, err := terraform.ParseState(a.job.State)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the workspace's state: %w", err)
+		return nil, fmt.Errorf("read the workspace's state: %w", err)
 	}
 	if a.job.Type == client.JobWorkspaceBuild && a.job.Metadata.Transition == client.TransitionDelete && before.Empty() {
-		return nil, nil, nil
+		return nil, nil
 	}
-	prepared, err := a.prepareTemplate(confirmed)
+	a.prepared, err = a.prepareTemplate(confirmed)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	run, err := a.prepareRun(prepared)
-	if err != nil {
-		return nil, nil, errors.Join(err, prepared.Release())
-	}
-	return run, prepared, nil
+	return a.prepareRun(a.prepared)
 }
 
 func (a *attempt) prepareRun(prepared *terraform.Prepared) (*supervisor.Run, error) {
@@ -262,8 +294,8 @@ func (a *attempt) release() {
 	}
 }
 
-// startEngine asks for leave, once, and starts the supervisor.
-func (a *attempt) startEngine(run supervisor.Run) (*supervisor.Process, error) {
+// startEngine asks for leave, once, and lets the supervisor begin.
+func (a *attempt) startEngine(guard *guard, run supervisor.Run) (*supervisor.Process, error) {
 	err := retry(a.jobCtx, a.logger, "mark the engine's start", func() error { return a.client.StartEngine(a.jobCtx) })
 	if err != nil {
 		if client.StatusCode(err) == http.StatusConflict {
@@ -274,7 +306,7 @@ func (a *attempt) startEngine(run supervisor.Run) (*supervisor.Process, error) {
 	if a.jobCtx.Err() != nil {
 		return nil, context.Cause(a.jobCtx)
 	}
-	return supervisor.Start(a.daemon.binary, a.folder.dir, run, a.lease())
+	return guard.begin(run, a.lease())
 }
 
 // follow stays with a running engine until nothing of it lives, and reads

@@ -27,16 +27,18 @@ type Process struct {
 	own    *os.Process
 }
 
-// Start begins a run in an attempt's folder, which must be absolute. The
-// lease counts from leaseSent, see Lease. It returns as soon as the
-// supervisor process exists; the attempt's lock is held from before that.
-func Start(binary, folder string, run Run, leaseSent time.Duration) (*Process, error) {
-	if err := child.Replace(filepath.Join(folder, child.RunFile), run.Encode(), false); err != nil {
-		return nil, fmt.Errorf("start the supervisor: %w", err)
-	}
-	if err := Lease(folder, leaseSent); err != nil {
-		return nil, fmt.Errorf("start the supervisor: %w", err)
-	}
+// Pending is a supervisor that waits to be told what to run. It holds the
+// attempt's lock already. It ends when this process does.
+type Pending struct {
+	folder  string
+	process *os.Process
+	input   *os.File
+}
+
+// Launch starts a supervisor in an attempt's folder, which must be absolute,
+// before it is known what to run: starting takes a few milliseconds, which
+// pass while the job is prepared. The caller calls Begin or Abandon.
+func Launch(binary, folder string) (*Pending, error) {
 	if err := syscall.Mkfifo(filepath.Join(folder, child.ControlFile), 0o600); err != nil && !errors.Is(err, syscall.EEXIST) {
 		return nil, fmt.Errorf("start the supervisor: make the control pipe: %w", err)
 	}
@@ -48,27 +50,59 @@ func Start(binary, folder string, run Run, leaseSent time.Duration) (*Process, e
 		return nil, errors.New("start the supervisor: an engine of this attempt lives already")
 	}
 	defer lock.Close()
-	process, err := launch(binary, folder, lock)
+	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("start the supervisor: %w", err)
 	}
-	return &Process{folder: folder, own: process}, nil
+	defer read.Close()
+	process, err := launch(binary, folder, lock, read)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the supervisor: %w", err), write.Close())
+	}
+	return &Pending{folder: folder, process: process, input: write}, nil
 }
 
-// launch puts the lock at child.LockFD of the new process and nothing in between.
-func launch(binary, folder string, lock *os.File) (*os.Process, error) {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+// Begin gives the supervisor its run. The lease counts from leaseSent, see
+// Lease. From here on the folder has a RunFile.
+func (p *Pending) Begin(run Run, leaseSent time.Duration) (*Process, error) {
+	err := Lease(p.folder, leaseSent)
+	if err == nil {
+		err = child.Replace(filepath.Join(p.folder, child.RunFile), nil, false)
+	}
+	if err == nil {
+		_, err = p.input.Write(run.Encode())
+	}
+	if err = errors.Join(err, p.input.Close()); err != nil {
+		return nil, fmt.Errorf("tell the supervisor what to run: %w", err)
+	}
+	return &Process{folder: p.folder, own: p.process}, nil
+}
+
+// Abandon ends a supervisor that is not needed.
+func (p *Pending) Abandon() error {
+	err := p.input.Close()
+	_, waited := p.process.Wait()
+	return errors.Join(err, waited)
+}
+
+// Start launches and begins in one.
+func Start(binary, folder string, run Run, leaseSent time.Duration) (*Process, error) {
+	pending, err := Launch(binary, folder)
 	if err != nil {
 		return nil, err
 	}
-	defer null.Close()
+	return pending.Begin(run, leaseSent)
+}
+
+// launch puts the lock at child.LockFD of the new process and nothing in between.
+func launch(binary, folder string, lock, input *os.File) (*os.Process, error) {
 	log, err := os.OpenFile(filepath.Join(folder, child.LogFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
 	files := make([]*os.File, child.LockFD+1)
-	files[0], files[1], files[2], files[child.LockFD] = null, log, log, lock
+	files[0], files[1], files[2], files[child.LockFD] = input, log, log, lock
 	return os.StartProcess(binary, []string{"coder", child.Command, folder}, &os.ProcAttr{
 		Dir: folder, Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
 	})

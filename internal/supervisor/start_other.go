@@ -16,6 +16,18 @@ var errUnsupported = errors.New("provisioners run on Linux and macOS only")
 // Process is a supervisor; there are none on this system.
 type Process struct{}
 
+// Pending is a supervisor that waits; there are none on this system.
+type Pending struct{}
+
+// Launch refuses.
+func Launch(string, string) (*Pending, error) { return nil, errUnsupported }
+
+// Begin refuses.
+func (p *Pending) Begin(Run, time.Duration) (*Process, error) { return nil, errUnsupported }
+
+// Abandon refuses.
+func (p *Pending) Abandon() error { return errUnsupported }
+
 // Start refuses.
 func Start(string, string, Run, time.Duration) (*Process, error) { return nil, errUnsupported }
 

@@ -29,7 +29,7 @@ const LockFD = 19
 
 // Files of an attempt's folder that both sides know.
 const (
-	RunFile     = "run"
+	RunFile     = "run" // is there once a run has begun
 	ExitFile    = "exit.json"
 	LeaseFile   = "lease"
 	LockFile    = "engine.lock"
@@ -99,23 +99,27 @@ func (r Run) Encode() []byte {
 			add("env", variable)
 		}
 	}
+	add("end", "")
 	return text
 }
 
-func decodeRun(text []byte) (Run, error) {
-	run := Run{}
-	for len(text) > 0 {
-		name, rest, ok := cutZero(text)
-		value, rest, also := cutZero(rest)
-		if !ok || !also {
-			return Run{}, errors.New("the run is cut off")
+// decodeRun tells by ok whether the run came to its end: a daemon that died,
+// or needs no engine, sends less.
+func decodeRun(text []byte) (run Run, ok bool, err error) {
+	for {
+		name, rest, named := cutZero(text)
+		value, rest, valued := cutZero(rest)
+		if !named || !valued {
+			return Run{}, false, nil
+		}
+		if name == "end" {
+			return run, true, nil
 		}
 		text = rest
 		if err := run.set(name, value); err != nil {
-			return Run{}, err
+			return Run{}, false, err
 		}
 	}
-	return run, nil
 }
 
 func (r *Run) set(name, value string) error {

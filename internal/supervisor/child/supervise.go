@@ -3,6 +3,7 @@
 package child
 
 import (
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -45,8 +46,10 @@ func supervise(folder string) int {
 	// one gentle signal comes from here or from nowhere.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	s := &state{folder: folder, lock: lock, words: make(chan string, 16)}
-	if err := s.open(); err != nil {
-		complain("read what to run", err)
+	if begun, err := s.open(); err != nil || !begun {
+		if err != nil {
+			complain("read what to run", err)
+		}
 		return 1
 	}
 	for _, step := range s.run.Steps {
@@ -67,21 +70,22 @@ func complain(what string, err error) {
 	_, _ = os.Stderr.WriteString("supervise engine: " + what + ": " + err.Error() + "\n")
 }
 
-func (s *state) open() error {
-	content, err := os.ReadFile(s.folder + "/" + RunFile)
+// open waits for the run, and tells whether there is one.
+func (s *state) open() (begun bool, err error) {
+	content, err := io.ReadAll(os.Stdin)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if s.run, err = decodeRun(content); err != nil {
-		return err
+	if s.run, begun, err = decodeRun(content); err != nil || !begun {
+		return false, err
 	}
 	// Open for both, so that it neither waits for a writer nor ever ends.
 	pipe, err := os.OpenFile(s.folder+"/"+ControlFile, os.O_RDWR, 0)
 	if err != nil {
-		return err
+		return false, err
 	}
 	go s.listen(pipe)
-	return nil
+	return true, nil
 }
 
 // listen passes on the lines of the control pipe.
