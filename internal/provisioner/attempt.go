@@ -102,6 +102,9 @@ func (d *Daemon) newAttempt(ctx context.Context, f *folder, job client.AcquiredJ
 		daemon: d, logger: logger, folder: f, job: job, client: caller, renewer: d.renewals.Attempt(job.AttemptID, job.Secret),
 		journal: journal, shipper: shipper, states: states, work: newEngineWork(), reasons: make(chan error, 16),
 	}
+	if before, err := terraform.ParseState(job.State); err == nil {
+		states.stored = func(stored *terraform.State) { a.journal.addIntents(a.work.recorded(before, stored)) }
+	}
 	a.jobCtx, a.cancelJob = context.WithCancelCause(context.WithoutCancel(ctx))
 	return a, nil
 }

@@ -156,6 +156,17 @@ func (j *journal) addEvent(event terraform.Event, level, file string, read int64
 	j.write(records)
 }
 
+// addIntents adds what became known without a line of the engine's.
+func (j *journal) addIntents(intents []client.Intent) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	records := []record{}
+	for _, intent := range intents {
+		records = append(records, record{Intent: &intent})
+	}
+	j.write(records)
+}
+
 // entry makes the next line, or an empty record once the log is full.
 func (j *journal) entry(source, level, output string) record {
 	if j.next+int64(len(output))+entryOverhead > client.MaxJobLog {

@@ -107,7 +107,7 @@ func (a *attempt) judgeBuild(ended *badEnd) verdict {
 	if ended != nil {
 		v := a.failed(client.FailJobRequest{
 			Error: ended.message, Canceled: ended.canceled, Retryable: ended.retryable,
-			InDoubt: a.work.doubtful(final), Tainted: newlyTainted(before, final),
+			InDoubt: a.work.doubtful(before, final), Tainted: newlyTainted(before, final),
 		})
 		v.state = content
 		a.nameDoubts(v.failure)
@@ -125,7 +125,11 @@ func (a *attempt) judgeBuild(ended *badEnd) verdict {
 // nameDoubts says in the log what nobody knows.
 func (a *attempt) nameDoubts(failure *client.FailJobRequest) {
 	for _, doubt := range failure.InDoubt {
-		a.journal.say(terraform.LevelError, "%s was being made when the engine was killed. It may exist without being in the workspace's state: look for it and remove it by hand. %s", doubt.Address, doubt.Planned)
+		found := ""
+		if doubt.Planned != "" {
+			found = " (" + doubt.Planned + ")"
+		}
+		a.journal.say(terraform.LevelError, "%s%s was being made when the engine was killed. It may exist without being in the workspace's state: look for it and remove it by hand.", doubt.Address, found)
 	}
 	for _, address := range failure.Tainted {
 		a.journal.say(terraform.LevelWarn, "%s was not finished; the next build destroys it and makes it again.", address)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -366,6 +367,32 @@ func (p *controlPlane) until(h *handout, what string, is func(*handout) bool) {
 func (p *controlPlane) untilEnded(h *handout) {
 	p.t.Helper()
 	p.until(h, "the job has ended", func(h *handout) bool { return h.complete != nil || h.fail != nil })
+}
+
+// renewed is how often the hand-out was renewed.
+func (p *controlPlane) renewed(h *handout) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return h.renewals
+}
+
+// open are the creations that the server must take for doubtful while it
+// hears nothing more.
+func (p *controlPlane) open(h *handout) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	open := map[string]bool{}
+	for _, intent := range h.intents {
+		open[intent.Address] = !intent.Done
+	}
+	found := []string{}
+	for address, is := range open {
+		if is {
+			found = append(found, address)
+		}
+	}
+	slices.Sort(found)
+	return found
 }
 
 // text is the job's log.

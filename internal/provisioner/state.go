@@ -34,6 +34,8 @@ type stateKeeper struct {
 	attempt *client.Attempt
 	folder  *folder
 	logger  *slog.Logger
+	// stored, when set, is told of each state that the server has taken.
+	stored func(*terraform.State)
 	// lineage that a state must have; empty until the first one is seen.
 	lineage string
 	sent    upload
@@ -172,20 +174,21 @@ func (k *stateKeeper) upload(ctx context.Context, content []byte) error {
 			return fmt.Errorf("record the upload: %w", err)
 		}
 	}
-	if k.lineage == "" {
-		state, err := terraform.ParseState(content)
-		if err != nil {
-			return err
-		}
-		k.lineage = state.Lineage
-	}
 	if k.sent.Stored {
 		return nil
 	}
+	state, err := terraform.ParseState(content)
+	if err != nil {
+		return err
+	}
+	k.lineage = state.Lineage
 	if err := k.attempt.PutState(ctx, k.ref(), content); err != nil {
 		return err
 	}
 	k.sent.Stored = true
+	if k.stored != nil {
+		k.stored(state)
+	}
 	return nil
 }
 

@@ -135,6 +135,10 @@ func (o *output) take(f *follow, line []byte, behind int64) {
 		o.journal.enterStage(f.stage)
 		f.stage = ""
 	}
+	if event.Hook != nil && event.Hook.Done && !event.Hook.Failed && makes(event.Hook.Action) {
+		// Fulfilled only when the server has the state that says so.
+		event.Intent = nil
+	}
 	o.journal.addEvent(event, level, f.name, behind)
 	if event.Planned && f.applyStage != "" {
 		o.journal.enterStage(f.applyStage)

@@ -13,16 +13,26 @@ import (
 
 // engineWork is what the engine's output says it has begun and ended.
 type engineWork struct {
-	mu      sync.Mutex
-	open    map[string]client.Intent
+	mu sync.Mutex
+	// made by address: what the engine has begun to create and is not known
+	// to be in a state that the server holds.
+	made    map[string]making
 	started map[string]time.Time
 	timings []client.StageTiming
 	stage   string
 	errors  []string
 }
 
+// making is a resource that the engine creates or has created. That it is
+// done is not enough to know it: OpenTofu writes its state every 20 s only.
+type making struct {
+	action string
+	done   bool
+	id     string
+}
+
 func newEngineWork() *engineWork {
-	return &engineWork{open: map[string]client.Intent{}, started: map[string]time.Time{}, stage: "plan"}
+	return &engineWork{made: map[string]making{}, started: map[string]time.Time{}, stage: "plan"}
 }
 
 func (w *engineWork) note(event terraform.Event) {
@@ -31,19 +41,43 @@ func (w *engineWork) note(event terraform.Event) {
 	if event.Error != "" {
 		w.errors = append(w.errors, event.Error)
 	}
-	if intent := event.Intent; intent != nil {
-		if intent.Done {
-			delete(w.open, intent.Address)
-		} else {
-			w.open[intent.Address] = *intent
-		}
-	}
 	if event.Hook != nil {
 		w.time(*event.Hook)
+		w.track(*event.Hook)
 	}
 	if event.Planned {
 		w.stage = "apply"
 	}
+}
+
+// makes tells whether an action brings something into the world.
+func makes(action string) bool { return action == "create" || action == "replace" }
+
+// track follows what is made. A failed creation is over: what came of it, if
+// anything, the engine has in its state.
+func (w *engineWork) track(hook terraform.Hook) {
+	switch {
+	case makes(hook.Action) && !hook.Failed:
+		w.made[hook.Resource] = making{action: hook.Action, done: hook.Done, id: hook.ID}
+	case hook.Done && (makes(hook.Action) || hook.Action == "delete"):
+		delete(w.made, hook.Resource)
+	}
+}
+
+// recorded returns the intents that are fulfilled by a state that the server
+// has taken.
+func (w *engineWork) recorded(before, stored *terraform.State) []client.Intent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	intents := []client.Intent{}
+	for _, address := range slices.Sorted(maps.Keys(w.made)) {
+		made := w.made[address]
+		if made.done && stored.Records(address, made.id, before) {
+			delete(w.made, address)
+			intents = append(intents, client.Intent{Address: address, Action: made.action, Done: true})
+		}
+	}
+	return intents
 }
 
 // maxTimings bounds what one job reports about its resources.
@@ -66,20 +100,23 @@ func (w *engineWork) time(hook terraform.Hook) {
 	})
 }
 
-// doubtful are the resources that were begun and not ended, and are not in
-// the state. What is updated or destroyed is in the state as long as it is
-// not gone, and so is known.
-func (w *engineWork) doubtful(final *terraform.State) []client.DoubtfulResource {
+// doubtful are the resources that were begun and are not in the final state.
+// What is updated or destroyed is in the state as long as it is not gone, and
+// so is known.
+func (w *engineWork) doubtful(before, final *terraform.State) []client.DoubtfulResource {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	doubtful := []client.DoubtfulResource{}
-	for _, address := range slices.Sorted(maps.Keys(w.open)) {
-		intent := w.open[address]
-		if (intent.Action == "create" || intent.Action == "replace") && !final.Has(address) {
-			doubtful = append(doubtful, client.DoubtfulResource{
-				Address: address, Action: intent.Action, Planned: intent.Planned,
-			})
+	for _, address := range slices.Sorted(maps.Keys(w.made)) {
+		made := w.made[address]
+		if final.Records(address, made.id, before) {
+			continue
 		}
+		doubt := client.DoubtfulResource{Address: address, Action: made.action}
+		if made.id != "" {
+			doubt.Planned = "id " + made.id
+		}
+		doubtful = append(doubtful, doubt)
 	}
 	return doubtful
 }

@@ -52,6 +52,10 @@ type Hook struct {
 	Provider string
 	Action   string
 	Done     bool
+	// Failed: the work ended with an error. Only with Done.
+	Failed bool
+	// ID of what was made. Only with Done.
+	ID string
 }
 
 type rawEvent struct {
@@ -70,6 +74,7 @@ type rawHook struct {
 		Provider string `json:"implied_provider"`
 	} `json:"resource"`
 	Action string `json:"action"`
+	ID     string `json:"id_value"`
 }
 
 type diagnostic struct {
@@ -164,7 +169,13 @@ func readHook(raw rawEvent) (*Hook, *client.Intent) {
 	if strings.HasPrefix(raw.Type, "refresh") {
 		action = "read"
 	}
-	hook := &Hook{At: raw.Timestamp, Resource: address, Provider: raw.Hook.Resource.Provider, Action: action, Done: done}
+	hook := &Hook{
+		At: raw.Timestamp, Resource: address, Provider: raw.Hook.Resource.Provider, Action: action,
+		Done: done, Failed: raw.Type == "apply_errored",
+	}
+	if done {
+		hook.ID = harmless(raw.Hook.ID)
+	}
 	if action == "read" || action == "noop" || action == "" {
 		return hook, nil
 	}

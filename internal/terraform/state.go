@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 )
 
@@ -71,14 +72,40 @@ func (s *State) Empty() bool {
 // Has tells whether a managed resource is current at an address: a deposed
 // object there does not count.
 func (s *State) Has(address string) bool {
+	_, found := s.current(address)
+	return found
+}
+
+func (s *State) current(address string) (attributes, bool) {
 	for _, resource := range s.Resources {
 		for _, instance := range resource.Instances {
 			if resource.Mode == managed && instance.Deposed == "" && resource.address(instance) == address {
-				return true
+				return instance.Attributes, true
 			}
 		}
 	}
-	return false
+	return nil, false
+}
+
+// Records tells whether the state holds what was made at an address after
+// before: that there is something is not enough, because it may be what stood
+// there earlier. id is that of the made thing, where it is known.
+func (s *State) Records(address, id string, before *State) bool {
+	now, found := s.current(address)
+	if !found {
+		return false
+	}
+	if id != "" && now.text("id") != "" {
+		return id == now.text("id")
+	}
+	earlier, was := before.current(address)
+	if !was {
+		return true
+	}
+	if earlier.text("id") != "" && now.text("id") != "" {
+		return earlier.text("id") != now.text("id")
+	}
+	return !reflect.DeepEqual(earlier, now)
 }
 
 // Tainted lists the addresses of resources that the next apply destroys and
