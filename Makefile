@@ -49,7 +49,7 @@ test-update: ## Write the golden files anew; read the diff
 
 .PHONY: bench
 bench: build ## Measure speed and memory beside their targets
-	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench -binary $(CURDIR)/$(BINARY)
+	go run ./internal/bench -binary ./$(BINARY)
 
 .PHONY: gen
 gen: ## Generate the Go of the queries and the references in docs

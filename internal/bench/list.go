@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+)
+
+const (
+	listRows  = 1000
+	listPage  = 20
+	listSlice = 2 * time.Second
+)
+
+// measureList loads the list of workspaces beside a handler that encodes the
+// same rows and does nothing else.
+func measureList(ctx context.Context, binary, dir string, rounds int, out *report) error {
+	d, err := deploy(ctx, binary, dir)
+	if err != nil {
+		return err
+	}
+	defer d.stop()
+	out.add("resident memory: server idle", fmt.Sprintf("%.0f MiB", memory(d.server.Process.Pid)), "45 MiB", "30 MiB")
+	if err := d.fill(ctx); err != nil {
+		return err
+	}
+	page, err := d.owner.Workspaces(ctx, client.WorkspacesRequest{Page: client.Page{Limit: listPage}})
+	if err != nil {
+		return err
+	}
+	if page.Count != listRows || len(page.Workspaces) != listPage {
+		return fmt.Errorf("the list has %d rows of %d", len(page.Workspaces), page.Count)
+	}
+	raw, err := rawServer(page)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	token, err := d.owner.CreateAPIKey(ctx, client.Me)
+	if err != nil {
+		return err
+	}
+	listURL := fmt.Sprintf("%s/api/v2/workspaces?limit=%d", d.url, listPage)
+	var ratios []float64
+	for range max(rounds/3, 3) {
+		ours, _, err := load(ctx, listURL, token.Key, 10)
+		if err != nil {
+			return err
+		}
+		theirs, _, err := load(ctx, "http://"+raw.Addr().String(), token.Key, 10)
+		if err != nil {
+			return err
+		}
+		ratios = append(ratios, ours/theirs)
+	}
+	out.add("list of 20 of 1,000 rows ÷ raw handler, 10 connections", fmt.Sprintf("%.2f", median(ratios)), "0.25", "0.42")
+	_, times, err := load(ctx, listURL, token.Key, 100)
+	if err != nil {
+		return err
+	}
+	out.add("the same with 100 connections, p99", ms(percentile(times, 99)), "60 ms", "35 ms")
+	out.add("resident memory: server after the list load", fmt.Sprintf("%.0f MiB", memory(d.server.Process.Pid)), "75 MiB", "45 MiB")
+	return nil
+}
+
+// fill makes the rows. No daemon runs, so their first builds wait.
+func (d *deployment) fill(ctx context.Context) error {
+	v, err := d.pending(ctx)
+	if err != nil {
+		return err
+	}
+	template, err := d.owner.CreateTemplate(ctx, d.org.Name, client.CreateTemplateRequest{Name: "bench", VersionID: v.ID})
+	if err != nil {
+		return err
+	}
+	for i := range listRows {
+		if _, err := d.owner.CreateWorkspace(ctx, d.org.Name, client.Me, client.CreateWorkspaceRequest{TemplateID: &template.ID, Name: fmt.Sprintf("w-%d", i)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pending completes an import through the daemon protocol, so that no engine is needed.
+func (d *deployment) pending(ctx context.Context) (client.TemplateVersion, error) {
+	key, err := d.owner.CreateProvisionerKey(ctx, d.org.Name, client.CreateProvisionerKeyRequest{Name: "list"})
+	if err != nil {
+		return client.TemplateVersion{}, err
+	}
+	daemon, err := client.New(d.url, client.Options{Header: http.Header{client.HeaderDaemonKey: {key.Key}}})
+	if err != nil {
+		return client.TemplateVersion{}, err
+	}
+	joined, err := daemon.RegisterDaemon(ctx, client.RegisterDaemonRequest{Name: "list", Provisioners: []string{"terraform"}, Version: "v0", APIVersion: "1.0"})
+	if err != nil {
+		return client.TemplateVersion{}, err
+	}
+	pushed := make(chan error, 1)
+	var v client.TemplateVersion
+	go func() {
+		var err error
+		v, err = d.push(ctx, "", fmt.Sprintf(plainTemplate, "list"))
+		pushed <- err
+	}()
+	job, err := daemon.AcquireJob(ctx, joined.ID, client.AcquireJobRequest{RequestID: uuid.New()})
+	if err != nil || job == nil {
+		return client.TemplateVersion{}, errors.Join(err, errors.New("no import to complete"))
+	}
+	attempt := daemon.Attempt(job.AttemptID, job.Secret)
+	if err := attempt.Confirm(ctx); err != nil {
+		return client.TemplateVersion{}, err
+	}
+	if _, err := attempt.Complete(ctx, client.CompleteJobRequest{Import: &client.ImportResult{Graph: []byte(`{}`)}}); err != nil {
+		return client.TemplateVersion{}, err
+	}
+	err = <-pushed
+	return v, errors.Join(err, daemon.DeregisterDaemon(ctx, joined.ID))
+}
+
+// rawServer encodes the rows for every request and does nothing else.
+func rawServer(rows any) (net.Listener, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(rows) // the load generator counts failures
+	})
+	go func() { _ = http.Serve(l, handler) }() // ends with the listener
+	return l, nil
+}
+
+// load asks as fast as the connections allow for a short while, and returns
+// requests a second and the time of each.
+func load(ctx context.Context, url, token string, connections int) (float64, []time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, listSlice)
+	defer cancel()
+	h := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var times []time.Duration
+	var failed error
+	begun := time.Now()
+	for range connections {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				took, err := ask(ctx, h, url, token)
+				mu.Lock()
+				switch {
+				case err == nil:
+					times = append(times, took)
+				case ctx.Err() == nil:
+					failed = err
+				}
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	h.CloseIdleConnections()
+	return float64(len(times)) / time.Since(begun).Seconds(), times, failed
+}
+
+func ask(ctx context.Context, h *http.Client, url, token string) (time.Duration, error) {
+	begun := time.Now()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set(client.HeaderSessionToken, token)
+	r.Header.Set(client.HeaderBypassRateLimit, "true")
+	reply, err := h.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer reply.Body.Close()
+	if _, err := io.Copy(io.Discard, reply.Body); err != nil {
+		return 0, err
+	}
+	if reply.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("%s answered %s", url, reply.Status)
+	}
+	return time.Since(begun), nil
+}
