@@ -111,7 +111,7 @@ func newRoot(env *Env) *cobra.Command {
 		newWorkspaceCreate(env), newWorkspaceList(env), newWorkspaceShow(env), newWorkspaceStart(env), newWorkspaceStop(env),
 		newWorkspaceRestart(env), newWorkspaceUpdate(env), newWorkspaceDelete(env), newWorkspaceCancel(env), newWorkspaceRename(env),
 		newWorkspaceFavorite(env, true), newWorkspaceFavorite(env, false), newWorkspaceAutoupdate(env), newWorkspaceLogs(env),
-		newState(env), newSchedule(env), newAgent(env), newServer(env), newProvisionerd(env),
+		newState(env), newSchedule(env), newAgent(env), newServer(env), newProvisionerd(env), newExp(env),
 	)
 	finish(root)
 	return root

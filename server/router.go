@@ -33,8 +33,8 @@ type router struct {
 
 // route is a row of the table, for the document and the tests.
 type route struct {
-	Method, Path string
-	Permission   permission
+	Method, Path, Summary string
+	Permission            permission
 }
 
 // operation is what options change.
@@ -89,7 +89,7 @@ func handle[I, O any](r *router, method, path, summary string, p permission, fn 
 		}
 		return out, nil
 	})
-	r.entries = append(r.entries, route{method, path, p})
+	r.entries = append(r.entries, route{method, path, summary, p})
 }
 
 // handleRaw registers a plain handler (streams, downloads, uploads) behind
@@ -111,7 +111,7 @@ func handleRaw(r *router, method, path, summary string, p permission, fn http.Ha
 		ctx := humago.NewContext(&op.Operation, req, w)
 		r.api.gate(ctx, p, op.timeout, func(ctx huma.Context) { fn(w, req.WithContext(ctx.Context())) })
 	})
-	r.entries = append(r.entries, route{method, path, p})
+	r.entries = append(r.entries, route{method, path, summary, p})
 }
 
 // operationID is unique and readable: get-organizations-by-organization-members.
