@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -16,7 +17,7 @@ func openBrowser(url string) error {
 	if name == "" {
 		return errors.New("no browser is known for this system")
 	}
-	cmd := exec.Command(name, url)
+	cmd := exec.CommandContext(context.Background(), name, url) // it outlives the command
 	if err := cmd.Start(); err != nil {
 		return err
 	}

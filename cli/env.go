@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -82,10 +81,10 @@ func (e *Env) interactive() bool { return e.global.forceTTY || e.IsTerminal(e.St
 func (e *Env) isTTY(stream any) bool { return e.global.forceTTY || e.IsTerminal(stream) }
 
 // outf writes a result to standard output.
-func (e *Env) outf(format string, args ...any) { fmt.Fprintf(e.Stdout, format, args...) }
+func (e *Env) outf(format string, args ...any) { _, _ = fmt.Fprintf(e.Stdout, format, args...) }
 
 // errf writes what is not a result: notices, progress, questions.
-func (e *Env) errf(format string, args ...any) { fmt.Fprintf(e.Stderr, format, args...) }
+func (e *Env) errf(format string, args ...any) { _, _ = fmt.Fprintf(e.Stderr, format, args...) }
 
 // warnf writes a warning, each text once a run.
 func (e *Env) warnf(format string, args ...any) {
@@ -239,7 +238,7 @@ func (e *Env) clientFor(deployment, token string, extra http.Header) (*client.Cl
 	for name, values := range extra {
 		header[name] = values
 	}
-	opts := client.Options{Token: token, Header: header, OnResponse: e.seeResponse(deployment)}
+	opts := client.Options{Token: token, Header: header, OnResponse: e.seeResponse(deployment)} //nolint:bodyclose // it sees heads only
 	if e.global.debugHTTP {
 		opts.HTTPClient = &http.Client{Transport: &debugTransport{next: client.DefaultTransport(), w: e.Stderr}}
 	}
@@ -266,5 +265,3 @@ func normalizeURL(raw string) (string, error) {
 	u.RawPath = ""
 	return u.String(), nil
 }
-
-func listen(address string) (net.Listener, error) { return net.Listen("tcp", address) }

@@ -20,7 +20,7 @@ func CommandPaths() [][]string {
 // InertServerFlags are the names of server flags without effect.
 func InertServerFlags() []string {
 	names := []string{}
-	for _, f := range flagsWithoutEffect() {
+	for _, f := range inertFlags() {
 		names = append(names, f.name)
 	}
 	return names

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,7 +38,7 @@ func (e *Env) requestHeader(deployment string) (http.Header, error) {
 }
 
 func headerCommand(command, deployment string) ([]string, error) {
-	cmd := exec.Command("sh", "-c", command)
+	cmd := exec.CommandContext(context.Background(), "sh", "-c", command)
 	cmd.Env = append(os.Environ(), "CODER_URL="+deployment)
 	out, err := cmd.Output()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -126,7 +127,7 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stopMetrics, err := o.serveMetrics()
+	stopMetrics, err := o.serveMetrics(ctx)
 	if err != nil {
 		return err
 	}
@@ -216,13 +217,13 @@ func (o *provisionerStartOptions) describeKey(ctx context.Context, opts *provisi
 	return nil
 }
 
-func (o *provisionerStartOptions) serveMetrics() (stop func(), err error) {
+func (o *provisionerStartOptions) serveMetrics(ctx context.Context) (stop func(), err error) {
 	if !o.prometheus {
 		return func() {}, nil
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	l, err := listen(o.prometheusAddress)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.prometheusAddress)
 	if err != nil {
 		return nil, fmt.Errorf("serve metrics (--prometheus-address): %w", err)
 	}

@@ -16,9 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"coder/client"
-	"coder/internal/seal"
 	"coder/server"
-	"coder/store"
 )
 
 type serverOptions struct {
@@ -232,16 +230,8 @@ func (o *serverCreateAdminOptions) run(ctx context.Context) (err error) {
 	if err := o.ask(ctx); err != nil {
 		return err
 	}
-	key, err := o.key()
-	if err != nil {
-		return err
-	}
-	db, err := store.Open(ctx, store.Options{Dir: o.dataDir, PostgresURL: o.postgresURL, DeploymentKey: key})
-	if err != nil {
-		return err
-	}
-	defer db.Close() //nolint:errcheck // everything is committed
-	id, err := server.CreateAdminUser(ctx, db, o.req)
+	config := server.Config{DataDir: o.dataDir, PostgresURL: o.postgresURL, DeploymentKey: o.deploymentKey}
+	id, err := server.AddAdminUser(ctx, config, o.req)
 	if err != nil {
 		return fmt.Errorf("create the user: %w", err)
 	}
@@ -260,17 +250,6 @@ func (o *serverCreateAdminOptions) ask(ctx context.Context) (err error) {
 		o.req.Password, err = o.env.ask(ctx, question{text: "Password:", secret: true, instead: "give CODER_PASSWORD"})
 	}
 	return err
-}
-
-// key is the deployment's; for SQLite it lies beside the database.
-func (o *serverCreateAdminOptions) key() (seal.Key, error) {
-	if o.postgresURL != "" || o.deploymentKey != "" {
-		return seal.ParseKey(o.deploymentKey)
-	}
-	if err := os.MkdirAll(o.dataDir, 0o700); err != nil {
-		return seal.Key{}, fmt.Errorf("open the data directory: %w", err)
-	}
-	return seal.LoadOrCreate(filepath.Join(o.dataDir, "deployment.key"))
 }
 
 // tagList is a map of tags in a fixed order, for logs.

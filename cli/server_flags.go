@@ -12,95 +12,118 @@ import (
 // flag names its variable and its key in the configuration file; secrets have
 // no key.
 func (o *serverOptions) addFlags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	c, api := &o.config, &o.config.API
-	text := func(into *string, name, value, variable, key, usage string) {
-		f.StringVar(into, name, value, usage)
-		declare(f, name, variable, key)
-	}
-	yesno := func(into *bool, name string, value bool, variable, key, usage string) {
-		f.BoolVar(into, name, value, usage)
-		declare(f, name, variable, key)
-	}
-	span := func(into *time.Duration, name string, value time.Duration, variable, key, usage string) {
-		f.DurationVar(into, name, value, usage)
-		declare(f, name, variable, key)
-	}
-	number := func(into *int, name string, value int, variable, key, usage string) {
-		f.IntVar(into, name, value, usage)
-		declare(f, name, variable, key)
-	}
-	list := func(into *[]string, name, variable, key, usage string) {
-		f.StringArrayVar(into, name, nil, usage)
-		declare(f, name, variable, key)
-	}
-	choice := func(into *string, name, value, variable, key, usage string, valid ...string) {
-		*into = value
-		f.Var(&choiceValue{into: into, valid: valid}, name, usage)
-		declare(f, name, variable, key)
-	}
-
+	f := flags{cmd.Flags()}
 	f.StringVarP(&o.configFile, fileFlag, "c", "", "YAML file with options")
-	declare(f, fileFlag, "CODER_CONFIG_PATH", "-")
+	f.declare(fileFlag, "CODER_CONFIG_PATH", "-")
 	f.BoolVar(&o.writeConfig, "write-config", false, "Print the options as YAML, and do nothing else")
-
-	text(&c.AccessURL, "access-url", "", "CODER_ACCESS_URL", "networking.accessURL", "URL at which people, workspaces and provisioners reach the server (default: where it listens)")
-	text(&c.HTTPAddress, "http-address", "127.0.0.1:3000", "CODER_HTTP_ADDRESS", "networking.http.httpAddress", "Address to listen on; empty is none")
-	yesno(&o.tls, "tls-enable", false, "CODER_TLS_ENABLE", "networking.tls.enable", "Listen with TLS as well")
-	text(&c.TLSAddress, "tls-address", "127.0.0.1:3443", "CODER_TLS_ADDRESS", "networking.tls.address", "Address to listen on with TLS")
-	list(&c.TLSCertFiles, "tls-cert-file", "CODER_TLS_CERT_FILE", "networking.tls.certFiles", "Certificate with its chain, PEM; may be repeated")
-	list(&c.TLSKeyFiles, "tls-key-file", "CODER_TLS_KEY_FILE", "networking.tls.keyFiles", "Private key of a certificate, PEM, in the same order; may be repeated")
-	text(&c.TLSClientCA, "tls-client-ca-file", "", "CODER_TLS_CLIENT_CA_FILE", "networking.tls.clientCAFile", "Authorities of client certificates, PEM")
-	choice(&c.TLSClientAuth, "tls-client-auth", "none", "CODER_TLS_CLIENT_AUTH", "networking.tls.clientAuth", "What is asked of client certificates",
-		"none", "request", "require-any", "verify-if-given", "require-and-verify")
-	choice(&c.TLSMinVersion, "tls-min-version", "tls12", "CODER_TLS_MIN_VERSION", "networking.tls.minVersion", "Oldest version of TLS", "tls10", "tls11", "tls12", "tls13")
-
-	text(&c.DataDir, "data-dir", "", "CODER_DATA_DIR", "dataDir", "Directory of database, deployment key and spool (default ~/.local/share/coder)")
-	text(&c.CacheDir, "cache-dir", "", "CODER_CACHE_DIRECTORY", "cacheDir", "Directory of what can be made again (default ~/.cache/coder)")
-	text(&c.PostgresURL, "postgres-url", "", "CODER_PG_CONNECTION_URL", "", "URL of a PostgreSQL database (default: SQLite in the data directory)")
-	number(&c.PostgresMaxOpen, "postgres-conn-max-open", 10, "CODER_PG_CONN_MAX_OPEN", "pgConnMaxOpen", "Most connections to PostgreSQL")
-	text(&c.DeploymentKey, "deployment-key", "", "CODER_DEPLOYMENT_KEY", "", "Key that seals states and secrets, 64 hexadecimal digits; SQLite keeps one in the data directory, PostgreSQL needs one here. The variable is safer")
-
-	number(&c.ProvisionerDaemons, "provisioner-daemons", 3, "CODER_PROVISIONER_DAEMONS", "provisioning.daemons", "Built-in provisioners, for the default organization only; 0 is none")
-	text(&c.TerraformPath, "terraform-path", "", "CODER_TERRAFORM_PATH", "provisioning.terraformPath", "Engine of the built-in provisioners (default: terraform or tofu on PATH, else a download)")
-	span(&c.ShutdownGrace, "shutdown-grace", 10*time.Minute, "CODER_SHUTDOWN_GRACE", "provisioning.shutdownGrace", "How long running builds may finish when the server is stopped; then they are interrupted, and their state is saved")
-	span(&api.Horizon, "takeover-after", 5*time.Minute, "CODER_PROVISIONER_TAKEOVER_AFTER", "provisioning.takeoverAfter", "After how long of silence a build whose engine had started is taken from its provisioner; negative is never")
-	number(&api.StatesKept, "states-kept", 30, "CODER_WORKSPACE_STATES_KEPT", "provisioning.statesKept", "How many versions of each workspace's state are kept")
-
-	span(&api.SessionDuration, "session-duration", 24*time.Hour, "CODER_SESSION_DURATION", "networking.http.sessionDuration", "How long a login lasts")
-	yesno(&api.DisableSessionExpiryRefresh, "disable-session-expiry-refresh", false, "CODER_DISABLE_SESSION_EXPIRY_REFRESH", "networking.http.disableSessionExpiryRefresh", "End logins on time, even while they are used")
-	yesno(&api.DisablePasswordAuth, "disable-password-auth", false, "CODER_DISABLE_PASSWORD_AUTH", "networking.http.disablePasswordAuth", "Let owners only sign in with passwords")
-	span(&api.MaxTokenLifetime, "max-token-lifetime", 876600*time.Hour, "CODER_MAX_TOKEN_LIFETIME", "networking.http.maxTokenLifetime", "Longest lifetime of a token")
-	span(&api.MaxAdminTokenLifetime, "max-admin-token-lifetime", 168*time.Hour, "CODER_MAX_ADMIN_TOKEN_LIFETIME", "networking.http.maxAdminTokenLifetime", "Longest lifetime of an owner's token")
-	span(&api.DefaultTokenLifetime, "default-token-lifetime", 168*time.Hour, "CODER_DEFAULT_TOKEN_LIFETIME", "defaultTokenLifetime", "Lifetime of a token that names none")
-	yesno(&api.SecureCookie, "secure-auth-cookie", false, "CODER_SECURE_AUTH_COOKIE", "networking.secureAuthCookie", "Send the session cookie over TLS only")
-	choice(&o.sameSite, "samesite-auth-cookie", "lax", "CODER_SAMESITE_AUTH_COOKIE", "networking.sameSiteAuthCookie", "SameSite of the session cookie", "lax", "none")
-	number(&api.APIRateLimit, "api-rate-limit", 512, "CODER_API_RATE_LIMIT", "", "Requests a minute of each user, and of each address that is not signed in; negative is no limit")
-	yesno(&api.DisableRateLimits, "dangerous-disable-rate-limits", false, "CODER_DANGEROUS_DISABLE_RATE_LIMITS", "", "Lift every limit, also that of sign-in")
-
-	o.logs.addFlags(f, "CODER_LOGGING_HUMAN", "CODER_LOGGING_JSON", "CODER_LOGGING_STACKDRIVER", "CODER_LOG_FILTER")
-	for name, key := range map[string]string{"log-human": "humanPath", "log-json": "jsonPath", "log-stackdriver": "stackdriverPath", "log-filter": "filter"} {
-		fromFile(f, name, "introspection.logging."+key)
-	}
-	yesno(&o.prometheus, "prometheus-enable", false, "CODER_PROMETHEUS_ENABLE", "introspection.prometheus.enable", "Serve metrics")
-	text(&c.PrometheusAddress, "prometheus-address", "127.0.0.1:2112", "CODER_PROMETHEUS_ADDRESS", "introspection.prometheus.address", "Address of the metrics")
-	yesno(&o.pprof, "pprof-enable", false, "CODER_PPROF_ENABLE", "introspection.pprof.enable", "Serve profiles")
-	text(&c.PprofAddress, "pprof-address", "127.0.0.1:6060", "CODER_PPROF_ADDRESS", "introspection.pprof.address", "Address of the profiles")
-
-	list(&o.experiments, "experiments", "CODER_EXPERIMENTS", "experiments", "Accepted for compatibility; organizations are always on")
-	for _, hidden := range []string{"api-rate-limit", "dangerous-disable-rate-limits", "experiments"} {
-		_ = f.MarkHidden(hidden)
-	}
-	for _, flag := range flagsWithoutEffect() {
+	o.addNetworkFlags(f)
+	o.addStoreFlags(f)
+	o.addSessionFlags(f)
+	o.addLogFlags(f)
+	for _, flag := range inertFlags() {
 		flag.add(f)
 	}
 }
 
+func (o *serverOptions) addNetworkFlags(f flags) {
+	c := &o.config
+	f.text(&c.AccessURL, "access-url", "", "CODER_ACCESS_URL", "networking.accessURL", "URL at which people, workspaces and provisioners reach the server (default: where it listens)")
+	f.text(&c.HTTPAddress, "http-address", "127.0.0.1:3000", "CODER_HTTP_ADDRESS", "networking.http.httpAddress", "Address to listen on; empty is none")
+	f.yesno(&o.tls, "tls-enable", false, "CODER_TLS_ENABLE", "networking.tls.enable", "Listen with TLS as well")
+	f.text(&c.TLSAddress, "tls-address", "127.0.0.1:3443", "CODER_TLS_ADDRESS", "networking.tls.address", "Address to listen on with TLS")
+	f.list(&c.TLSCertFiles, "tls-cert-file", "CODER_TLS_CERT_FILE", "networking.tls.certFiles", "Certificate with its chain, PEM; may be repeated")
+	f.list(&c.TLSKeyFiles, "tls-key-file", "CODER_TLS_KEY_FILE", "networking.tls.keyFiles", "Private key of a certificate, PEM, in the same order; may be repeated")
+	f.text(&c.TLSClientCA, "tls-client-ca-file", "", "CODER_TLS_CLIENT_CA_FILE", "networking.tls.clientCAFile", "Authorities of client certificates, PEM")
+	f.choice(&c.TLSClientAuth, "tls-client-auth", "none", "CODER_TLS_CLIENT_AUTH", "networking.tls.clientAuth", "What is asked of client certificates",
+		"none", "request", "require-any", "verify-if-given", "require-and-verify")
+	f.choice(&c.TLSMinVersion, "tls-min-version", "tls12", "CODER_TLS_MIN_VERSION", "networking.tls.minVersion", "Oldest version of TLS", "tls10", "tls11", "tls12", "tls13")
+}
+
+func (o *serverOptions) addStoreFlags(f flags) {
+	c, api := &o.config, &o.config.API
+	f.text(&c.DataDir, "data-dir", "", "CODER_DATA_DIR", "dataDir", "Directory of database, deployment key and spool (default ~/.local/share/coder)")
+	f.text(&c.CacheDir, "cache-dir", "", "CODER_CACHE_DIRECTORY", "cacheDir", "Directory of what can be made again (default ~/.cache/coder)")
+	f.text(&c.PostgresURL, "postgres-url", "", "CODER_PG_CONNECTION_URL", "", "URL of a PostgreSQL database (default: SQLite in the data directory)")
+	f.number(&c.PostgresMaxOpen, "postgres-conn-max-open", 10, "CODER_PG_CONN_MAX_OPEN", "pgConnMaxOpen", "Most connections to PostgreSQL")
+	f.text(&c.DeploymentKey, "deployment-key", "", "CODER_DEPLOYMENT_KEY", "", "Key that seals states and secrets, 64 hexadecimal digits; SQLite keeps one in the data directory, PostgreSQL needs one here. The variable is safer")
+
+	f.number(&c.ProvisionerDaemons, "provisioner-daemons", 3, "CODER_PROVISIONER_DAEMONS", "provisioning.daemons", "Built-in provisioners, for the default organization only; 0 is none")
+	f.text(&c.TerraformPath, "terraform-path", "", "CODER_TERRAFORM_PATH", "provisioning.terraformPath", "Engine of the built-in provisioners (default: terraform or tofu on PATH, else a download)")
+	f.span(&c.ShutdownGrace, "shutdown-grace", 10*time.Minute, "CODER_SHUTDOWN_GRACE", "provisioning.shutdownGrace", "How long running builds may finish when the server is stopped; then they are interrupted, and their state is saved")
+	f.span(&api.Horizon, "takeover-after", 5*time.Minute, "CODER_PROVISIONER_TAKEOVER_AFTER", "provisioning.takeoverAfter", "After how long of silence a build whose engine had started is taken from its provisioner; negative is never")
+	f.number(&api.StatesKept, "states-kept", 30, "CODER_WORKSPACE_STATES_KEPT", "provisioning.statesKept", "How many versions of each workspace's state are kept")
+}
+
+func (o *serverOptions) addSessionFlags(f flags) {
+	api := &o.config.API
+	f.span(&api.SessionDuration, "session-duration", 24*time.Hour, "CODER_SESSION_DURATION", "networking.http.sessionDuration", "How long a login lasts")
+	f.yesno(&api.DisableSessionExpiryRefresh, "disable-session-expiry-refresh", false, "CODER_DISABLE_SESSION_EXPIRY_REFRESH", "networking.http.disableSessionExpiryRefresh", "End logins on time, even while they are used")
+	f.yesno(&api.DisablePasswordAuth, "disable-password-auth", false, "CODER_DISABLE_PASSWORD_AUTH", "networking.http.disablePasswordAuth", "Let owners only sign in with passwords")
+	f.span(&api.MaxTokenLifetime, "max-token-lifetime", 876600*time.Hour, "CODER_MAX_TOKEN_LIFETIME", "networking.http.maxTokenLifetime", "Longest lifetime of a token")
+	f.span(&api.MaxAdminTokenLifetime, "max-admin-token-lifetime", 168*time.Hour, "CODER_MAX_ADMIN_TOKEN_LIFETIME", "networking.http.maxAdminTokenLifetime", "Longest lifetime of an owner's token")
+	f.span(&api.DefaultTokenLifetime, "default-token-lifetime", 168*time.Hour, "CODER_DEFAULT_TOKEN_LIFETIME", "defaultTokenLifetime", "Lifetime of a token that names none")
+	f.yesno(&api.SecureCookie, "secure-auth-cookie", false, "CODER_SECURE_AUTH_COOKIE", "networking.secureAuthCookie", "Send the session cookie over TLS only")
+	f.choice(&o.sameSite, "samesite-auth-cookie", "lax", "CODER_SAMESITE_AUTH_COOKIE", "networking.sameSiteAuthCookie", "SameSite of the session cookie", "lax", "none")
+	f.number(&api.APIRateLimit, "api-rate-limit", 512, "CODER_API_RATE_LIMIT", "", "Requests a minute of each user, and of each address that is not signed in; negative is no limit")
+	f.yesno(&api.DisableRateLimits, "dangerous-disable-rate-limits", false, "CODER_DANGEROUS_DISABLE_RATE_LIMITS", "", "Lift every limit, also that of sign-in")
+}
+
+func (o *serverOptions) addLogFlags(f flags) {
+	c := &o.config
+	o.logs.addFlags(f.FlagSet, "CODER_LOGGING_HUMAN", "CODER_LOGGING_JSON", "CODER_LOGGING_STACKDRIVER", "CODER_LOG_FILTER")
+	for name, key := range map[string]string{"log-human": "humanPath", "log-json": "jsonPath", "log-stackdriver": "stackdriverPath", "log-filter": "filter"} {
+		fromFile(f.FlagSet, name, "introspection.logging."+key)
+	}
+	f.yesno(&o.prometheus, "prometheus-enable", false, "CODER_PROMETHEUS_ENABLE", "introspection.prometheus.enable", "Serve metrics")
+	f.text(&c.PrometheusAddress, "prometheus-address", "127.0.0.1:2112", "CODER_PROMETHEUS_ADDRESS", "introspection.prometheus.address", "Address of the metrics")
+	f.yesno(&o.pprof, "pprof-enable", false, "CODER_PPROF_ENABLE", "introspection.pprof.enable", "Serve profiles")
+	f.text(&c.PprofAddress, "pprof-address", "127.0.0.1:6060", "CODER_PPROF_ADDRESS", "introspection.pprof.address", "Address of the profiles")
+
+	f.list(&o.experiments, "experiments", "CODER_EXPERIMENTS", "experiments", "Accepted for compatibility; organizations are always on")
+	for _, hidden := range []string{"api-rate-limit", "dangerous-disable-rate-limits", "experiments"} {
+		_ = f.MarkHidden(hidden)
+	}
+}
+
+// flags declares flags with their variables and keys.
+type flags struct{ *pflag.FlagSet }
+
+func (f flags) text(into *string, name, value, variable, key, usage string) {
+	f.StringVar(into, name, value, usage)
+	f.declare(name, variable, key)
+}
+
+func (f flags) yesno(into *bool, name string, value bool, variable, key, usage string) {
+	f.BoolVar(into, name, value, usage)
+	f.declare(name, variable, key)
+}
+
+func (f flags) span(into *time.Duration, name string, value time.Duration, variable, key, usage string) {
+	f.DurationVar(into, name, value, usage)
+	f.declare(name, variable, key)
+}
+
+func (f flags) number(into *int, name string, value int, variable, key, usage string) {
+	f.IntVar(into, name, value, usage)
+	f.declare(name, variable, key)
+}
+
+func (f flags) list(into *[]string, name, variable, key, usage string) {
+	f.StringArrayVar(into, name, nil, usage)
+	f.declare(name, variable, key)
+}
+
+func (f flags) choice(into *string, name, value, variable, key, usage string, valid ...string) {
+	*into = value
+	f.Var(&choiceValue{into: into, valid: valid}, name, usage)
+	f.declare(name, variable, key)
+}
+
 // declare names a flag's variable, and its key unless that is empty.
-func declare(f *pflag.FlagSet, name, variable, key string) {
-	fromEnv(f, name, variable)
+func (f flags) declare(name, variable, key string) {
+	fromEnv(f.FlagSet, name, variable)
 	if key != "" {
-		fromFile(f, name, key)
+		fromFile(f.FlagSet, name, key)
 	}
 }
 
@@ -123,7 +146,7 @@ const (
 	numberFlag
 )
 
-func (i inertFlag) add(f *pflag.FlagSet) {
+func (i inertFlag) add(f flags) {
 	const usage = "Accepted for compatibility, without effect"
 	switch i.kind {
 	case boolFlag:
@@ -141,12 +164,12 @@ func (i inertFlag) add(f *pflag.FlagSet) {
 	if i.variable == "" {
 		i.variable = "CODER_" + strings.ToUpper(strings.ReplaceAll(i.name, "-", "_"))
 	}
-	declare(f, i.name, i.variable, i.key)
+	f.declare(i.name, i.variable, i.key)
 }
 
 // warnOfInert says once of each flag without effect that it has none.
 func warnOfInert(env *Env, f *pflag.FlagSet) {
-	for _, inert := range flagsWithoutEffect() {
+	for _, inert := range inertFlags() {
 		source := env.sources[inert.name]
 		if source == "" {
 			continue
@@ -162,10 +185,10 @@ func warnOfInert(env *Env, f *pflag.FlagSet) {
 	}
 }
 
-// flagsWithoutEffect are the reference's flags that this server has no use for.
-func flagsWithoutEffect() []inertFlag {
+// inertFlags are the reference's flags that this server has no use for.
+func inertFlags() []inertFlag {
 	off := []string{"false", "0", "0s", ""}
-	return []inertFlag{
+	list := []inertFlag{
 		{name: "wildcard-access-url", key: "networking.wildcardAccessURL", kind: textFlag},
 		{name: "redirect-to-access-url", key: "networking.redirectToAccessURL", kind: boolFlag, silent: off},
 		{name: "docs-url", key: "networking.docsURL", kind: textFlag},
@@ -218,6 +241,14 @@ func flagsWithoutEffect() []inertFlag {
 		{name: "proxy-health-interval", key: "networking.http.proxyHealthInterval", kind: spanFlag},
 		{name: "support-links", key: "supportLinks", kind: listFlag},
 		{name: "ephemeral", kind: boolFlag, silent: off},
+	}
+	return append(list, inertSignInFlags()...)
+}
+
+// inertSignInFlags are those of relays and of sign-in by others.
+func inertSignInFlags() []inertFlag {
+	off := []string{"false", "0", "0s", ""}
+	return []inertFlag{
 		{name: "derp-server-enable", key: "networking.derp.enable", kind: boolFlag, silent: off},
 		{name: "derp-server-region-name", key: "networking.derp.regionName", kind: textFlag},
 		{name: "derp-server-stun-addresses", key: "networking.derp.stunAddresses", kind: listFlag},

@@ -107,10 +107,7 @@ type templateSource struct {
 }
 
 func (o *templatePushOptions) run(ctx context.Context) error {
-	fromStdin, err := o.readsStdin()
-	if err != nil {
-		return err
-	}
+	fromStdin := o.readsStdin()
 	if err := o.checkNames(fromStdin); err != nil {
 		return err
 	}
@@ -153,26 +150,26 @@ func (o *templatePushOptions) run(ctx context.Context) error {
 
 // readsStdin decides between a directory and a tar archive on standard input.
 // Only a stream that brings something takes the place of the directory.
-func (o *templatePushOptions) readsStdin() (bool, error) {
+func (o *templatePushOptions) readsStdin() bool {
 	if o.directory == "-" {
-		return true, nil
+		return true
 	}
 	if o.directoryGiven || o.env.IsTerminal(o.env.Stdin) {
-		return false, nil
+		return false
 	}
 	if f, ok := o.env.Stdin.(*os.File); ok {
 		info, err := f.Stat()
 		if err != nil || info.Mode()&os.ModeCharDevice != 0 {
-			return false, nil
+			return false
 		}
 		o.env.errf("Looking for a tar archive on standard input, because it is no terminal. Give --directory to push a directory.\n")
 	}
 	first := make([]byte, 1)
-	if _, err := io.ReadFull(o.env.Stdin, first); err != nil {
-		return false, nil
+	if n, _ := io.ReadFull(o.env.Stdin, first); n == 0 {
+		return false
 	}
 	o.env.Stdin = io.MultiReader(bytes.NewReader(first), o.env.Stdin)
-	return true, nil
+	return true
 }
 
 func (o *templatePushOptions) checkNames(fromStdin bool) error {

@@ -43,7 +43,11 @@ func (e *Env) offerCancel(c *client.Client, build client.WorkspaceBuild, what st
 	return func(ctx context.Context) (bool, error) {
 		name := build.WorkspaceOwnerName + "/" + build.WorkspaceName
 		e.errf("\nThe %s goes on without this command. See it with `coder logs --follow %s`, cancel it with `coder cancel %s`.\n", what, name, name)
-		if !e.interactive() || e.confirm(ctx, false, "Cancel it now?", false) != nil {
+		cancel := e.interactive()
+		if cancel {
+			cancel = e.confirm(ctx, false, "Cancel it now?", false) == nil
+		}
+		if !cancel {
 			return false, nil
 		}
 		if err := c.CancelWorkspaceBuild(ctx, build.ID); err != nil {

@@ -357,7 +357,7 @@ func presetValues(presets []client.Preset, id uuid.UUID) []client.BuildParameter
 			continue
 		}
 		for _, v := range p.Parameters {
-			values = append(values, client.BuildParameter{Name: v.Name, Value: v.Value})
+			values = append(values, client.BuildParameter(v))
 		}
 	}
 	return values

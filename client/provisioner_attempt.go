@@ -518,7 +518,7 @@ func (a *Attempt) Source(ctx context.Context) (io.ReadCloser, error) {
 	if reply.StatusCode() == http.StatusOK {
 		return reply.RawBody(), nil
 	}
-	defer reply.RawBody().Close()
+	defer reply.RawBody().Close() //nolint:errcheck // it is read to its end, or given up
 	body, err := io.ReadAll(io.LimitReader(reply.RawBody(), 1<<20))
 	if err != nil {
 		return nil, a.client.connectionError(ctx, err)

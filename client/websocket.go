@@ -26,7 +26,7 @@ func (c *Client) dial(ctx context.Context, path string) (*websocket.Conn, error)
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
-	conn, reply, err := websocket.Dial(ctx, c.base.String()+path, &websocket.DialOptions{
+	conn, reply, err := websocket.Dial(ctx, c.base.String()+path, &websocket.DialOptions{ //nolint:bodyclose // the library closes it
 		HTTPClient: c.http,
 		HTTPHeader: c.header,
 	})
