@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -70,7 +69,11 @@ func (a *api) receiveFile(ctx context.Context, w http.ResponseWriter, r *http.Re
 }
 
 func readUpload(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, client.MaxUpload))
+	var data bytes.Buffer
+	if r.ContentLength > 0 && r.ContentLength <= client.MaxUpload {
+		data.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	_, err := data.ReadFrom(http.MaxBytesReader(w, r.Body, client.MaxUpload))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return nil, badRequest(fmt.Sprintf("The archive is larger than %d bytes.", large.Limit))
@@ -78,7 +81,7 @@ func readUpload(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "The upload could not be read to its end.", err.Error())
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // checkedTar makes a tar of a zip, and refuses an archive that daemons would
