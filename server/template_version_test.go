@@ -107,22 +107,25 @@ func TestAVersionThatCannotBeMadeSaysWhy(t *testing.T) {
 		status int
 		says   string
 	}{
-		"a syntax error":                  {"resource \"x\" {\n  a =\n}", nil, 400, "main.tf:2"},
-		"a backend":                       {"terraform {\n  backend \"s3\" {}\n}", nil, 400, "main.tf:2"},
-		"tags of an unknown thing":        {"data \"coder_workspace_tags\" \"t\" {\n  tags = { zone = local.zone }\n}", nil, 400, "main.tf:2"},
-		"neither file nor example":        {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.FileID = nil }, 400, "file_id"},
-		"both file and example":           {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.ExampleID = "scratch" }, 400, "example_id"},
-		"an unknown example":              {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.FileID, r.ExampleID = nil, "nothing" }, 400, "nothing"},
-		"an unknown file":                 {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.FileID = id() }, 404, ""},
-		"an unknown template":             {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.TemplateID = id() }, 404, ""},
-		"a name with a blank":             {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Name = "two words" }, 400, "name"},
-		"a name over 64 characters":       {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Name = strings.Repeat("a", 65) }, 400, "name"},
-		"a name that the template has":    {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Name, r.TemplateID = "ONE", &tpl.ID }, 409, "name"},
-		"no storage method":               {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.StorageMethod = "" }, 400, "storage_method"},
-		"an unknown provisioner":          {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Provisioner = "pulumi" }, 400, "provisioner"},
-		"a tag with a NUL byte":           {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Tags = map[string]string{"a": "\x00"} }, 400, "NUL"},
-		"a message over the limit":        {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Message = strings.Repeat("a", 1<<20+1) }, 400, "message"},
-		"a template without source files": {"", func(r *client.CreateTemplateVersionRequest) { f := upload(t, b.admin, map[string]string{"a.txt": ""}); r.FileID = &f }, 400, ".tf"},
+		"a syntax error":               {"resource \"x\" {\n  a =\n}", nil, 400, "main.tf:2"},
+		"a backend":                    {"terraform {\n  backend \"s3\" {}\n}", nil, 400, "main.tf:2"},
+		"tags of an unknown thing":     {"data \"coder_workspace_tags\" \"t\" {\n  tags = { zone = local.zone }\n}", nil, 400, "main.tf:2"},
+		"neither file nor example":     {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.FileID = nil }, 400, "file_id"},
+		"both file and example":        {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.ExampleID = "scratch" }, 400, "example_id"},
+		"an unknown example":           {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.FileID, r.ExampleID = nil, "nothing" }, 400, "nothing"},
+		"an unknown file":              {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.FileID = id() }, 404, ""},
+		"an unknown template":          {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.TemplateID = id() }, 404, ""},
+		"a name with a blank":          {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Name = "two words" }, 400, "name"},
+		"a name over 64 characters":    {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Name = strings.Repeat("a", 65) }, 400, "name"},
+		"a name that the template has": {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Name, r.TemplateID = "ONE", &tpl.ID }, 409, "name"},
+		"no storage method":            {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.StorageMethod = "" }, 400, "storage_method"},
+		"an unknown provisioner":       {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Provisioner = "pulumi" }, 400, "provisioner"},
+		"a tag with a NUL byte":        {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Tags = map[string]string{"a": "\x00"} }, 400, "NUL"},
+		"a message over the limit":     {plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Message = strings.Repeat("a", 1<<20+1) }, 400, "message"},
+		"a template without source files": {"", func(r *client.CreateTemplateVersionRequest) {
+			f := upload(t, b.admin, map[string]string{"a.txt": ""})
+			r.FileID = &f
+		}, 400, ".tf"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := versionRequest(t, b.admin, c.source)
