@@ -155,6 +155,6 @@ func TestAFileIsReadByWhoeverReadsATemplateMadeOfIt(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = b.member.Download(t.Context(), v.Job.FileID)
 	require.NoError(t, err)
-	_, _, err = b.Outsider(t).Download(t.Context(), v.Job.FileID)
+	_, _, err = b.Outsider(t).Client.Download(t.Context(), v.Job.FileID)
 	refused(t, err, http.StatusNotFound)
 }

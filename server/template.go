@@ -52,13 +52,13 @@ type updateTemplateInput struct {
 	Body client.UpdateTemplateRequest
 }
 
-type listTemplatesInput struct {
+type ListTemplatesInput struct {
 	Query string `query:"q" doc:"Words and key:value terms"`
 }
 
 type listOrganizationTemplatesInput struct {
 	OrganizationPath
-	listTemplatesInput
+	ListTemplatesInput
 }
 
 func (a *api) getTemplate(ctx context.Context, in *TemplatePath) (*output[client.Template], error) {
@@ -77,7 +77,7 @@ func (a *api) getTemplateByName(ctx context.Context, in *TemplateNamePath) (*out
 	return a.replyTemplate(ctx, t)
 }
 
-func (a *api) listTemplates(ctx context.Context, in *listTemplatesInput) (*output[[]client.Template], error) {
+func (a *api) listTemplates(ctx context.Context, in *ListTemplatesInput) (*output[[]client.Template], error) {
 	orgs, err := a.store.ListOrganizations(ctx)
 	if err != nil {
 		return nil, err

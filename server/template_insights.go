@@ -23,23 +23,23 @@ func (a *api) insightsRoutes(r *router) {
 	handle(r, get, "/insights/user-status-counts", "Count users by status", onSite(authz.Read, authz.User), a.getUserStatusCounts)
 }
 
-type zoneInput struct {
+type ZoneInput struct {
 	TZOffset int `query:"tz_offset" minimum:"-12" maximum:"14" doc:"Hours from UTC"`
 }
 
 type templateDAUsInput struct {
 	TemplatePath
-	zoneInput
+	ZoneInput
 }
 
-type insightsInput struct {
-	StartTime   time.Time   `query:"start_time" required:"true"`
-	EndTime     time.Time   `query:"end_time" required:"true"`
-	TemplateIDs []uuid.UUID `query:"template_ids"`
+type InsightsInput struct {
+	StartTime   time.Time `query:"start_time" required:"true"`
+	EndTime     time.Time `query:"end_time" required:"true"`
+	TemplateIDs []string  `query:"template_ids" format:"uuid"`
 }
 
 type templateInsightsInput struct {
-	insightsInput
+	InsightsInput
 	Interval string   `query:"interval" enum:"day,week"`
 	Sections []string `query:"sections" enum:"report,interval_reports"`
 }
@@ -51,7 +51,7 @@ func (a *api) getTemplateDAUs(ctx context.Context, in *templateDAUsInput) (*outp
 	return reply(client.DAUs{Entries: []client.DAUEntry{}, TZHourOffset: in.TZOffset}), nil
 }
 
-func (a *api) getDAUs(ctx context.Context, in *zoneInput) (*output[client.DAUs], error) {
+func (a *api) getDAUs(ctx context.Context, in *ZoneInput) (*output[client.DAUs], error) {
 	if err := mayViewInsights(ctx); err != nil {
 		return nil, err
 	}
@@ -66,51 +66,60 @@ func mayViewInsights(ctx context.Context) error {
 	return nil
 }
 
-// span checks what is asked for, and of which templates.
-func (a *api) span(ctx context.Context, in insightsInput) error {
+// reportedTemplates checks what is asked for, and of which templates.
+func (a *api) reportedTemplates(ctx context.Context, in InsightsInput) ([]uuid.UUID, error) {
 	if !in.EndTime.After(in.StartTime) {
-		return invalid("end_time", "Must be after start_time.")
+		return nil, invalid("end_time", "Must be after start_time.")
 	}
-	if len(in.TemplateIDs) == 0 {
-		return mayViewInsights(ctx)
-	}
-	for _, id := range in.TemplateIDs {
-		if _, err := a.template(ctx, authz.ViewInsights, id); err != nil {
-			return err
+	ids := []uuid.UUID{}
+	for _, text := range in.TemplateIDs {
+		id, err := uuid.Parse(text)
+		if err != nil {
+			return nil, invalid("template_ids", "%q is not a UUID.", text)
 		}
+		if _, err := a.template(ctx, authz.ViewInsights, id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
 	}
-	return nil
+	if len(ids) == 0 {
+		return ids, mayViewInsights(ctx)
+	}
+	return ids, nil
 }
 
 func (a *api) getTemplateInsights(ctx context.Context, in *templateInsightsInput) (*output[client.TemplateInsights], error) {
-	if err := a.span(ctx, in.insightsInput); err != nil {
+	ids, err := a.reportedTemplates(ctx, in.InsightsInput)
+	if err != nil {
 		return nil, err
 	}
 	out := client.TemplateInsights{}
 	if len(in.Sections) == 0 || slices.Contains(in.Sections, "report") {
 		out.Report = &client.TemplateInsightsReport{
-			StartTime: in.StartTime, EndTime: in.EndTime, TemplateIDs: nonNil(in.TemplateIDs),
+			StartTime: in.StartTime, EndTime: in.EndTime, TemplateIDs: ids,
 			AppsUsage: []client.TemplateAppUsage{}, ParametersUsage: []client.TemplateParameterUsage{},
 		}
 	}
 	return reply(out), nil
 }
 
-func (a *api) getUserActivity(ctx context.Context, in *insightsInput) (*output[client.UserActivityInsights], error) {
-	if err := a.span(ctx, *in); err != nil {
+func (a *api) getUserActivity(ctx context.Context, in *InsightsInput) (*output[client.UserActivityInsights], error) {
+	ids, err := a.reportedTemplates(ctx, *in)
+	if err != nil {
 		return nil, err
 	}
 	return reply(client.UserActivityInsights{Report: client.UserActivityReport{
-		StartTime: in.StartTime, EndTime: in.EndTime, TemplateIDs: nonNil(in.TemplateIDs), Users: []client.UserActivity{},
+		StartTime: in.StartTime, EndTime: in.EndTime, TemplateIDs: ids, Users: []client.UserActivity{},
 	}}), nil
 }
 
-func (a *api) getUserLatency(ctx context.Context, in *insightsInput) (*output[client.UserLatencyInsights], error) {
-	if err := a.span(ctx, *in); err != nil {
+func (a *api) getUserLatency(ctx context.Context, in *InsightsInput) (*output[client.UserLatencyInsights], error) {
+	ids, err := a.reportedTemplates(ctx, *in)
+	if err != nil {
 		return nil, err
 	}
 	return reply(client.UserLatencyInsights{Report: client.UserLatencyReport{
-		StartTime: in.StartTime, EndTime: in.EndTime, TemplateIDs: nonNil(in.TemplateIDs), Users: []client.UserLatency{},
+		StartTime: in.StartTime, EndTime: in.EndTime, TemplateIDs: ids, Users: []client.UserLatency{},
 	}}), nil
 }
 

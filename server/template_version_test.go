@@ -452,7 +452,7 @@ func TestVersionsOfAnotherOrganizationDoNotExist(t *testing.T) {
 	t.Parallel()
 	b := newTemplateBench(t)
 	v := b.version(t, plainTemplate, nil)
-	outsider := b.Outsider(t)
+	outsider := b.Outsider(t).Client
 	_, missing := outsider.TemplateVersion(t.Context(), uuid.New())
 	_, hidden := outsider.TemplateVersion(t.Context(), v.ID)
 	refused(t, hidden, http.StatusNotFound)
