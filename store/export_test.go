@@ -90,3 +90,24 @@ func (e *explainer) explain(ctx context.Context, query string, args []any) {
 // Underlying is where the store's own queries go, inside its transaction if it has
 // one.
 func (s *Store) Underlying() DBTX { return s.db }
+
+// Pragma asks every connection of a pool.
+func (s *Store) Pragma(ctx context.Context, pool, name string) (values []string) {
+	db := s.pools.writer
+	if pool == "reader" {
+		db = s.pools.reader
+	}
+	for range db.Stats().MaxOpenConnections {
+		conn, err := db.Conn(ctx) // held, so that the next one is another
+		if err != nil {
+			return append(values, err.Error())
+		}
+		defer conn.Close()
+		var value string
+		if err := conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&value); err != nil {
+			value = err.Error()
+		}
+		values = append(values, value)
+	}
+	return values
+}

@@ -153,7 +153,7 @@ func createPrivate(path string) error {
 // would otherwise fail under load.
 func openSQLite(path, mode string, conns int) (*sql.DB, error) {
 	q := url.Values{}
-	for _, pragma := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "cache_size(-8000)", "temp_store(MEMORY)", "journal_size_limit(67108864)"} {
+	for _, pragma := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "cache_size(-8000)", "temp_store(MEMORY)", "journal_size_limit(16777216)"} {
 		q.Add("_pragma", pragma)
 	}
 	if mode == "ro" {
