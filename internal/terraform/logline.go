@@ -144,13 +144,14 @@ func endsPlan(raw rawEvent) bool {
 	return json.Unmarshal(raw.Changes, &changes) == nil && changes.Operation == "plan"
 }
 
-// isNoise: advice about files that only ever live in a job's directory, and
-// the empty list of outputs.
+// isNoise: advice about files that only ever live in a job's directory, the
+// backend that we pinned ourselves, and the empty list of outputs.
 func isNoise(raw rawEvent) bool {
 	if raw.Diagnostic != nil {
 		return raw.Diagnostic.Summary == "Incomplete lock file information for providers"
 	}
 	return raw.Message == "Outputs: 0" ||
+		strings.Contains(raw.Message, "Successfully configured the backend \"local\"") ||
 		strings.Contains(raw.Message, "has created a lock file .terraform.lock.hcl") ||
 		strings.Contains(raw.Message, "has made some changes to the provider dependency selections") ||
 		strings.HasPrefix(raw.Message, "You may now begin working with")
@@ -236,7 +237,7 @@ var messageStart = regexp.MustCompile(`^\{"@level":"[a-z]+","@message":"`)
 // shownLines splits text into the lines of a log.
 func shownLines(text string) []string {
 	lines := []string{}
-	for line := range strings.SplitSeq(strings.TrimRight(text, "\r\n"), "\n") {
+	for line := range strings.SplitSeq(strings.Trim(text, "\r\n"), "\n") {
 		lines = append(lines, cutLine(harmless(line)))
 	}
 	return lines
