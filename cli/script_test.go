@@ -31,9 +31,14 @@ func TestStories(t *testing.T) {
 			t.Skip("neither terraform nor tofu is on PATH")
 		}
 	}
-	bin := buildBinary(t)
+	runStories(t, "testdata/stories", buildBinary(t), map[string]string{"TF_CLI_CONFIG_FILE": ""})
+}
+
+// runStories runs the stories of a directory with the binary in bin, each in
+// a home of its own.
+func runStories(t *testing.T, dir, bin string, env map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/stories",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		UpdateScripts:       *update,
 		Setup: func(e *testscript.Env) error {
@@ -41,8 +46,10 @@ func TestStories(t *testing.T) {
 			e.Setenv("HOME", home)
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			e.Setenv("PASSWORD", servertest.Password)
-			e.Setenv("TF_CLI_CONFIG_FILE", "")
 			e.Setenv("TZ", "UTC")
+			for name, value := range env {
+				e.Setenv(name, value)
+			}
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
