@@ -142,29 +142,6 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestReference holds the reference of all commands in the documentation.
-func TestReference(t *testing.T) {
-	t.Parallel()
-	var doc strings.Builder
-	doc.WriteString("# Commands\n\nGenerated from the binary: `go test ./cli -run TestReference -update`. Flags that every command takes are\n" +
-		"shown once, with `coder` itself. `[$NAME]` is the environment variable of a flag; a flag wins over it.\n")
-	for _, path := range cli.CommandPaths() {
-		help := newPerson(t).run(append(path[:len(path):len(path)], "--help")...).succeeds().stdout
-		if len(path) > 0 {
-			help, _, _ = strings.Cut(help, "\nGlobal Flags:")
-		}
-		help, _, _ = strings.Cut(help, "\nUse \"coder")
-		doc.WriteString("\n## " + strings.Join(append([]string{"coder"}, path...), " ") + "\n\n```text\n" + strings.TrimSpace(help) + "\n```\n")
-	}
-	file := filepath.Join("..", "docs", "cli.md")
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(doc.String()), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err, "run the test with -update")
-	require.Equal(t, string(want), doc.String(), "run the test with -update")
-}
-
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

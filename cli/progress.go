@@ -306,9 +306,11 @@ func (p *progress) log(row client.ProvisionerJobLog) {
 	}
 }
 
-// logLine is a line of a job's log; debug lines are for the verbose.
+// logLine is a line of a job's log; debug lines are for the verbose, and lines
+// that only begin a stage are for nobody.
 func (e *Env) logLine(row client.ProvisionerJobLog) (string, bool) {
-	if (row.Level == "debug" || row.Level == "trace") && !e.global.verbose {
+	debug := row.Level == "debug" || row.Level == "trace"
+	if (debug && !e.global.verbose) || strings.TrimSpace(row.Output) == "" {
 		return "", false
 	}
 	at := row.CreatedAt.Local().Format("2006-01-02 15:04:05.000Z07:00")

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,6 +57,7 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 			"server":     serverCommand(t),
 			"eventually": eventually,
 			"keep":       keep,
+			"terminate":  terminate,
 		},
 	})
 }
@@ -136,7 +138,7 @@ func startServer(t *testing.T, ts *testscript.TestScript, args []string) {
 func command(ts *testscript.TestScript, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(firstOf(ts.Getenv("PATH")), "coder"), args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"HOME", "PATH", "TZ", "CODER_URL", "CODER_SESSION_TOKEN", "CODER_ORGANIZATION"} {
+	for _, name := range []string{"HOME", "PATH", "TZ", "CODER_URL", "CODER_SESSION_TOKEN", "CODER_ORGANIZATION", "CODER_CONFIG_DIR"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	return cmd
@@ -185,4 +187,19 @@ func keep(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%q is not in %s", args[1], out)
 	}
 	ts.Setenv(args[0], m[len(m)-1])
+}
+
+// terminate is the command `terminate word`: it sends SIGTERM to the command
+// in the background that has the word among its arguments.
+func terminate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: terminate word")
+	}
+	for _, cmd := range ts.BackgroundCmds() {
+		if slices.Contains(cmd.Args, args[0]) {
+			ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+			return
+		}
+	}
+	ts.Fatalf("no command in the background has the argument %q", args[0])
 }
