@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -54,11 +55,17 @@ func deprecated() option          { return func(o *operation) { o.Deprecated = t
 var created = status(http.StatusCreated)
 var noContent = status(http.StatusNoContent)
 
+// shapeHumaErrors sets huma's error constructors, which are its package
+// variables: once, because servers may be made while others answer.
+var shapeHumaErrors sync.Once
+
 func newRouter(a *api) *router {
-	huma.NewErrorWithContext = newHumaError
-	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
-		return newHumaError(nil, status, message, errs...)
-	}
+	shapeHumaErrors.Do(func() {
+		huma.NewErrorWithContext = newHumaError
+		huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+			return newHumaError(nil, status, message, errs...)
+		}
+	})
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("coder", a.version)
 	config.CreateHooks = nil
