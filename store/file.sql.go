@@ -89,7 +89,7 @@ func (q *Queries) GetFileInfo(ctx context.Context, id uuid.UUID) (GetFileInfoRow
 
 const insertFile = `-- name: InsertFile :one
 INSERT INTO files (id, created_by, hash, mimetype, data, created_at)
-VALUES ($1, $2, $3, $4, $5, $6) RETURNING id, created_by, hash, mimetype, data, created_at
+VALUES ($1, $2, $3, $4, $5, $6) RETURNING id, created_at
 `
 
 type InsertFileParams struct {
@@ -101,8 +101,13 @@ type InsertFileParams struct {
 	CreatedAt Time
 }
 
+type InsertFileRow struct {
+	ID        uuid.UUID
+	CreatedAt Time
+}
+
 // scope: deployment
-func (q *Queries) InsertFile(ctx context.Context, arg InsertFileParams) (File, error) {
+func (q *Queries) InsertFile(ctx context.Context, arg InsertFileParams) (InsertFileRow, error) {
 	row := q.db.QueryRowContext(ctx, insertFile,
 		arg.ID,
 		arg.CreatedBy,
@@ -111,15 +116,8 @@ func (q *Queries) InsertFile(ctx context.Context, arg InsertFileParams) (File, e
 		arg.Data,
 		arg.CreatedAt,
 	)
-	var i File
-	err := row.Scan(
-		&i.ID,
-		&i.CreatedBy,
-		&i.Hash,
-		&i.Mimetype,
-		&i.Data,
-		&i.CreatedAt,
-	)
+	var i InsertFileRow
+	err := row.Scan(&i.ID, &i.CreatedAt)
 	return i, err
 }
 

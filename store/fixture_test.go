@@ -19,7 +19,7 @@ type fixture struct {
 	s            *store.Store
 	organization store.Organization
 	user         store.User
-	file         store.File
+	file         store.InsertFileRow
 	template     store.Template
 	version      store.TemplateVersion
 }

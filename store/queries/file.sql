@@ -1,7 +1,7 @@
 -- name: InsertFile :one
 -- scope: deployment
 INSERT INTO files (id, created_by, hash, mimetype, data, created_at)
-VALUES (@id, @created_by, @hash, @mimetype, @data, @created_at) RETURNING *;
+VALUES (@id, @created_by, @hash, @mimetype, @data, @created_at) RETURNING id, created_at;
 
 -- name: GetFile :one
 -- scope: deployment
