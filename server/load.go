@@ -243,6 +243,12 @@ func (a *api) templateVersionObject(ctx context.Context, v store.TemplateVersion
 	return templateObject(t), nil
 }
 
+// sourceOfImport loads the archive of an import whose version was authorized,
+// or is built by the server itself.
+func (a *api) sourceOfImport(ctx context.Context, imported store.ProvisionerJob) (store.File, error) {
+	return a.store.GetFile(ctx, imported.FileID)
+}
+
 // dryRun loads the job of a dry run of a version, for those who may see what
 // its initiator makes. Another job of the same organization is a 403.
 func (a *api) dryRun(ctx context.Context, versionID, jobID uuid.UUID) (store.ProvisionerJob, error) {

@@ -153,7 +153,12 @@ func checkACL(ctx context.Context, tx *store.Store, organizationID uuid.UUID, re
 		entries     map[string]string
 		known       func(uuid.UUID) (bool, error)
 	}{{"user_perms", "member", req.UserPerms, isMember}, {"group_perms", "group", req.GroupPerms, isGroup}} {
-		for id, role := range list.entries {
+		for text, role := range list.entries {
+			id, err := uuid.Parse(text)
+			if err != nil {
+				wrong = append(wrong, client.ValidationError{Field: list.field, Detail: fmt.Sprintf("%q is not a UUID.", text)})
+				continue
+			}
 			problem, err := aclProblem(id, role, list.what, list.known)
 			if err != nil {
 				return err
@@ -169,11 +174,8 @@ func checkACL(ctx context.Context, tx *store.Store, organizationID uuid.UUID, re
 	return nil
 }
 
-func aclProblem(text, role, what string, known func(uuid.UUID) (bool, error)) (string, error) {
-	id, err := uuid.Parse(text)
+func aclProblem(id uuid.UUID, role, what string, known func(uuid.UUID) (bool, error)) (string, error) {
 	switch {
-	case err != nil:
-		return fmt.Sprintf("%q is not a UUID.", text), nil
 	case role == "":
 		return "", nil
 	case role != client.TemplateRoleUse && role != client.TemplateRoleAdmin:

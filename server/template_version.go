@@ -202,7 +202,7 @@ func (a *api) promoteTemplateVersion(ctx context.Context, in *promoteInput) (*ou
 		return nil, invalid("id", "The version does not belong to this template.")
 	}
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
-		if err := checkPromotable(ctx, tx, v.ID); err != nil {
+		if err := a.withStore(tx).checkPromotable(ctx, v.ID); err != nil {
 			return err
 		}
 		rows, err := tx.UpdateTemplateActiveVersion(ctx, store.UpdateTemplateActiveVersionParams{
@@ -221,17 +221,13 @@ func (a *api) promoteTemplateVersion(ctx context.Context, in *promoteInput) (*ou
 
 // checkPromotable looks inside the transaction, so that a version cannot be
 // archived at the same moment.
-func checkPromotable(ctx context.Context, tx *store.Store, id uuid.UUID) error {
-	v, err := tx.GetTemplateVersion(ctx, id)
+func (a *api) checkPromotable(ctx context.Context, id uuid.UUID) error {
+	v, job, err := a.versionAndImport(ctx, authz.Read, id)
 	if err != nil {
 		return err
 	}
 	if v.Archived {
 		return badRequest("The version is archived; take it out of the archive first.")
-	}
-	job, err := tx.GetProvisionerJob(ctx, v.JobID)
-	if err != nil {
-		return err
 	}
 	if job.Status != client.JobSucceeded {
 		return forbidden(fmt.Sprintf("Only a version whose import has succeeded can be active; the import of %s is %s.", v.Name, job.Status))

@@ -23,7 +23,7 @@ func (a *api) archiveTemplateVersion(ctx context.Context, in *TemplateVersionPat
 	}
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
 		if v.TemplateID != nil {
-			t, err := tx.GetTemplate(ctx, *v.TemplateID)
+			t, err := a.withStore(tx).template(ctx, authz.Update, *v.TemplateID)
 			if err != nil {
 				return err
 			}

@@ -114,7 +114,7 @@ func (a *api) versionTags(ctx context.Context, v store.TemplateVersion, imported
 	if len(v.WorkspaceTags) == 0 {
 		return tags, nil
 	}
-	file, err := a.store.GetFile(ctx, imported.FileID)
+	file, err := a.sourceOfImport(ctx, imported)
 	if err != nil {
 		return nil, err
 	}

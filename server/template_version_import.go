@@ -73,7 +73,7 @@ func importedPresets(versionID uuid.UUID, presets []client.ImportedPreset) []cli
 			DesiredPrebuildInstances: p.Prebuilds, Parameters: []client.PresetParameter{},
 		}
 		for _, value := range p.Parameters {
-			out[i].Parameters = append(out[i].Parameters, client.PresetParameter{Name: value.Name, Value: value.Value})
+			out[i].Parameters = append(out[i].Parameters, client.PresetParameter(value))
 		}
 	}
 	return out
