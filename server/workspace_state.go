@@ -1,11 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -13,6 +11,7 @@ import (
 
 	"coder/client"
 	"coder/internal/authz"
+	"coder/internal/terraform"
 	"coder/store"
 )
 
@@ -128,10 +127,13 @@ func (a *api) checkStateFree(ctx context.Context, tx *store.Store, w store.Works
 	return nil
 }
 
-// checkState accepts an empty state and any JSON object.
+// checkState accepts an empty state, and one that an engine could start from.
 func checkState(state []byte) error {
-	if len(state) > 0 && (!json.Valid(state) || !bytes.HasPrefix(bytes.TrimSpace(state), []byte("{"))) {
-		return invalid("state", "This is not a Terraform state: it is not a JSON object.")
+	if len(state) == 0 {
+		return nil
+	}
+	if _, err := terraform.ParseState(state); err != nil {
+		return invalid("state", "This is not a whole Terraform state: %s", err)
 	}
 	return nil
 }
