@@ -172,7 +172,7 @@ func TestTwentyAskForABuildAndOneGetsIt(t *testing.T) {
 	require.Equal(t, 2, s.builds(t, w.ID))
 }
 
-func TestCancel(t *testing.T) {
+func TestCancelABuild(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	w := s.running(t, "box")

@@ -121,8 +121,8 @@ func (j *taken) fail(t *testing.T, why string) {
 	require.NoError(t, err)
 }
 
-// source is a template's archive; the comment makes each one another.
-func source(t *testing.T, files map[string]string) []byte {
+// archiveOf is a template's archive; the comment makes each one another.
+func archiveOf(t *testing.T, files map[string]string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -143,7 +143,7 @@ func (s *scene) pendingVersion(t *testing.T, template *uuid.UUID, text string) c
 	if text == "" {
 		text = plainSource + "\n# " + uuid.NewString()
 	}
-	file, err := s.Client.Upload(t.Context(), client.ContentTypeTar, bytes.NewReader(source(t, map[string]string{"main.tf": text})))
+	file, err := s.Client.Upload(t.Context(), client.ContentTypeTar, bytes.NewReader(archiveOf(t, map[string]string{"main.tf": text})))
 	require.NoError(t, err)
 	v, err := s.Client.CreateTemplateVersion(t.Context(), s.org.Name, client.CreateTemplateVersionRequest{
 		TemplateID: template, StorageMethod: client.StorageFile, FileID: &file.ID, Provisioner: client.ProvisionerTerraform,
