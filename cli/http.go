@@ -18,7 +18,7 @@ import (
 
 // requestHeader is what --header and --header-command add to each request.
 func (e *Env) requestHeader(deployment string) (http.Header, error) {
-	header := http.Header{"User-Agent": {"coder-cli/" + Version}}
+	header := http.Header{"User-Agent": {"coder-cli/" + Version()}}
 	lines := e.global.headers
 	if e.global.headerCommand != "" {
 		out, err := headerCommand(e.global.headerCommand, deployment)
@@ -61,10 +61,10 @@ func (e *Env) seeResponse(deployment string) func(*http.Response) {
 		mu.Lock()
 		defer mu.Unlock()
 		theirs := r.Header.Get(client.HeaderBuildVersion)
-		if theirs != "" && !e.warnedBuild && !e.global.noVersionWarning && !sameRelease(theirs, Version) {
+		if theirs != "" && !e.warnedBuild && !e.global.noVersionWarning && !sameRelease(theirs, Version()) {
 			e.warnedBuild = true
 			e.warnf("version mismatch: this client is %s, the server at %s is %s; take the client of the server's release, or hide this with --no-version-warning",
-				Version, deployment, theirs)
+				Version(), deployment, theirs)
 		}
 		if e.global.noFeatureWarning {
 			return

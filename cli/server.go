@@ -78,7 +78,7 @@ func (o *serverOptions) run(ctx context.Context, f *pflag.FlagSet) error {
 // complete turns what flags say into what the server is started with.
 func (o *serverOptions) complete(f *pflag.FlagSet) (err error) {
 	c := &o.config
-	c.Stdout, c.Version = o.env.Stdout, Version
+	c.Stdout, c.Version = o.env.Stdout, Version()
 	c.API.SameSiteNone = o.sameSite == "none"
 	if !o.tls {
 		c.TLSAddress = ""

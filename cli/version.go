@@ -9,9 +9,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Version is the level of the v2 API that this client speaks, with our own
-// release behind it, as servers report theirs.
-const Version = "v2.34.0+0.1.0"
+// apiLevel is the level of the v2 API that we speak; clients compare it.
+const apiLevel = "v2.34.0"
+
+// release is our own version; the linker sets it, and nothing else does.
+var release = "0.1.0"
+
+// Version is what client, server and provisioner report: the level of the API
+// with our release as build metadata.
+func Version() string { return apiLevel + "+" + release }
 
 // sameRelease compares what both sides of a connection must share.
 func sameRelease(a, b string) bool { return releaseOf(a) == releaseOf(b) }
@@ -32,7 +38,7 @@ type versionInfo struct {
 }
 
 func readVersion() versionInfo {
-	v := versionInfo{Version: Version, GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionInfo{Version: Version(), GoVersion: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
