@@ -272,6 +272,11 @@ func (a *attempt) prepareRun(prepared *terraform.Prepared) (*supervisor.Run, err
 		Horizon:        time.Duration(clocks.Horizon) * time.Millisecond,
 		Linger:         engineLinger,
 	}
+	if prepared.Provider != "" {
+		run.Provider = supervisor.Provider{
+			Argv: []string{prepared.Provider}, Addresses: terraform.CoderAddresses(), Log: a.folder.path("provider.log"),
+		}
+	}
 	for _, s := range stepsOf(a.job) {
 		engineStep, err := a.engineStep(s, prepared, variables)
 		if err != nil {

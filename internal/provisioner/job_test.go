@@ -1,3 +1,5 @@
+//go:build linux
+
 package provisioner_test
 
 import (
@@ -205,4 +207,27 @@ resource "terraform_data" "a" {
 	require.Contains(t, text, "red")
 	require.Contains(t, text, "Grüße")
 	require.Less(t, len(text), 1<<20)
+}
+
+func TestProviderIsStartedOnce(t *testing.T) {
+	t.Parallel()
+	aliased := workspaceTemplate + "provider \"coder\" {\n  alias = \"other\"\n  url   = \"http://other.example.com\"\n}\n"
+	for name, test := range map[string]struct{ template, want string }{
+		"one process serves all of an engine's calls":             {workspaceTemplate, "served"},
+		"where one cannot stand for all, engines start their own": {aliased, "own"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, dir := newControlPlane(t), t.TempDir()
+			opts := p.options(t.TempDir())
+			opts.TerraformPath = engineScript(t, `[ "$1" = apply ] && echo "${TF_REATTACH_PROVIDERS:+served}" >> `+dir+`/calls`)
+			p.startDaemon(opts)
+			h := p.submit(buildOf(p.template(map[string]string{"main.tf": test.template}), client.TransitionStart))
+			p.untilEnded(h)
+			require.Nil(t, h.fail, p.text(h))
+			calls, err := os.ReadFile(filepath.Join(dir, "calls"))
+			require.NoError(t, err)
+			require.Equal(t, test.want == "served", strings.Contains(string(calls), "served"))
+		})
+	}
 }

@@ -11,10 +11,11 @@ import (
 	"coder/internal/supervisor/child"
 )
 
-// Run and Step are what a supervisor is to do.
+// Run, Step and Provider are what a supervisor is to do.
 type (
-	Run  = child.Run
-	Step = child.Step
+	Run      = child.Run
+	Step     = child.Step
+	Provider = child.Provider
 )
 
 // ReasonFence is the reason of a supervisor that slept past its horizon.

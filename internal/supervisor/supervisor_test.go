@@ -241,3 +241,50 @@ func TestSupervisorIsKilled(t *testing.T) {
 		return err == nil && free
 	}, patience, time.Millisecond)
 }
+
+func TestProvider(t *testing.T) {
+	t.Parallel()
+	const step = `printf '%s\n' "${TF_REATTACH_PROVIDERS-none}"`
+	provider := func(t *testing.T, a *attempt, script string) {
+		path := filepath.Join(a.folder, "provider")
+		require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700))
+		a.run.Provider = supervisor.Provider{Argv: []string{path}, Addresses: []string{"example.com/a/b"}, Log: filepath.Join(a.folder, "log")}
+	}
+
+	t.Run("one serves the steps of an environment and ends with them", func(t *testing.T) {
+		t.Parallel()
+		a := newAttempt(t, step, step, step)
+		a.run.Steps[2].Env = append(a.run.Steps[2].Env, "OTHER=1")
+		provider(t, a, `echo $$ >> `+a.folder+`/pids; echo "1|5|unix|`+a.folder+`/socket|grpc|"; exec sleep 600`)
+		exit := wait(t, a.start(t))
+		require.Len(t, exit.Steps, 3)
+		require.Zero(t, exit.Stragglers)
+		lines := strings.Split(strings.TrimSpace(a.out(t)), "\n")
+		require.Equal(t, lines[0], lines[1])
+		require.NotEqual(t, lines[0], lines[2])
+		require.Contains(t, lines[0], `{"example.com/a/b":{"Protocol":"grpc","ProtocolVersion":5,"Test":true,"Pid":`)
+		pids, err := os.ReadFile(filepath.Join(a.folder, "pids"))
+		require.NoError(t, err)
+		for pid := range strings.FieldsSeq(string(pids)) {
+			require.NoDirExists(t, "/proc/"+pid)
+		}
+	})
+
+	t.Run("where it does not start, engines start their own", func(t *testing.T) {
+		t.Parallel()
+		a := newAttempt(t, step)
+		provider(t, a, "echo no handshake; exit 1")
+		require.Equal(t, 0, wait(t, a.start(t)).Steps[0].Code)
+		require.Equal(t, "none\n", a.out(t))
+	})
+
+	t.Run("a kill reaches it", func(t *testing.T) {
+		t.Parallel()
+		a := newAttempt(t, "echo up; sleep 600")
+		provider(t, a, `echo "1|5|unix|`+a.folder+`/socket|grpc|"; exec sleep 600`)
+		process := a.start(t)
+		a.says(t, "out", "up")
+		require.NoError(t, process.Kill())
+		require.True(t, wait(t, process).Steps[0].Killed)
+	})
+}

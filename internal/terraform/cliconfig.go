@@ -152,7 +152,7 @@ func addMirror(installation *ast.ObjectType, mirror string) error {
 		if !ok || strings.Trim(item.Keys[0].Token.Text, `"`) == "dev_overrides" {
 			continue
 		}
-		excluded := coderAddresses()
+		excluded := CoderAddresses()
 		kept := []*ast.ObjectItem{}
 		for _, setting := range method.List.Items {
 			if strings.Trim(setting.Keys[0].Token.Text, `"`) != "exclude" {
@@ -175,7 +175,7 @@ func addMirror(installation *ast.ObjectType, mirror string) error {
 		}
 		method.List.Items = append(kept, parsed.Node.(*ast.ObjectList).Items...)
 	}
-	parsed, err := hclv1.Parse(mirrorBlock(mirror, coderAddresses()))
+	parsed, err := hclv1.Parse(mirrorBlock(mirror, CoderAddresses()))
 	if err != nil {
 		return fmt.Errorf("write the CLI configuration: %w", err)
 	}
@@ -189,10 +189,10 @@ func addMirror(installation *ast.ObjectType, mirror string) error {
 func defaultInstallation(pluginDirs []string, mirror string) string {
 	var text strings.Builder
 	text.WriteString("provider_installation {\n")
-	text.WriteString(mirrorBlock(mirror, coderAddresses()))
-	excluded := coderAddresses()
+	text.WriteString(mirrorBlock(mirror, CoderAddresses()))
+	excluded := CoderAddresses()
 	for _, dir := range pluginDirs {
-		held := slices.DeleteFunc(mirroredProviders(dir), func(address string) bool { return slices.Contains(coderAddresses(), address) })
+		held := slices.DeleteFunc(mirroredProviders(dir), func(address string) bool { return slices.Contains(CoderAddresses(), address) })
 		if len(held) == 0 {
 			continue
 		}

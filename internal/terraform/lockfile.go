@@ -29,7 +29,7 @@ func lockedVersions(dir string) []string {
 	versions := []string{}
 	body, _, _ := file.Body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "provider", LabelNames: []string{"address"}}}})
 	for _, block := range body.Blocks {
-		if !slices.Contains(coderAddresses(), block.Labels[0]) {
+		if !slices.Contains(CoderAddresses(), block.Labels[0]) {
 			continue
 		}
 		attributes, _ := block.Body.JustAttributes()
@@ -59,7 +59,7 @@ func unlockCoder(dir string) error {
 		return fmt.Errorf("read the lock file: %w", diags)
 	}
 	for _, block := range file.Body().Blocks() {
-		if block.Type() == "provider" && len(block.Labels()) == 1 && slices.Contains(coderAddresses(), block.Labels()[0]) {
+		if block.Type() == "provider" && len(block.Labels()) == 1 && slices.Contains(CoderAddresses(), block.Labels()[0]) {
 			file.Body().RemoveBlock(block)
 		}
 	}

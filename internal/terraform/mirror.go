@@ -19,6 +19,9 @@ type Provider struct {
 	Version string
 }
 
+// fileName is what engines look for, and what the binary knows itself by.
+func (p Provider) fileName() string { return "terraform-provider-coder_v" + p.Version }
+
 // mirrorProvider lays a copy of the provider in a filesystem mirror below
 // cacheDir, for both registries, and returns the mirror's path. The mirror is
 // keyed by the binary's hash: another build gets another one, and one that
@@ -35,12 +38,12 @@ func mirrorProvider(cacheDir string, provider Provider) (string, error) {
 	if err := os.MkdirAll(mirror, 0o700); err != nil {
 		return "", fmt.Errorf("make the provider mirror: %w", err)
 	}
-	name := "terraform-provider-coder_v" + provider.Version
+	name := provider.fileName()
 	binary := filepath.Join(mirror, name)
 	if err := copyDurably(provider.Binary, binary, 0o700); err != nil {
 		return "", fmt.Errorf("make the provider mirror: %w", err)
 	}
-	for _, address := range coderAddresses() {
+	for _, address := range CoderAddresses() {
 		dir := filepath.Join(mirror, filepath.FromSlash(address), provider.Version, runtime.GOOS+"_"+runtime.GOARCH)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", fmt.Errorf("make the provider mirror: %w", err)

@@ -17,6 +17,9 @@ import (
 	"coder/internal/archive"
 )
 
+// embeddedFile marks a directory whose coder/coder is the embedded one.
+const embeddedFile = "embedded"
+
 // preparedLife is how long an initialised directory that nobody used is kept.
 const preparedLife = 30 * 24 * time.Hour
 
@@ -68,6 +71,9 @@ type Prepared struct {
 	Environment []string
 	// Fresh: init ran just now.
 	Fresh bool
+	// Provider is the embedded provider's binary, where one process of it can
+	// serve every engine call of a job; empty where it cannot.
+	Provider string
 	// types of the template's variables, as written.
 	types map[string]string
 	lock  *os.File
@@ -235,7 +241,8 @@ func (w *Workshop) configure(making string) ([]string, error) {
 		return nil, &SourceError{err}
 	}
 	if embedded {
-		if err := unlockCoder(work); err != nil {
+		err := errors.Join(unlockCoder(work), os.WriteFile(filepath.Join(making, embeddedFile), nil, 0o600))
+		if err != nil {
 			return nil, &SourceError{err}
 		}
 	}
@@ -322,10 +329,14 @@ func (w *Workshop) openPrepared(dir string, lock *os.File) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Prepared{
+	prepared := &Prepared{
 		Dir: filepath.Join(dir, "work"), CLIConfig: config,
 		Environment: w.engineEnvironment(config), types: found.types, lock: lock,
-	}, nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, embeddedFile)); err == nil && found.served() {
+		prepared.Provider = filepath.Join(w.mirror, w.provider.fileName())
+	}
+	return prepared, nil
 }
 
 // Prune removes what nobody used for 30 days.

@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclparse"
 )
 
-// Hosts that the coder/coder provider is known under.
-func coderAddresses() []string {
+// CoderAddresses are the addresses that the coder/coder provider is known under.
+func CoderAddresses() []string {
 	return []string{"registry.terraform.io/coder/coder", "registry.opentofu.org/coder/coder"}
 }
 
@@ -32,6 +32,9 @@ type source struct {
 	// constraints on the version of coder/coder, of the root module and of
 	// every module in the archive.
 	constraints []string
+	// aliased: a provider block for coder has an alias, so that one process
+	// cannot stand for all of its configurations.
+	aliased bool
 	// types of the root module's variables as written, by name.
 	types map[string]string
 }
@@ -83,12 +86,15 @@ func (s *source) scanFile(path, rel string) error {
 	}
 	root := !strings.Contains(rel, "/")
 	body, _, _ := file.Body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-		{Type: "terraform"}, {Type: "variable", LabelNames: []string{"name"}},
+		{Type: "terraform"}, {Type: "variable", LabelNames: []string{"name"}}, {Type: "provider", LabelNames: []string{"name"}},
 	}})
 	for _, block := range body.Blocks {
 		switch {
 		case block.Type == "terraform":
 			s.scanSettings(block, rel, root)
+		case block.Type == "provider":
+			body, _, _ := block.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "alias"}}})
+			s.aliased = s.aliased || body.Attributes["alias"] != nil
 		case root:
 			s.scanVariable(block, content)
 		}
@@ -124,7 +130,7 @@ func (s *source) scanProviders(block *hcl.Block) {
 			}
 		}
 		source := strings.ToLower(fields["source"])
-		if source == "coder/coder" || slices.Contains(coderAddresses(), source) {
+		if source == "coder/coder" || slices.Contains(CoderAddresses(), source) {
 			s.constraints = append(s.constraints, fields["version"])
 		}
 	}
@@ -144,6 +150,10 @@ func (s source) checkBackends() error {
 	}
 	return fmt.Errorf("%s: a template cannot have a backend or cloud block, because the server keeps the state of every workspace; remove it", strings.Join(s.backends, ", "))
 }
+
+// served tells whether one process of the embedded provider can serve every
+// engine call of a job.
+func (s source) served() bool { return len(s.constraints) > 0 && !s.aliased }
 
 // accepts tells whether every constraint allows the given coder/coder version.
 func (s source) accepts(have string) (bool, error) {

@@ -28,26 +28,41 @@ func becomeSubreaper() {
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, prSetChildSubreaping, 0)
 }
 
-// killChildren kills the direct children and says how many there were.
-// Their own children come here next.
-func killChildren() int {
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return 0
-	}
+// killChildren kills the direct children except one, and says how many there
+// were. Their own children come here next.
+func killChildren(except int) int {
 	killed := 0
-	for _, task := range tasks {
-		content, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
-		if err != nil {
-			continue
-		}
-		for _, pid := range numbers(content) {
-			if syscall.Kill(pid, syscall.SIGKILL) == nil {
-				killed++
-			}
+	for _, pid := range children() {
+		if pid != except && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			killed++
 		}
 	}
 	return killed
+}
+
+// othersLive tells whether there is a child besides one.
+func othersLive(except int) bool {
+	for _, pid := range children() {
+		if pid != except {
+			return true
+		}
+	}
+	return false
+}
+
+func children() []int {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return nil
+	}
+	found := []int{}
+	for _, task := range tasks {
+		content, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
+		if err == nil {
+			found = append(found, numbers(content)...)
+		}
+	}
+	return found
 }
 
 // numbers reads what stands between spaces.

@@ -56,6 +56,19 @@ type Run struct {
 	Horizon time.Duration
 	// Linger is how long processes that an engine left behind may live.
 	Linger time.Duration
+	// Provider, when its Argv is set, serves all steps.
+	Provider Provider
+}
+
+// Provider is a Terraform provider that is started once and serves every
+// engine call that has the same environment. Left to itself, an engine starts
+// each provider two to five times a call.
+type Provider struct {
+	Argv []string
+	// Addresses that the engines know it by.
+	Addresses []string
+	// Log is the file for what it prints.
+	Log string
 }
 
 // Step is one engine call.
@@ -86,6 +99,13 @@ func (r Run) Encode() []byte {
 	add("kill", strconv.FormatInt(int64(r.KillAfter), 10))
 	add("horizon", strconv.FormatInt(int64(r.Horizon), 10))
 	add("linger", strconv.FormatInt(int64(r.Linger), 10))
+	add("provider-log", r.Provider.Log)
+	for _, argument := range r.Provider.Argv {
+		add("provider-arg", argument)
+	}
+	for _, address := range r.Provider.Addresses {
+		add("provider-address", address)
+	}
 	for _, step := range r.Steps {
 		add("step", step.Name)
 		add("dir", step.Dir)
@@ -131,7 +151,17 @@ func (r *Run) set(name, value string) error {
 		*duration = time.Duration(nanoseconds)
 		return err
 	}
-	if name == "step" {
+	switch name {
+	case "provider-log":
+		r.Provider.Log = value
+		return nil
+	case "provider-arg":
+		r.Provider.Argv = append(r.Provider.Argv, value)
+		return nil
+	case "provider-address":
+		r.Provider.Addresses = append(r.Provider.Addresses, value)
+		return nil
+	case "step":
 		r.Steps = append(r.Steps, Step{Name: value})
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -31,6 +32,7 @@ type state struct {
 	lock   *os.File
 
 	engine      *os.Process
+	provider    *served
 	interrupted bool
 	killed      bool
 	proceed     bool
@@ -57,6 +59,7 @@ func supervise(folder string) int {
 			break
 		}
 	}
+	s.stopProvider()
 	s.exit.finished = true
 	if err := s.record(); err != nil {
 		complain("record the end", err)
@@ -129,8 +132,12 @@ func (s *state) pass(step Step) bool {
 
 // runStep returns the engine's exit status, -1 when it has none.
 func (s *state) runStep(step Step) int {
+	attach := s.serve(step)
 	result := stepExit{name: step.Name, startedAt: time.Now(), code: -1}
-	ended, err := s.start(step)
+	if s.interrupted || s.killed {
+		attach = nil
+	}
+	ended, err := s.start(step, attach)
 	if err != nil {
 		result.err = err.Error()
 	} else {
@@ -152,7 +159,7 @@ func (s *state) runStep(step Step) int {
 
 // start runs the engine in a process group of its own, with the lock at the
 // same number as here.
-func (s *state) start(step Step) (<-chan syscall.WaitStatus, error) {
+func (s *state) start(step Step, attach []string) (<-chan syscall.WaitStatus, error) {
 	files := make([]*os.File, LockFD+1)
 	files[LockFD] = s.lock
 	var err error
@@ -170,7 +177,7 @@ func (s *state) start(step Step) (<-chan syscall.WaitStatus, error) {
 		defer files[fd].Close()
 	}
 	process, err := os.StartProcess(step.Argv[0], step.Argv, &os.ProcAttr{
-		Dir: step.Dir, Env: step.Env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true},
+		Dir: step.Dir, Env: append(slices.Clone(step.Env), attach...), Files: files, Sys: &syscall.SysProcAttr{Setpgid: true},
 	})
 	if err != nil {
 		return nil, err
@@ -226,7 +233,7 @@ func (s *state) kill() {
 	if s.engine != nil {
 		_ = syscall.Kill(-s.engine.Pid, syscall.SIGKILL)
 	}
-	killChildren()
+	killChildren(0)
 }
 
 // checkLease ends an engine whose daemon hears nothing from the server. After
@@ -271,9 +278,9 @@ func (s *state) tick() time.Duration {
 // lock must not outlive the step.
 func (s *state) clear(engineKilled bool) {
 	deadline := Clock() + s.run.Linger
-	for wait := time.Millisecond; reapChildren(); wait = min(2*wait, 50*time.Millisecond) {
+	for wait := time.Millisecond; s.reapChildren(); wait = min(2*wait, 50*time.Millisecond) {
 		if engineKilled || s.killed || Clock() >= deadline {
-			killed := killChildren()
+			killed := killChildren(s.providerPid())
 			if !engineKilled && !s.killed {
 				s.exit.stragglers = max(s.exit.stragglers, killed)
 			}
@@ -314,16 +321,18 @@ func waitFor(pid int) syscall.WaitStatus {
 	}
 }
 
-// reapChildren tells whether any child is left.
-func reapChildren() bool {
+// reapChildren tells whether any child is left besides the provider.
+func (s *state) reapChildren() bool {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 		switch {
+		case pid > 0 && pid == s.providerPid():
+			s.provider = nil
 		case err == syscall.EINTR || pid > 0:
 		case err != nil:
 			return false
 		default:
-			return true
+			return othersLive(s.providerPid())
 		}
 	}
 }
