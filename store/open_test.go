@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
@@ -136,6 +137,18 @@ func TestReplicasStartTogether(t *testing.T) {
 	for _, id := range ids {
 		require.Equal(t, ids[0], id)
 	}
+}
+
+func TestPostgreSQLMayRestart(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		if s.Dialect() != store.PostgreSQL {
+			return
+		}
+		require.NoError(t, s.Ping(t.Context()))
+		_, _ = s.Raw().ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()")
+		require.Eventually(t, func() bool { return s.Ping(t.Context()) == nil }, 10*time.Second, 10*time.Millisecond)
+		require.NoError(t, s.InTx(t.Context(), func(tx *store.Store) error { return tx.Ping(t.Context()) }))
+	})
 }
 
 func TestOpenHidesThePasswordOfPostgreSQL(t *testing.T) {
