@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -370,4 +371,76 @@ func TestTwoWhoCreateOneTemplate(t *testing.T) {
 	all, err := b.admin.OrganizationTemplates(t.Context(), "platform")
 	require.NoError(t, err)
 	require.Len(t, all, 1)
+}
+
+func TestBuildTimesAreCountedForEachTransition(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	b := newTemplateBench(t, servertest.WithClock(clock), servertest.WithoutLoops())
+	tpl := b.template(t, "docker")
+	for i := range 4 {
+		b.buildRow(t, tpl, clock, time.Duration(i+1)*time.Second)
+	}
+	cached, err := b.admin.Template(t.Context(), tpl.ID)
+	require.NoError(t, err)
+	require.Nil(t, cached.BuildTimeStats[client.TransitionStart].P50, "counted when the template was made, not since")
+	clock.Advance(11 * time.Minute)
+	got, err := b.admin.Template(t.Context(), tpl.ID)
+	require.NoError(t, err)
+	require.Equal(t, map[string]client.TransitionStats{
+		client.TransitionStart: {P50: to(int64(2000)), P95: to(int64(4000))}, client.TransitionStop: {}, client.TransitionDelete: {},
+	}, got.BuildTimeStats)
+	require.Equal(t, 1, got.ActiveUserCount)
+}
+
+// buildRow puts a workspace into the store whose start took so long.
+func (b *templateBench) buildRow(t *testing.T, tpl client.Template, clock *servertest.Clock, took time.Duration) {
+	t.Helper()
+	w, now := b.workspaceRow(t, tpl), store.At(clock.Now())
+	v, err := b.admin.TemplateVersion(t.Context(), tpl.ActiveVersionID)
+	require.NoError(t, err)
+	buildID := uuid.New()
+	job, err := b.Store.InsertProvisionerJob(t.Context(), store.InsertProvisionerJobParams{
+		ID: uuid.New(), OrganizationID: b.org.ID, Type: client.JobWorkspaceBuild, Provisioner: "terraform", FileID: v.Job.FileID, InitiatorID: b.Owner.ID,
+		TemplateVersionID: v.ID, WorkspaceID: &w, WorkspaceBuildID: &buildID, Input: "{}", CreatedAt: now, UpdatedAt: now,
+	})
+	require.NoError(t, err)
+	_, err = b.Store.InsertWorkspaceBuild(t.Context(), store.InsertWorkspaceBuildParams{
+		ID: buildID, OrganizationID: b.org.ID, WorkspaceID: w, TemplateVersionID: v.ID, JobID: job.ID, BuildNumber: 1, Transition: client.TransitionStart,
+		Reason: "initiator", InitiatorID: b.Owner.ID, Parameters: "[]", CreatedAt: now, UpdatedAt: now,
+	})
+	require.NoError(t, err)
+	_, err = b.Store.ClaimProvisionerJob(t.Context(), store.ClaimProvisionerJobParams{OrganizationID: b.org.ID, ID: job.ID, StartedAt: now, UpdatedAt: now})
+	require.NoError(t, err)
+	_, err = b.Store.FinishProvisionerJob(t.Context(), store.FinishProvisionerJobParams{
+		OrganizationID: b.org.ID, ID: job.ID, Status: client.JobSucceeded, InDoubt: "[]", Timings: "[]", CompletedAt: store.At(clock.Now().Add(took)),
+	})
+	require.NoError(t, err)
+}
+
+func TestOneShotFlagsResetTheClocksOfWorkspaces(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	b := newTemplateBench(t, servertest.WithClock(clock), servertest.WithoutLoops())
+	tpl := b.template(t, "docker")
+	w, dormant := b.workspaceRow(t, tpl), store.At(clock.Now())
+	_, err := b.Store.SetWorkspaceDormant(t.Context(), store.SetWorkspaceDormantParams{
+		OrganizationID: b.org.ID, ID: w, DormantAt: dormant, LastUsedAt: dormant, UpdatedAt: dormant,
+	})
+	require.NoError(t, err)
+	clock.Advance(time.Hour)
+	_, err = b.admin.UpdateTemplate(t.Context(), tpl.ID, client.UpdateTemplateRequest{TimeTilDormantAutoDeleteMS: to(int64(60_000))})
+	require.NoError(t, err)
+	row, err := b.Store.GetWorkspace(t.Context(), w)
+	require.NoError(t, err)
+	require.True(t, row.DeletingAt.IsZero())
+	require.Equal(t, dormant, row.LastUsedAt)
+
+	got, err := b.admin.UpdateTemplate(t.Context(), tpl.ID, client.UpdateTemplateRequest{UpdateWorkspaceLastUsedAt: true, UpdateWorkspaceDormantAt: true})
+	require.NoError(t, err)
+	require.Equal(t, tpl.ID, got.ID)
+	row, err = b.Store.GetWorkspace(t.Context(), w)
+	require.NoError(t, err)
+	require.Equal(t, dormant.Add(time.Minute), row.DeletingAt.Time)
+	require.Equal(t, clock.Now(), row.LastUsedAt.Time)
 }
