@@ -217,7 +217,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		h.Set(client.HeaderBuildVersion, a.version)
 		h.Set("X-Request-Id", req.id)
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			if p := recover(); p != nil {
 				a.logger.ErrorContext(ctx, "handler panicked", "panic", p, "request_id", req.id, "path", r.URL.Path, "stack", string(debug.Stack()))
 				writeJSON(w, http.StatusInternalServerError, refuse(http.StatusInternalServerError, "Something went wrong on the server.", "Tell your administrator this request id: "+req.id))
 			}

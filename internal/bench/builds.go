@@ -259,8 +259,11 @@ func (b *builds) bare(ctx context.Context, source, name string) (apply, destroy 
 func (b *builds) mirrorConfig() (string, error) {
 	path := filepath.Join(b.dir, "terraformrc")
 	mirrors, err := filepath.Glob(filepath.Join(b.dir, "daemon", "mirror", "*"))
-	if err != nil || len(mirrors) == 0 {
-		return "", fmt.Errorf("find the daemon's provider mirror: %v", err)
+	if err != nil {
+		return "", err
+	}
+	if len(mirrors) == 0 {
+		return "", errors.New("the daemon has made no provider mirror")
 	}
 	text := fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", mirrors[0])
 	return path, os.WriteFile(path, []byte(text), 0o600)

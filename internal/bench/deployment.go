@@ -83,7 +83,8 @@ func deploy(ctx context.Context, binary, dir string) (*deployment, error) {
 	}
 	d := &deployment{url: url, server: cmd}
 	if err := d.signIn(ctx); err != nil {
-		return nil, errors.Join(err, d.stop())
+		d.stop()
+		return nil, err
 	}
 	return d, nil
 }
@@ -131,14 +132,13 @@ func (d *deployment) join(ctx context.Context, binary, dir, engine string, env .
 	return errors.New("the daemon did not join")
 }
 
-func (d *deployment) stop() error {
+func (d *deployment) stop() {
 	for _, cmd := range []*exec.Cmd{d.daemon, d.server} {
 		if cmd != nil && cmd.Process != nil {
 			_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 			_ = cmd.Wait()                          // its status says nothing new
 		}
 	}
-	return nil
 }
 
 // push imports a template's source and waits for the end of it.
