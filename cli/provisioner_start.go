@@ -115,7 +115,7 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 	defer closeLogs() //nolint:errcheck // nothing is left to tell it to
 	opts := provisioner.Options{
 		Name: o.name, Organization: o.organization, Tags: tags, CacheDir: o.cacheDir, SpoolDir: o.spoolDir,
-		TerraformPath: o.terraformPath, EnvAllow: o.envAllow, MaxJobs: o.maxJobs, Logger: logger, Version: Version(),
+		TerraformPath: o.terraformPath, FetchEngine: fetchEngine(o.cacheDir), EnvAllow: o.envAllow, MaxJobs: o.maxJobs, Logger: logger, Version: Version(),
 		Registered: func(r client.RegisteredDaemon) {
 			logger.Debug("connected", "organization", r.OrganizationName, "tags", tagList(r.Tags), "server", r.ServerVersion)
 		},

@@ -309,6 +309,31 @@ func (a *api) workspaceBuild(ctx context.Context, action authz.Action, id uuid.U
 	return b, w, err
 }
 
+// The rows that belong to one that was loaded already: the check was made there.
+
+func templateOf(ctx context.Context, s *store.Store, w store.Workspace) (store.Template, error) {
+	return s.GetTemplate(ctx, w.TemplateID)
+}
+
+func latestBuildOf(ctx context.Context, s *store.Store, w store.Workspace) (store.WorkspaceBuild, error) {
+	return s.GetWorkspaceBuild(ctx, w.LatestBuildID)
+}
+
+// versionOf finds a version of the template; one of another is not found.
+func versionOf(ctx context.Context, s *store.Store, t store.Template, id uuid.UUID) (store.TemplateVersion, error) {
+	v, err := s.GetTemplateVersion(ctx, id)
+	if err == nil && (v.TemplateID == nil || *v.TemplateID != t.ID) {
+		return store.TemplateVersion{}, errNotFound()
+	}
+	return v, err
+}
+
+// workspaceOfLoop loads for the life-cycle loop, which acts for the server and
+// answers to nobody.
+func workspaceOfLoop(ctx context.Context, s *store.Store, id uuid.UUID) (store.Workspace, error) {
+	return s.GetWorkspace(ctx, id)
+}
+
 // file loads an upload for its uploader, and for whoever may read a template made from it.
 func (a *api) file(ctx context.Context, id uuid.UUID) (store.File, error) {
 	f, err := a.store.GetFile(ctx, id)

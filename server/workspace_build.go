@@ -140,7 +140,7 @@ func (a *api) cancelWorkspaceBuild(ctx context.Context, in *cancelBuildInput) (*
 	if err != nil {
 		return nil, err
 	}
-	template, err := a.store.GetTemplate(ctx, w.TemplateID)
+	template, err := templateOf(ctx, a.store, w)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (a *api) createWorkspaceBuild(ctx context.Context, in *createBuildInput) (*
 	if err != nil {
 		return nil, err
 	}
-	template, err := a.store.GetTemplate(ctx, w.TemplateID)
+	template, err := templateOf(ctx, a.store, w)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (a *api) requestedPlan(ctx context.Context, w store.Workspace, template sto
 	if req.Transition == client.TransitionStart && owner.Status == client.UserSuspended {
 		return buildPlan{}, badRequest(fmt.Sprintf("The account of %s is suspended; its workspaces do not start.", owner.Username))
 	}
-	previous, err := a.store.GetWorkspaceBuild(ctx, w.LatestBuildID)
+	previous, err := latestBuildOf(ctx, a.store, w)
 	if err != nil {
 		return buildPlan{}, fmt.Errorf("read the newest build: %w", err)
 	}
@@ -148,8 +148,8 @@ func askableReasons() []string {
 
 // versionOfTemplate finds a version that the workspace can move to.
 func (a *api) versionOfTemplate(ctx context.Context, template store.Template, id uuid.UUID) (store.TemplateVersion, error) {
-	version, err := a.store.GetTemplateVersion(ctx, id)
-	if store.IsNotFound(err) || (err == nil && (version.TemplateID == nil || *version.TemplateID != template.ID)) {
+	version, err := versionOf(ctx, a.store, template, id)
+	if store.IsNotFound(err) || client.IsNotFound(err) {
 		return version, invalid("template_version_id", "The template %q has no such version.", template.Name)
 	}
 	return version, err

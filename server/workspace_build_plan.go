@@ -139,7 +139,7 @@ func (a *api) resolveTags(ctx context.Context, p *buildPlan) error {
 	if len(p.version.WorkspaceTags) == 0 {
 		return nil
 	}
-	file, err := a.store.GetFile(ctx, p.importJob.FileID)
+	file, err := a.sourceOfImport(ctx, p.importJob)
 	if err != nil {
 		return fmt.Errorf("read the source of the version: %w", err)
 	}

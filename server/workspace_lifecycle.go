@@ -86,13 +86,13 @@ type life struct {
 func (a *api) readLife(ctx context.Context, id uuid.UUID) (life, error) {
 	var l life
 	var err error
-	if l.workspace, err = a.store.GetWorkspace(ctx, id); err != nil {
+	if l.workspace, err = workspaceOfLoop(ctx, a.store, id); err != nil {
 		return l, err
 	}
-	if l.template, err = a.store.GetTemplate(ctx, l.workspace.TemplateID); err != nil {
+	if l.template, err = templateOf(ctx, a.store, l.workspace); err != nil {
 		return l, err
 	}
-	if l.build, err = a.store.GetWorkspaceBuild(ctx, l.workspace.LatestBuildID); err != nil {
+	if l.build, err = latestBuildOf(ctx, a.store, l.workspace); err != nil {
 		return l, err
 	}
 	if l.job, err = a.store.GetProvisionerJob(ctx, l.build.JobID); err != nil {
@@ -248,7 +248,7 @@ func (a *api) automaticPlan(ctx context.Context, l life, act action) (buildPlan,
 	if act.transition == client.TransitionStart && followsActive(l.workspace, l.template) {
 		versionID = l.template.ActiveVersionID
 	}
-	version, err := a.store.GetTemplateVersion(ctx, versionID)
+	version, err := versionOf(ctx, a.store, l.template, versionID)
 	return buildPlan{
 		workspace: l.workspace, template: l.template, version: version, previous: &l.build, transition: act.transition, reason: act.reason,
 		initiator: l.workspace.OwnerID, automated: true, mayAnyVersion: true,

@@ -68,7 +68,7 @@ func (a *api) workspaceTemplate(ctx context.Context, action authz.Action, id uui
 	if err != nil {
 		return w, store.Template{}, err
 	}
-	template, err := a.store.GetTemplate(ctx, w.TemplateID)
+	template, err := templateOf(ctx, a.store, w)
 	return w, template, err
 }
 
@@ -159,7 +159,7 @@ func (a *api) updateTTL(ctx context.Context, in *updateTTLInput) (*empty, error)
 // clearDeadline ends the countdown of the running build, except for what the
 // template requires. A new time to live counts from the next start only.
 func clearDeadline(ctx context.Context, tx *store.Store, w store.Workspace, now store.Time) error {
-	build, err := tx.GetWorkspaceBuild(ctx, w.LatestBuildID)
+	build, err := latestBuildOf(ctx, tx, w)
 	if err != nil || build.DeadlineAt.IsZero() {
 		return err
 	}
@@ -270,7 +270,7 @@ func (a *api) moveDeadline(ctx context.Context, w store.Workspace, decide func(s
 		if err != nil {
 			return err
 		}
-		build, err := tx.GetWorkspaceBuild(ctx, locked.LatestBuildID)
+		build, err := latestBuildOf(ctx, tx, locked)
 		if err != nil {
 			return err
 		}
@@ -329,7 +329,7 @@ func (a *api) checkUsage(ctx context.Context, w store.Workspace, agentID uuid.UU
 	if !slices.Contains([]string{"vscode", "jetbrains", "reconnecting-pty", "ssh"}, app) {
 		return invalid("app_name", "%q is not one of vscode, jetbrains, reconnecting-pty, ssh.", app)
 	}
-	build, err := a.store.GetWorkspaceBuild(ctx, w.LatestBuildID)
+	build, err := latestBuildOf(ctx, a.store, w)
 	if err != nil {
 		return err
 	}
@@ -411,7 +411,7 @@ func (a *api) resolveAutostart(ctx context.Context, in *WorkspacePath) (*output[
 	if err != nil {
 		return nil, err
 	}
-	build, err := a.store.GetWorkspaceBuild(ctx, w.LatestBuildID)
+	build, err := latestBuildOf(ctx, a.store, w)
 	if err != nil {
 		return nil, err
 	}
@@ -419,7 +419,7 @@ func (a *api) resolveAutostart(ctx context.Context, in *WorkspacePath) (*output[
 	if !followsActive(w, template) || build.TemplateVersionID == template.ActiveVersionID {
 		return reply(out), nil
 	}
-	version, err := a.store.GetTemplateVersion(ctx, template.ActiveVersionID)
+	version, err := versionOf(ctx, a.store, template, template.ActiveVersionID)
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func (a *api) stateBuild(ctx context.Context, id uuid.UUID) (store.WorkspaceBuil
 	if err != nil {
 		return build, w, err
 	}
-	template, err := a.store.GetTemplate(ctx, w.TemplateID)
+	template, err := templateOf(ctx, a.store, w)
 	if err != nil {
 		return build, w, err
 	}
