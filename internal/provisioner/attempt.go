@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 // attempt is one hand-out of a job, from the spool record to the last word.
 type attempt struct {
 	daemon *Daemon
+	tools  *tools
 	logger *slog.Logger
 	folder *folder
 	job    client.AcquiredJob
@@ -99,7 +101,7 @@ func (d *Daemon) newAttempt(ctx context.Context, f *folder, job client.AcquiredJ
 		return nil, errors.Join(err, journal.close())
 	}
 	a := &attempt{
-		daemon: d, logger: logger, folder: f, job: job, client: caller, renewer: d.renewals.Attempt(job.AttemptID, job.Secret),
+		daemon: d, tools: d.tools.Load(), logger: logger, folder: f, job: job, client: caller, renewer: d.renewals.Attempt(job.AttemptID, job.Secret),
 		journal: journal, shipper: shipper, states: states, work: newEngineWork(), reasons: make(chan error, 16),
 	}
 	if before, err := terraform.ParseState(job.State); err == nil {
@@ -143,6 +145,9 @@ func (a *attempt) close() {
 // and so is no attempt; everything else is a verdict.
 func (a *attempt) runJob(ctx context.Context) (verdict, error) {
 	a.journal.enterStage(stageSetUp)
+	if len(a.tools.variables) > 0 {
+		a.journal.say(terraform.LevelWarn, "Variables of the provisioner's host reach the engine: %s", strings.Join(a.tools.variables, ", "))
+	}
 	confirmed := make(chan struct{})
 	var confirmErr error
 	go func() {

@@ -74,8 +74,7 @@ type Daemon struct {
 	// renewals is the client that leases are kept with.
 	renewals *client.Client
 
-	engine    terraform.Engine
-	workshop  *terraform.Workshop
+	tools     atomic.Pointer[tools]
 	drained   chan struct{}
 	drainOnce sync.Once
 	jobs      atomic.Int64
@@ -166,6 +165,18 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return err
 }
 
+// tools are what jobs are done with. They change when the engine's file is
+// replaced; a job keeps those that it began with.
+type tools struct {
+	engine   terraform.Engine
+	workshop *terraform.Workshop
+	// file identifies the engine's file.
+	file string
+	// variables of the host's environment that change what engines do.
+	variables []string
+}
+
+// findEngine looks for the engine, and lays out its workshop.
 func (d *Daemon) findEngine(ctx context.Context) error {
 	host := terraform.HostEnvironment(d.opts.Environ(), d.opts.EnvAllow)
 	engine, err := terraform.Find(ctx, terraform.FindOptions{
@@ -182,9 +193,29 @@ func (d *Daemon) findEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.engine, d.workshop = engine, workshop
+	d.tools.Store(&tools{engine: engine, workshop: workshop, file: fileIdentity(engine.Path), variables: terraform.HostVariables(host)})
 	d.logger.Debug("engine found", "engine", engine.String(), "path", engine.Path)
 	return nil
+}
+
+// fileIdentity changes when another file takes a path's place.
+func fileIdentity(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size())
+}
+
+// refreshEngine asks the engine anew who it is when its file was replaced.
+func (d *Daemon) refreshEngine(ctx context.Context) {
+	known := d.tools.Load()
+	if fileIdentity(known.engine.Path) == known.file {
+		return
+	}
+	if err := d.findEngine(ctx); err != nil {
+		d.logger.Error("the engine's file has changed", "path", known.engine.Path, "error", err)
+	}
 }
 
 // work registers and takes jobs until workCtx ends.
@@ -226,7 +257,7 @@ func (d *Daemon) register(ctx context.Context) (client.RegisteredDaemon, error) 
 		return client.RegisteredDaemon{}, err
 	}
 	d.logger.Info("provisioner daemon registered", "name", registered.Name,
-		"organization", registered.OrganizationName, "tags", registered.Tags, "engine", d.engine.String())
+		"organization", registered.OrganizationName, "tags", registered.Tags, "engine", d.tools.Load().engine.String())
 	if d.opts.Registered != nil {
 		d.opts.Registered(registered)
 	}
@@ -265,6 +296,7 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) error {
 		if job == nil {
 			continue
 		}
+		d.refreshEngine(ctx)
 		d.perform(ctx, *job)
 		if d.jobs.Add(1) == int64(d.opts.MaxJobs) {
 			return nil

@@ -22,8 +22,14 @@ import (
 // "go" is there, and says "begun" when it has begun.
 func slowTemplate(dir string) string {
 	return fmt.Sprintf(`
+terraform {
+  required_providers {
+    coder = { source = "coder/coder" }
+  }
+}
+data "coder_workspace" "me" {}
 resource "terraform_data" "quick" {
-  input = "quick"
+  input = data.coder_workspace.me.name
 }
 resource "terraform_data" "slow" {
   depends_on = [terraform_data.quick]

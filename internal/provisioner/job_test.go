@@ -231,3 +231,18 @@ func TestProviderIsStartedOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestEngineIsReplacedWhileTheDaemonRuns(t *testing.T) {
+	t.Parallel()
+	p := newControlPlane(t)
+	opts := p.options(t.TempDir())
+	opts.TerraformPath = engineScript(t, "")
+	p.startDaemon(opts)
+	hash := p.template(map[string]string{"main.tf": "resource \"terraform_data\" \"a\" {}\n"})
+	first := p.submit(buildOf(hash, client.TransitionStart))
+	p.untilEnded(first)
+	require.NoError(t, os.Rename(engineScript(t, "# another build"), opts.TerraformPath))
+	second := p.submit(buildOf(hash, client.TransitionStart))
+	p.untilEnded(second)
+	require.Nil(t, second.fail, p.text(second))
+}

@@ -52,7 +52,7 @@ func (a *attempt) endOf(exit supervisor.Exit) *badEnd {
 	if !failed {
 		return nil
 	}
-	engine := a.daemon.engine.String()
+	engine := a.tools.engine.String()
 	reason := a.endedFor()
 	switch {
 	case errors.Is(reason, errCanceledGently), errors.Is(reason, errCanceledHard):
@@ -87,7 +87,7 @@ func (a *attempt) noteExit(exit supervisor.Exit) {
 	for _, s := range exit.Steps {
 		name, _, _ := strings.Cut(s.Name, "-")
 		if name == "plan" || name == stepGraph {
-			a.timings = append(a.timings, stageTiming(name, name, a.daemon.engine.Product, s.StartedAt, s.EndedAt))
+			a.timings = append(a.timings, stageTiming(name, name, a.tools.engine.Product, s.StartedAt, s.EndedAt))
 		}
 	}
 	if exit.Stragglers > 0 {

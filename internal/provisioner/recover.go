@@ -76,7 +76,7 @@ func (d *Daemon) watchSpool(workCtx, ctx context.Context) error {
 }
 
 func (d *Daemon) prune(ctx context.Context) {
-	if err := errors.Join(d.spool.prune(d.now()), d.workshop.Prune(ctx)); err != nil {
+	if err := errors.Join(d.spool.prune(d.now()), d.tools.Load().workshop.Prune(ctx)); err != nil {
 		d.logger.Warn("remove what is not needed any more", "error", err)
 	}
 }

@@ -113,7 +113,7 @@ func (a *attempt) engineStep(s step, prepared *terraform.Prepared, variables str
 		environment = append(environment, "TF_LOG=JSON")
 	}
 	return supervisor.Step{
-		Name: s.name, Argv: s.arguments(a.daemon.engine, variables), Dir: a.folder.path(workDir), Env: environment,
+		Name: s.name, Argv: s.arguments(a.tools.engine, variables), Dir: a.folder.path(workDir), Env: environment,
 		Stdout: a.folder.path(s.name + ".out"), Stderr: a.folder.path(s.name + ".err"), Gate: s.gate,
 	}, nil
 }

@@ -29,7 +29,7 @@ func (e *templateError) Unwrap() error { return e.err }
 func (a *attempt) prepareTemplate(confirmed <-chan struct{}) (*terraform.Prepared, error) {
 	initOut := &initOutput{attempt: a}
 	started := a.daemon.now()
-	prepared, err := a.daemon.workshop.Prepare(a.jobCtx, a.job.SourceHash, func(ctx context.Context) (io.ReadCloser, error) {
+	prepared, err := a.tools.workshop.Prepare(a.jobCtx, a.job.SourceHash, func(ctx context.Context) (io.ReadCloser, error) {
 		select {
 		case <-confirmed:
 		case <-ctx.Done():
@@ -44,7 +44,7 @@ func (a *attempt) prepareTemplate(confirmed <-chan struct{}) (*terraform.Prepare
 	}
 	if err == nil && prepared.Fresh {
 		a.timings = append(a.timings, client.StageTiming{
-			StartedAt: started.UTC(), EndedAt: a.daemon.now().UTC(), Stage: "init", Source: a.daemon.engine.Product, Action: "init", Resource: "",
+			StartedAt: started.UTC(), EndedAt: a.daemon.now().UTC(), Stage: "init", Source: a.tools.engine.Product, Action: "init", Resource: "",
 		})
 	}
 	return prepared, err

@@ -35,6 +35,25 @@ func HostEnvironment(host, allow []string) []string {
 	return env
 }
 
+// HostVariables describes the variables of the host that change what the
+// engine does, for a job's log. Values that may be secret are left out.
+func HostVariables(environment []string) []string {
+	shown := []string{"TF_LOG", "TF_LOG_PATH", "TF_IN_AUTOMATION", "TF_REGISTRY_DISCOVERY_RETRY", "TF_REGISTRY_CLIENT_TIMEOUT", "TF_IGNORE", "TF_PLUGIN_CACHE_DIR"}
+	found := []string{}
+	for _, entry := range environment {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "TF_") {
+			continue
+		}
+		if !slices.Contains(shown, name) {
+			value = "(hidden)"
+		}
+		found = append(found, name+"="+value)
+	}
+	slices.Sort(found)
+	return found
+}
+
 func hidden(name string) bool {
 	return name == "" || strings.HasPrefix(name, "CODER_") || strings.HasPrefix(name, "TF_CLI_ARGS") ||
 		slices.Contains([]string{"TF_DATA_DIR", "TF_WORKSPACE", "TF_CLI_CONFIG_FILE", "TF_INPUT", "TF_REATTACH_PROVIDERS", "NOTIFY_SOCKET"}, name)
