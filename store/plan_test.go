@@ -14,8 +14,11 @@ import (
 	"coder/store/storetest"
 )
 
-// largeRows is enough that reading a whole table is never the better plan.
-const largeRows = 10_000
+// Enough rows that reading a whole table is never the better plan.
+const (
+	largeRowsSQLite   = 1_000
+	largeRowsPostgres = 10_000
+)
 
 // wholeTable is how either database says that it reads all of one. What ends
 // in one of the indexes named reads only rows that are current.
@@ -87,9 +90,9 @@ func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID,
 // fill makes large tables in one statement each, with settled jobs only.
 func fill(t *testing.T, s *store.Store, f *fixture) {
 	t.Helper()
-	series := fmt.Sprintf("generate_series(1, %d) AS c (n)", largeRows)
+	series := fmt.Sprintf("generate_series(1, %d) AS c (n)", largeRowsPostgres)
 	if s.Dialect() == store.SQLite {
-		series = fmt.Sprintf("(WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d) SELECT n FROM c) AS c", largeRows)
+		series = fmt.Sprintf("(WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d) SELECT n FROM c) AS c", largeRowsSQLite)
 	}
 	exec := func(statement string, args ...any) {
 		_, err := s.Raw().ExecContext(t.Context(), strings.Replace(statement, "SERIES", series, 1), args...)
