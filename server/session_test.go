@@ -127,17 +127,18 @@ func TestSigningIn(t *testing.T) {
 	})
 	t.Run("an unknown address takes as long as a wrong password", func(t *testing.T) {
 		took := func(email string) time.Duration {
-			best := time.Hour
-			for range 5 {
-				started := time.Now()
-				_, err := anonymous.LoginWithPassword(t.Context(), client.LoginWithPasswordRequest{Email: email, Password: "wrong"})
-				refused(t, err, http.StatusUnauthorized)
-				best = min(best, time.Since(started))
-			}
-			return best
+			started := time.Now()
+			_, err := anonymous.LoginWithPassword(t.Context(), client.LoginWithPasswordRequest{Email: email, Password: "wrong"})
+			refused(t, err, http.StatusUnauthorized)
+			return time.Since(started)
 		}
-		known, unknown := took("owner@example.com"), took("nobody@example.com")
-		require.Greater(t, unknown*2, known, "unknown %s, known %s", unknown, known)
+		// A hash takes ten times as long as all the rest, so the quickest of
+		// many answers tells whether one was made, however busy the machine is.
+		known, unknown := time.Hour, time.Hour
+		for range 12 {
+			known, unknown = min(known, took("owner@example.com")), min(unknown, took("nobody@example.com"))
+		}
+		require.Greater(t, 3*unknown, known, "unknown %s, known %s", unknown, known)
 	})
 	t.Run("a suspended user is told so", func(t *testing.T) {
 		p := s.Person(t, s.DefaultOrganization(t))
