@@ -69,8 +69,9 @@ func describeAPI(env *Env, err error, api *client.Error) string {
 	if api.Detail != "" {
 		b.WriteString("\n" + printableLines(api.Detail))
 	}
-	signingIn := strings.HasSuffix(api.URL, "/users/login")
-	if api.StatusCode == http.StatusUnauthorized && api.FromServer() && !signingIn {
+	// A password that is wrong, and a provisioner's key, are no sessions.
+	session := !strings.HasSuffix(api.URL, "/users/login") && !strings.Contains(api.URL, "/api/v2/provisioner")
+	if api.StatusCode == http.StatusUnauthorized && api.FromServer() && session {
 		b.WriteString("\nSuggestion: sign in again with `coder login`.")
 	}
 	return b.String()

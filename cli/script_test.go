@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
@@ -58,6 +59,7 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 			"eventually": eventually,
 			"keep":       keep,
 			"terminate":  terminate,
+			"json":       jsonOutput,
 		},
 	})
 }
@@ -202,4 +204,17 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("no command in the background has the argument %q", args[0])
+}
+
+// jsonOutput is the command `json args...`: it runs coder with the words and
+// -o json, and holds its standard output to be one JSON document, and nothing else.
+func jsonOutput(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("json cannot be negated")
+	}
+	ts.Check(ts.Exec("coder", append(args, "-o", "json")...))
+	out := ts.ReadFile("stdout")
+	if !json.Valid([]byte(out)) || strings.TrimSpace(out) == "null" {
+		ts.Fatalf("standard output is not one JSON document: %s", out)
+	}
 }
