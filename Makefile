@@ -28,7 +28,7 @@ run: build ## Start a server with its data in .cache/server
 
 .PHONY: test
 test: ## Run the tests: SQLite always, PostgreSQL too where it is installed
-	go test ./...
+	go test -timeout 30m ./...
 
 .PHONY: test-race
 test-race: ## The same under the race detector
@@ -37,7 +37,7 @@ test-race: ## The same under the race detector
 .PHONY: test-all
 test-all: tools ## Everything: PostgreSQL required, OpenTofu, the docker provider on a real engine
 	CODER_TEST_POSTGRES=1 go test -timeout 30m ./store/... ./server/...
-	CODER_TEST_TOOLS=$(TOOLS) go test -tags e2e -count 1 -timeout 30m ./cli -run 'TestEndToEnd'
+	CODER_TEST_TOOLS=$(TOOLS) go test -tags e2e -count 1 -timeout 30m -run 'TestEndToEnd|Docker' ./cli ./internal/starter
 
 .PHONY: tools
 tools: ## Build OpenTofu and the docker provider into .cache/tools, once

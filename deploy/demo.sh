@@ -74,28 +74,34 @@ say coder provisioner list --org data-platform
 say coder users create --username dev1 --email dev1@example.com --password "$member_password" --org coder
 say coder organizations members add dev1 --org data-platform
 
-# walk makes a template and takes a member's workspace through its life.
+# walk makes a template and takes a member's workspace of it through its life.
 walk() {
-  local template=$1 workspace=$2; shift 2
+  local template=$1 workspace=$2
+  shift 2
   export CODER_CONFIG_DIR="$home/admin"
   say coder templates init --id "$template" "$home/$template"
-  say coder templates push "$template" --org data-platform --directory "$home/$template" --yes "$@"
+  say coder templates push "$template" --org data-platform --directory "$home/$template" --yes || return
   export CODER_CONFIG_DIR="$home/dev1"
-  say coder create "$workspace" --template "$template" --org data-platform --use-parameter-defaults --yes
-  say coder list
-  say coder show "$workspace"
-  say coder stop "$workspace" --yes
-  say coder start "$workspace" --yes
-  say coder update "$workspace"
-  say coder delete "$workspace" --yes
+  say coder create "$workspace" --template "$template" --org data-platform "$@" --use-parameter-defaults --yes &&
+    say coder list &&
+    say coder show "$workspace" &&
+    say coder stop "$workspace" --yes &&
+    say coder start "$workspace" --yes &&
+    say coder update "$workspace" &&
+    say coder delete "$workspace" --yes
 }
 
 printf '\n$ CODER_LOGIN_PASSWORD=… coder login %s --email dev1@example.com\n' "$url"
 CODER_CONFIG_DIR="$home/dev1" CODER_LOGIN_PASSWORD="$member_password" coder login "$url" --email dev1@example.com
 walk minimal dev1-box
-if docker version >/dev/null 2>&1 && [ "${CODER_DEMO_DOCKER:-auto}" != "off" ]; then
-  if [ -n "${CODER_DEMO_IMAGE:-}" ] || docker image inspect codercom/enterprise-base:ubuntu >/dev/null 2>&1 || [ "${CODER_DEMO_DOCKER:-auto}" = "on" ]; then
-    walk docker dev1-container ${CODER_DEMO_IMAGE:+--variable "image=$CODER_DEMO_IMAGE"}
+
+# The same with containers, in an image of our own binary, so that no image
+# registry is asked. The docker provider itself comes from Terraform's registry.
+if docker version >/dev/null 2>&1; then
+  "$(dirname "$0")/../tools/image.sh" coder-demo-workspace "$binary" >/dev/null
+  if ! walk docker dev1-container --parameter image=coder-demo-workspace --parameter image_starts_agent=true; then
+    printf '\nThe part with Docker did not work; the reason is above. Often the docker provider could not be fetched.\n'
+    [ "${CODER_DEMO_DOCKER:-}" != required ] || exit 1
   fi
 fi
 
