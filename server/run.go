@@ -36,12 +36,12 @@ const (
 // Run starts the server and returns when ctx ends and everything is closed.
 // Built-in daemons may finish their jobs for ShutdownGrace.
 // Errors before the first request say what to do.
-func Run(ctx context.Context, c Config) error {
+func Run(ctx context.Context, c Config) (err error) {
 	key, err := deploymentKey(c)
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(c)
+	listeners, err := listen(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return errors.Join(err, listeners.close())
 	}
-	defer db.Close()
+	defer func() { err = errors.Join(err, db.Close()) }()
 	o := c.API
 	o.Store, o.Logger, o.Version = db, c.Logger, c.Version
 	if o.AccessURL, err = accessURL(c, listeners); err != nil {
@@ -82,16 +82,16 @@ type listeners struct {
 	memory    *memlisten.Listener
 }
 
-func listen(c Config) (*listeners, error) {
+func listen(ctx context.Context, c Config) (*listeners, error) {
 	l := &listeners{memory: memlisten.New()}
 	var err error
 	if c.HTTPAddress != "" {
-		if l.http, err = listenOn(c.HTTPAddress, "--http-address"); err != nil {
+		if l.http, err = listenOn(ctx, c.HTTPAddress, "--http-address"); err != nil {
 			return nil, err
 		}
 	}
 	if c.TLSAddress != "" {
-		if l.tls, err = listenTLS(c); err != nil {
+		if l.tls, err = listenTLS(ctx, c); err != nil {
 			return nil, errors.Join(err, l.close())
 		}
 	}
@@ -101,8 +101,8 @@ func listen(c Config) (*listeners, error) {
 	return l, nil
 }
 
-func listenOn(address, flag string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+func listenOn(ctx context.Context, address, flag string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("listen on %s: the port is in use; stop the other program or choose another port with %s", address, flag)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -20,12 +21,12 @@ var tlsClientAuth = map[string]tls.ClientAuthType{
 }
 
 // listenTLS opens the TLS port with the certificates of the flags.
-func listenTLS(c Config) (net.Listener, error) {
+func listenTLS(ctx context.Context, c Config) (net.Listener, error) {
 	config, err := tlsConfig(c)
 	if err != nil {
 		return nil, err
 	}
-	l, err := listenOn(c.TLSAddress, "--tls-address")
+	l, err := listenOn(ctx, c.TLSAddress, "--tls-address")
 	if err != nil {
 		return nil, err
 	}

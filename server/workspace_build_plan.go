@@ -126,7 +126,7 @@ func (p *buildPlan) preset() ([]client.BuildParameter, error) {
 	}
 	var values []client.BuildParameter
 	for _, value := range presets[i].Parameters {
-		values = append(values, client.BuildParameter{Name: value.Name, Value: value.Value})
+		values = append(values, client.BuildParameter(value))
 	}
 	return values, nil
 }
