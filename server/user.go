@@ -233,8 +233,15 @@ func (a *api) updateProfile(ctx context.Context, in *updateProfileInput) (*outpu
 	if in.Body.Username != user.Username && !subjectFrom(ctx).Can(authz.Update, userObject(user.ID)) {
 		return nil, errNotFound()
 	}
-	updated, err := a.store.UpdateUserProfile(ctx, store.UpdateUserProfileParams{
-		ID: user.ID, Username: in.Body.Username, Name: name, AvatarURL: user.AvatarURL, UpdatedAt: store.At(a.now()),
+	var updated store.User
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		updated, err = tx.UpdateUserProfile(ctx, store.UpdateUserProfileParams{
+			ID: user.ID, Username: in.Body.Username, Name: name, AvatarURL: user.AvatarURL, UpdatedAt: store.At(a.now()),
+		})
+		if err != nil || updated.Username == user.Username {
+			return err
+		}
+		return tx.RenameWorkspaceOwner(ctx, store.RenameWorkspaceOwnerParams{OwnerID: user.ID, Username: updated.Username})
 	})
 	if store.IsConflict(err) {
 		return nil, taken("User", in.Body.Username, "username")

@@ -151,17 +151,15 @@ func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*out
 	if err != nil {
 		return nil, err
 	}
-	queries := a.store.Filtered(filter)
-	ids, err := queries.ListWorkspaceIDs(ctx, store.ListWorkspaceIDsParams{
-		OrganizationIds: store.IDs(readable.organizations), ViewerID: callerID(ctx).String(), MaxRows: rowLimit(in.Limit), SkipRows: in.Offset,
-	})
+	limit := rowLimit(in.Limit)
+	ids, err := a.workspacePage(ctx, filter, readable, limit, in.Offset)
 	if err != nil {
 		return nil, fmt.Errorf("list workspaces: %w", err)
 	}
 	out := client.WorkspacesResponse{Count: len(ids)}
 	// A first page that is not full has shown all there is.
-	if in.Offset > 0 || (in.Limit > 0 && len(ids) == int(in.Limit)) {
-		count, err := queries.CountWorkspaces(ctx, store.IDs(readable.organizations))
+	if in.Offset > 0 || len(ids) == int(limit) {
+		count, err := a.store.Filtered(filter).CountWorkspaces(ctx, store.IDs(readable.organizations))
 		if err != nil {
 			return nil, fmt.Errorf("count workspaces: %w", err)
 		}

@@ -21,6 +21,9 @@ func (f *Filter) Where(condition string, args ...any) *Filter {
 	return f
 }
 
+// Empty tells whether there are no conditions.
+func (f *Filter) Empty() bool { return len(f.conditions) == 0 }
+
 func (f *Filter) sql(before int) (string, []any) {
 	var b strings.Builder
 	n := before

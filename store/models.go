@@ -284,6 +284,7 @@ type Workspace struct {
 	ID                uuid.UUID
 	OrganizationID    uuid.UUID
 	OwnerID           uuid.UUID
+	OwnerName         string
 	TemplateID        uuid.UUID
 	Name              string
 	AutostartSchedule string

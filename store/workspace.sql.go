@@ -72,7 +72,7 @@ func (q *Queries) DeleteWorkspace(ctx context.Context, arg DeleteWorkspaceParams
 }
 
 const getDeletedWorkspaceByName = `-- name: GetDeletedWorkspaceByName :one
-SELECT id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE owner_id = $1 AND lower(name) = lower($2) AND deleted = TRUE ORDER BY updated_at DESC LIMIT 1
+SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE owner_id = $1 AND lower(name) = lower($2) AND deleted = TRUE ORDER BY updated_at DESC LIMIT 1
 `
 
 type GetDeletedWorkspaceByNameParams struct {
@@ -88,6 +88,7 @@ func (q *Queries) GetDeletedWorkspaceByName(ctx context.Context, arg GetDeletedW
 		&i.ID,
 		&i.OrganizationID,
 		&i.OwnerID,
+		&i.OwnerName,
 		&i.TemplateID,
 		&i.Name,
 		&i.AutostartSchedule,
@@ -110,7 +111,7 @@ func (q *Queries) GetDeletedWorkspaceByName(ctx context.Context, arg GetDeletedW
 }
 
 const getWorkspace = `-- name: GetWorkspace :one
-SELECT id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE id = $1
+SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE id = $1
 `
 
 // scope: deployment
@@ -121,6 +122,7 @@ func (q *Queries) GetWorkspace(ctx context.Context, id uuid.UUID) (Workspace, er
 		&i.ID,
 		&i.OrganizationID,
 		&i.OwnerID,
+		&i.OwnerName,
 		&i.TemplateID,
 		&i.Name,
 		&i.AutostartSchedule,
@@ -143,7 +145,7 @@ func (q *Queries) GetWorkspace(ctx context.Context, id uuid.UUID) (Workspace, er
 }
 
 const getWorkspaceByName = `-- name: GetWorkspaceByName :one
-SELECT id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE owner_id = $1 AND lower(name) = lower($2) AND deleted = FALSE
+SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE owner_id = $1 AND lower(name) = lower($2) AND deleted = FALSE
 `
 
 type GetWorkspaceByNameParams struct {
@@ -159,6 +161,7 @@ func (q *Queries) GetWorkspaceByName(ctx context.Context, arg GetWorkspaceByName
 		&i.ID,
 		&i.OrganizationID,
 		&i.OwnerID,
+		&i.OwnerName,
 		&i.TemplateID,
 		&i.Name,
 		&i.AutostartSchedule,
@@ -181,9 +184,9 @@ func (q *Queries) GetWorkspaceByName(ctx context.Context, arg GetWorkspaceByName
 }
 
 const insertWorkspace = `-- name: InsertWorkspace :one
-INSERT INTO workspaces (id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 'pending', $12, $13)
-RETURNING id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
+INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
+VALUES ($1, $2, $3, (SELECT lower(u.username) FROM users u WHERE u.id = $3), $4, $5, $6, $7, $8, $9, $10, $11, 0, 'pending', $12, $13)
+RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
 `
 
 type InsertWorkspaceParams struct {
@@ -223,6 +226,7 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 		&i.ID,
 		&i.OrganizationID,
 		&i.OwnerID,
+		&i.OwnerName,
 		&i.TemplateID,
 		&i.Name,
 		&i.AutostartSchedule,
@@ -242,6 +246,40 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 		&i.Deleted,
 	)
 	return i, err
+}
+
+const listFavoriteWorkspaceIDs = `-- name: ListFavoriteWorkspaceIDs :many
+SELECT w.id FROM workspaces w
+WHERE w.organization_id IN (SELECT value FROM json_list($1)) AND w.owner_id = $2 AND w.favorite = TRUE AND w.deleted = FALSE
+ORDER BY CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id
+`
+
+type ListFavoriteWorkspaceIDsParams struct {
+	OrganizationIds string
+	ViewerID        uuid.UUID
+}
+
+func (q *Queries) ListFavoriteWorkspaceIDs(ctx context.Context, arg ListFavoriteWorkspaceIDsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.QueryContext(ctx, listFavoriteWorkspaceIDs, arg.OrganizationIds, arg.ViewerID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listLatestJobs = `-- name: ListLatestJobs :many
@@ -277,8 +315,87 @@ func (q *Queries) ListLatestJobs(ctx context.Context, organizationIds string) ([
 	return items, nil
 }
 
+const listOtherOrganizationWorkspaceIDs = `-- name: ListOtherOrganizationWorkspaceIDs :many
+SELECT w.id FROM workspaces w
+WHERE w.organization_id = $1 AND w.deleted = FALSE AND NOT (w.favorite = TRUE AND w.owner_id = $2)
+ORDER BY CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id
+LIMIT $4 OFFSET $3
+`
+
+type ListOtherOrganizationWorkspaceIDsParams struct {
+	OrganizationID uuid.UUID
+	ViewerID       uuid.UUID
+	SkipRows       int32
+	MaxRows        int32
+}
+
+func (q *Queries) ListOtherOrganizationWorkspaceIDs(ctx context.Context, arg ListOtherOrganizationWorkspaceIDsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.QueryContext(ctx, listOtherOrganizationWorkspaceIDs,
+		arg.OrganizationID,
+		arg.ViewerID,
+		arg.SkipRows,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOtherWorkspaceIDs = `-- name: ListOtherWorkspaceIDs :many
+SELECT w.id FROM workspaces w
+WHERE w.deleted = FALSE AND NOT (w.favorite = TRUE AND w.owner_id = $1)
+ORDER BY CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id
+LIMIT $3 OFFSET $2
+`
+
+type ListOtherWorkspaceIDsParams struct {
+	ViewerID uuid.UUID
+	SkipRows int32
+	MaxRows  int32
+}
+
+// scope: deployment
+func (q *Queries) ListOtherWorkspaceIDs(ctx context.Context, arg ListOtherWorkspaceIDsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.QueryContext(ctx, listOtherWorkspaceIDs, arg.ViewerID, arg.SkipRows, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listWorkspaceDetails = `-- name: ListWorkspaceDetails :many
-SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
+SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
     t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
     t.allow_user_cancel, t.require_active_version,
     v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
@@ -325,6 +442,7 @@ func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListW
 			&i.Workspace.ID,
 			&i.Workspace.OrganizationID,
 			&i.Workspace.OwnerID,
+			&i.Workspace.OwnerName,
 			&i.Workspace.TemplateID,
 			&i.Workspace.Name,
 			&i.Workspace.AutostartSchedule,
@@ -417,10 +535,9 @@ func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListW
 }
 
 const listWorkspaceIDs = `-- name: ListWorkspaceIDs :many
-SELECT w.id FROM workspaces w JOIN users u ON u.id = w.owner_id
+SELECT w.id FROM workspaces w
 WHERE w.organization_id IN (SELECT value FROM json_list($1)) AND w.deleted = FALSE /* filter */
-ORDER BY CASE WHEN w.favorite = TRUE AND w.owner_id = CAST($2 AS TEXT) THEN 0 ELSE 1 END,
-    CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, lower(u.username), lower(w.name), w.id
+ORDER BY CASE WHEN w.favorite = TRUE AND w.owner_id = CAST($2 AS TEXT) THEN 0 ELSE 1 END, CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id
 LIMIT $4 OFFSET $3
 `
 
@@ -460,7 +577,7 @@ func (q *Queries) ListWorkspaceIDs(ctx context.Context, arg ListWorkspaceIDsPara
 }
 
 const listWorkspacesByIDs = `-- name: ListWorkspacesByIDs :many
-SELECT id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE id IN (SELECT value FROM json_list($1))
+SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE id IN (SELECT value FROM json_list($1))
 `
 
 // scope: deployment
@@ -477,6 +594,7 @@ func (q *Queries) ListWorkspacesByIDs(ctx context.Context, ids string) ([]Worksp
 			&i.ID,
 			&i.OrganizationID,
 			&i.OwnerID,
+			&i.OwnerName,
 			&i.TemplateID,
 			&i.Name,
 			&i.AutostartSchedule,
@@ -561,7 +679,7 @@ func (q *Queries) ListWorkspacesForLifecycle(ctx context.Context, arg ListWorksp
 }
 
 const lockWorkspace = `-- name: LockWorkspace :one
-UPDATE workspaces SET updated_at = $1 WHERE organization_id = $2 AND id = $3 RETURNING id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
+UPDATE workspaces SET updated_at = $1 WHERE organization_id = $2 AND id = $3 RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
 `
 
 type LockWorkspaceParams struct {
@@ -577,6 +695,7 @@ func (q *Queries) LockWorkspace(ctx context.Context, arg LockWorkspaceParams) (W
 		&i.ID,
 		&i.OrganizationID,
 		&i.OwnerID,
+		&i.OwnerName,
 		&i.TemplateID,
 		&i.Name,
 		&i.AutostartSchedule,
@@ -632,6 +751,21 @@ func (q *Queries) RenameWorkspace(ctx context.Context, arg RenameWorkspaceParams
 		arg.OrganizationID,
 		arg.ID,
 	)
+	return err
+}
+
+const renameWorkspaceOwner = `-- name: RenameWorkspaceOwner :exec
+UPDATE workspaces SET owner_name = lower($1) WHERE owner_id = $2
+`
+
+type RenameWorkspaceOwnerParams struct {
+	Username string
+	OwnerID  uuid.UUID
+}
+
+// scope: deployment
+func (q *Queries) RenameWorkspaceOwner(ctx context.Context, arg RenameWorkspaceOwnerParams) error {
+	_, err := q.db.ExecContext(ctx, renameWorkspaceOwner, arg.Username, arg.OwnerID)
 	return err
 }
 
@@ -713,7 +847,7 @@ func (q *Queries) SetWorkspaceAutostart(ctx context.Context, arg SetWorkspaceAut
 
 const setWorkspaceDormant = `-- name: SetWorkspaceDormant :one
 UPDATE workspaces SET dormant_at = $1, deleting_at = $2, last_used_at = $3, updated_at = $4
-WHERE organization_id = $5 AND id = $6 AND deleted = FALSE RETURNING id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
+WHERE organization_id = $5 AND id = $6 AND deleted = FALSE RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
 `
 
 type SetWorkspaceDormantParams struct {
@@ -739,6 +873,7 @@ func (q *Queries) SetWorkspaceDormant(ctx context.Context, arg SetWorkspaceDorma
 		&i.ID,
 		&i.OrganizationID,
 		&i.OwnerID,
+		&i.OwnerName,
 		&i.TemplateID,
 		&i.Name,
 		&i.AutostartSchedule,

@@ -1,6 +1,6 @@
 -- name: InsertWorkspace :one
-INSERT INTO workspaces (id, organization_id, owner_id, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
-VALUES (@id, @organization_id, @owner_id, @template_id, @name, @autostart_schedule, @ttl_ms, @automatic_updates, @last_used_at, @next_start_at, @latest_build_id, 0, 'pending', @created_at, @updated_at)
+INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
+VALUES (@id, @organization_id, @owner_id, (SELECT lower(u.username) FROM users u WHERE u.id = @owner_id), @template_id, @name, @autostart_schedule, @ttl_ms, @automatic_updates, @last_used_at, @next_start_at, @latest_build_id, 0, 'pending', @created_at, @updated_at)
 RETURNING *;
 
 -- name: GetWorkspace :one
@@ -34,6 +34,10 @@ UPDATE workspaces SET deleted = TRUE, updated_at = @updated_at WHERE organizatio
 
 -- name: RenameWorkspace :exec
 UPDATE workspaces SET name = @name, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id AND deleted = FALSE;
+
+-- name: RenameWorkspaceOwner :exec
+-- scope: deployment
+UPDATE workspaces SET owner_name = lower(@username) WHERE owner_id = @owner_id;
 
 -- name: SetWorkspaceAutostart :exec
 UPDATE workspaces SET autostart_schedule = @autostart_schedule, next_start_at = @next_start_at, updated_at = @updated_at
@@ -69,10 +73,27 @@ UPDATE workspaces SET deleting_at = CASE WHEN CAST(@autodelete AS BIGINT) = 0 TH
 WHERE organization_id = @organization_id AND template_id = @template_id AND deleted = FALSE AND dormant_at IS NOT NULL;
 
 -- name: ListWorkspaceIDs :many
-SELECT w.id FROM workspaces w JOIN users u ON u.id = w.owner_id
+SELECT w.id FROM workspaces w
 WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.deleted = FALSE /* filter */
-ORDER BY CASE WHEN w.favorite = TRUE AND w.owner_id = CAST(@viewer_id AS TEXT) THEN 0 ELSE 1 END,
-    CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, lower(u.username), lower(w.name), w.id
+ORDER BY CASE WHEN w.favorite = TRUE AND w.owner_id = CAST(@viewer_id AS TEXT) THEN 0 ELSE 1 END, CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id
+LIMIT @max_rows OFFSET @skip_rows;
+
+-- name: ListFavoriteWorkspaceIDs :many
+SELECT w.id FROM workspaces w
+WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.owner_id = @viewer_id AND w.favorite = TRUE AND w.deleted = FALSE
+ORDER BY CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id;
+
+-- name: ListOtherWorkspaceIDs :many
+-- scope: deployment
+SELECT w.id FROM workspaces w
+WHERE w.deleted = FALSE AND NOT (w.favorite = TRUE AND w.owner_id = @viewer_id)
+ORDER BY CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id
+LIMIT @max_rows OFFSET @skip_rows;
+
+-- name: ListOtherOrganizationWorkspaceIDs :many
+SELECT w.id FROM workspaces w
+WHERE w.organization_id = @organization_id AND w.deleted = FALSE AND NOT (w.favorite = TRUE AND w.owner_id = @viewer_id)
+ORDER BY CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id
 LIMIT @max_rows OFFSET @skip_rows;
 
 -- name: CountWorkspaces :one

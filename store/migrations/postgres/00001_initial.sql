@@ -301,6 +301,7 @@ CREATE TABLE workspaces (
     id                   TEXT COLLATE "C" PRIMARY KEY,
     organization_id      TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
     owner_id             TEXT COLLATE "C" NOT NULL REFERENCES users (id),
+    owner_name           TEXT COLLATE "C" NOT NULL,
     template_id          TEXT COLLATE "C" NOT NULL REFERENCES templates (id),
     name                 TEXT COLLATE "C" NOT NULL,
     autostart_schedule   TEXT COLLATE "C" NOT NULL DEFAULT '',
@@ -321,6 +322,9 @@ CREATE TABLE workspaces (
 );
 CREATE UNIQUE INDEX workspaces_name_key ON workspaces (owner_id, lower(name)) WHERE deleted = FALSE;
 CREATE INDEX workspaces_organization ON workspaces (organization_id, owner_id) WHERE deleted = FALSE;
+CREATE INDEX workspaces_favorite ON workspaces (owner_id) WHERE favorite = TRUE AND deleted = FALSE;
+CREATE INDEX workspaces_list ON workspaces ((CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
+CREATE INDEX workspaces_organization_list ON workspaces (organization_id, (CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
 CREATE INDEX workspaces_template ON workspaces (template_id) WHERE deleted = FALSE;
 
 CREATE TABLE workspace_builds (
