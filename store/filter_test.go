@@ -45,7 +45,7 @@ func TestFilterNarrowsOrdersAndPages(t *testing.T) {
 		require.Equal(t, []string{"Alpha", "alpha"}, list(named, both, 100, 0))
 		require.Equal(t, []string{"alpha"}, list(named, both, 1, 1))
 		narrower := named
-		narrower.Where("u.username = ? OR u.username = ?", "b-user", "nobody")
+		narrower.Where("w.owner_name = ? OR w.owner_name = ?", "b-user", "nobody")
 		require.Equal(t, []string{"alpha"}, list(narrower, both, 100, 0))
 		require.Equal(t, []string{"Alpha", "alpha"}, list(named, both, 100, 0), "a copy must not change what it was made from")
 

@@ -161,6 +161,8 @@ var deploymentWide = map[string]string{
 	"PutUserSetting":               reasonUser,
 	"DeleteGroupMembershipsOfUser": "deleting a user takes every membership",
 	"ListWorkspaceDetails":         reasonAuthorized,
+	"ListOtherWorkspaceIDs":        "for those who may read every workspace of the deployment",
+	"RenameWorkspaceOwner":         "a user owns workspaces in several organizations; nothing is shown",
 	"ListDaemonsSeenSince":         reasonHealth,
 	"CountWorkspacesByStatus":      reasonHealth,
 	"CountOwnedWorkspaces":         "deleting a user is refused while any organization has a workspace of theirs",

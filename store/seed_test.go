@@ -74,6 +74,7 @@ func (w *world) bend() {
 	w.rows["templates"][5]["deleted"] = false                                    // its workspace is deleted
 	w.rows["templates"][4]["active_version_id"] = seedID("template_versions", 0) // so version 4 may be archived
 	w.rows["workspaces"][4]["deleted"] = true
+	w.rows["workspaces"][0]["favorite"], w.rows["workspaces"][0]["deleted"] = true, false
 	w.rows["template_versions"][3]["template_id"] = seedID("templates", 0) // the version before version 0
 	everyone := seedID("organizations", 1)
 	w.rows["groups"][1]["id"], w.rows["group_members"][1]["group_id"] = everyone, everyone
@@ -87,7 +88,7 @@ func seedID(table string, k int) string {
 
 // pointsTo says which table a column's ids are of.
 var pointsTo = map[string]string{
-	"user_id": "users", "owner_id": "users", "initiator_id": "users", "created_by": "users",
+	"user_id": "users", "owner_id": "users", "viewer_id": "users", "initiator_id": "users", "created_by": "users",
 	"template_id": "templates", "active_version_id": "template_versions", "template_version_id": "template_versions",
 	"job_id": "provisioner_jobs", "file_id": "files", "workspace_id": "workspaces",
 	"workspace_build_id": "workspace_builds", "latest_build_id": "workspace_builds", "key_id": "provisioner_keys",
