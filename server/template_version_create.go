@@ -128,18 +128,6 @@ func (a *api) draftSource(ctx context.Context, d *versionDraft) error {
 	return checkTags(d.tags)
 }
 
-// mergeTags puts evaluated workspace tags over a job's own. They cannot move a
-// job to the daemons of another user: scope and owner stay as they are.
-func mergeTags(base store.StringMap, evaluated map[string]string) store.StringMap {
-	out := maps.Clone(base)
-	for key, value := range evaluated {
-		if key != client.TagScope && key != client.TagOwner {
-			out[key] = value
-		}
-	}
-	return out
-}
-
 func (a *api) sourceOfNewVersion(ctx context.Context, req client.CreateTemplateVersionRequest) (uuid.UUID, []byte, error) {
 	if req.FileID != nil {
 		file, err := a.file(ctx, *req.FileID)

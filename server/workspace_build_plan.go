@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,7 +11,6 @@ import (
 
 	"coder/client"
 	"coder/internal/parameter"
-	"coder/internal/template"
 	"coder/store"
 )
 
@@ -135,39 +132,14 @@ func (p *buildPlan) preset() ([]client.BuildParameter, error) {
 // made the owner's, and over them the workspace tags of the template, section
 // 3.9 of the reference. Those cannot change whose daemons they are.
 func (a *api) resolveTags(ctx context.Context, p *buildPlan) error {
-	p.tags = normalizeTags(p.importJob.Tags, p.workspace.OwnerID)
-	if len(p.version.WorkspaceTags) == 0 {
-		return nil
-	}
-	file, err := a.sourceOfImport(ctx, p.importJob)
-	if err != nil {
-		return fmt.Errorf("read the source of the version: %w", err)
-	}
-	source, err := template.ReadTar(bytes.NewReader(file.Data))
-	if err != nil {
-		return err
-	}
-	variables, err := a.versionVariables(ctx, p.version)
-	if err != nil {
-		return err
-	}
-	given, values := map[string]string{}, map[string]string{}
-	for _, v := range variables {
-		given[v.Name] = v.Value
-	}
-	for _, v := range p.parameters {
-		values[v.Name] = v.Value
-	}
-	tags, err := source.EvaluateTags(given, values)
-	var wrong *template.Error
-	if errors.As(err, &wrong) {
-		return refuse(http.StatusBadRequest, "The workspace tags of the template cannot be worked out.", wrong.Error())
-	}
-	for key, value := range tags {
-		if key != client.TagScope && key != client.TagOwner {
-			p.tags[key] = value
+	var variables []client.JobVariable
+	var err error
+	if len(p.version.WorkspaceTags) > 0 {
+		if variables, err = a.versionVariables(ctx, p.version); err != nil {
+			return err
 		}
 	}
+	p.tags, err = a.versionTags(ctx, p.version, p.importJob, p.workspace.OwnerID, variables, p.parameters)
 	return err
 }
 
