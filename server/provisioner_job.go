@@ -72,6 +72,7 @@ const postedTopic = "posted:"
 
 // jobChanged wakes whoever watches the job or its workspace.
 func (a *api) jobChanged(job store.ProvisionerJob) {
+	a.queues.forget(job.OrganizationID)
 	a.bus.Publish(jobTopic(job.ID))
 	if job.WorkspaceID != nil {
 		a.bus.Publish(workspaceTopic(*job.WorkspaceID))
@@ -322,7 +323,21 @@ type queue struct {
 	now     time.Time
 }
 
+// queueOf reads an organization's queue, or takes the one that was read a
+// moment ago: a list that shows many waiting jobs must not read it for each
+// request. What happens to a job on this replica forgets it at once.
 func (a *api) queueOf(ctx context.Context, organizationID uuid.UUID) (*queue, error) {
+	if q := a.queues.get(organizationID); q != nil {
+		return q, nil
+	}
+	q, err := a.readQueue(ctx, organizationID)
+	if err == nil {
+		a.queues.put(organizationID, q)
+	}
+	return q, err
+}
+
+func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, error) {
 	jobs, err := a.rankedJobs(ctx, a.store, organizationID)
 	if err != nil {
 		return nil, err

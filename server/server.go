@@ -102,6 +102,7 @@ type api struct {
 	// closing makes long polls end, so that a stop need not wait for them.
 	closing    chan struct{}
 	leases     *leases
+	queues     *queues
 	buildTimes *buildTimes
 }
 
@@ -132,6 +133,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()
+	a.queues = newQueues()
 	a.buildTimes = newBuildTimes()
 	if a.generation, err = o.Store.RaiseGeneration(ctx); err != nil {
 		return nil, err

@@ -27,7 +27,10 @@ type deployment struct {
 	owner  *client.Client
 	org    client.Organization
 	server *exec.Cmd
-	daemon *exec.Cmd
+	// idle is the server's memory when nobody has asked it for anything.
+	idle    float64
+	daemon  *exec.Cmd
+	builder builder
 }
 
 // startServer returns when the server answers, with the time that took.
@@ -81,7 +84,7 @@ func deploy(ctx context.Context, binary, dir string) (*deployment, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &deployment{url: url, server: cmd}
+	d := &deployment{url: url, server: cmd, idle: memory(cmd.Process.Pid)}
 	if err := d.signIn(ctx); err != nil {
 		d.stop()
 		return nil, err
