@@ -175,7 +175,8 @@ func (a *api) appendAttemptLogs(ctx context.Context, in *appendLogsInput) (*stat
 			return err
 		}
 		expected = current.LogOffset
-		if in.Body.Offset > expected || in.Body.Next <= expected {
+		onlyIntents := in.Body.Offset == expected && in.Body.Next == expected && len(in.Body.Intents) > 0
+		if in.Body.Offset > expected || (in.Body.Next <= expected && !onlyIntents) {
 			return nil
 		}
 		expected = in.Body.Next

@@ -497,9 +497,14 @@ func TestSilence(t *testing.T) {
 	one := state(1, "a")
 	require.NoError(t, h.PutState(t.Context(), ref(1, one), one))
 	logs := lines(0, "creating")
-	logs.Intents = []client.Intent{{Address: "terraform_data.a", Action: "create"}, {Address: "terraform_data.b", Action: "create", Planned: "input=2"}}
+	logs.Intents = []client.Intent{{Address: "terraform_data.a", Action: "create"}}
 	_, err := h.AppendLogs(t.Context(), logs)
 	require.NoError(t, err)
+	_, err = h.AppendLogs(t.Context(), client.AppendLogsRequest{
+		Offset: logs.Next, Next: logs.Next, Entries: []client.JobLogEntry{},
+		Intents: []client.Intent{{Address: "terraform_data.b", Action: "create", Planned: "input=2"}},
+	})
+	require.NoError(t, err, "an intent counts without a line beside it")
 
 	// Nobody renews: the job ends at the horizon, and not before.
 	begun := time.Now()
