@@ -176,8 +176,11 @@ func TestLease(t *testing.T) {
 	t.Run("silence interrupts first", func(t *testing.T) {
 		t.Parallel()
 		a := newAttempt(t, `trap 'echo interrupted; exit 1' INT; echo up; while :; do sleep 0.05; done`)
-		a.run.InterruptAfter, a.run.KillAfter, a.run.Horizon = 300*time.Millisecond, time.Minute, 2*time.Minute
-		exit := wait(t, a.start(t))
+		a.run.InterruptAfter, a.run.KillAfter, a.run.Horizon = 20*time.Second, time.Minute, 2*time.Minute
+		process := a.start(t)
+		a.says(t, "out", "up")
+		require.NoError(t, supervisor.Lease(a.folder, supervisor.Clock()-20*time.Second))
+		exit := wait(t, process)
 		require.True(t, exit.Steps[0].Interrupted)
 		require.False(t, exit.Steps[0].Killed)
 		require.Contains(t, exit.Reason, "nothing was heard from the server")
@@ -186,8 +189,12 @@ func TestLease(t *testing.T) {
 	t.Run("then kills", func(t *testing.T) {
 		t.Parallel()
 		a := newAttempt(t, `trap '' INT; echo up; while :; do sleep 0.05; done`)
-		a.run.InterruptAfter, a.run.KillAfter, a.run.Horizon = 100*time.Millisecond, 400*time.Millisecond, time.Minute
-		exit := wait(t, a.start(t))
+		a.run.InterruptAfter, a.run.KillAfter, a.run.Horizon = 20*time.Second, 21*time.Second, 2*time.Minute
+		process := a.start(t)
+		a.says(t, "out", "up")
+		require.NoError(t, supervisor.Lease(a.folder, supervisor.Clock()-20*time.Second))
+		exit := wait(t, process)
+		require.Equal(t, "killed", exit.Steps[0].Signal)
 		require.True(t, exit.Steps[0].Killed)
 	})
 
