@@ -142,6 +142,23 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// TestReferences holds docs/reference to what the binary itself writes.
+func TestReferences(t *testing.T) {
+	t.Parallel()
+	kept, written := filepath.Join("..", "docs", "reference"), t.TempDir()
+	if *update {
+		written = kept
+	}
+	newPerson(t).run("exp", "docs", "--dir", written).succeeds()
+	for _, name := range []string{"api.md", "cli.md"} {
+		want, err := os.ReadFile(filepath.Join(kept, name))
+		require.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join(written, name))
+		require.NoError(t, err)
+		require.True(t, string(want) == string(got), "docs/reference/%s is out of date: run `make gen`", name)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -151,9 +168,18 @@ func TestErrors(t *testing.T) {
 	}{
 		{"an unknown command", []string{"frobnicate"}, []string{`unrecognized subcommand "frobnicate"`}},
 		{"a mistyped command", []string{"users", "lst"}, []string{`unrecognized subcommand "lst"`, `did you mean "list"`}},
+		{"a command between two", []string{"templates", "pusj"}, []string{`did you mean "pull" or "push"?`}},
+		{"a mistyped command with flags", []string{"crate", "box", "--template", "x"}, []string{`unrecognized subcommand "crate"; did you mean "create" or`}},
+		{"help for a command that is none", []string{"help", "users", "lst"}, []string{`unrecognized subcommand "lst"; did you mean "list"?`}},
+		{"a command of Coder that is not here", []string{"ssh", "box", "-A"}, []string{"coder ssh is not part of this release", "coder show"}},
+		{"a licence that nobody needs", []string{"licenses", "add", "-f", "x"}, []string{"nothing here needs a licence"}},
 		{"too many words", []string{"whoami", "a"}, []string{"wanted 0 args but got 1"}},
 		{"too few words", []string{"users", "show"}, []string{"wanted 1 args but got 0"}},
-		{"an unknown flag", []string{"list", "--nope"}, []string{"coder list: unknown flag: --nope"}},
+		{"an unknown flag", []string{"list", "--nope"}, []string{"coder list: unknown flag: --nope\n"}},
+		{"a mistyped flag", []string{"list", "--serach", "x"}, []string{"unknown flag: --serach; did you mean --search?"}},
+		{"half a flag", []string{"create", "--param", "a=b"}, []string{"unknown flag: --param; did you mean --parameter or --parameter-default?"}},
+		{"a mistyped flag for all commands", []string{"--ulr", "x", "whoami"}, []string{"unknown flag: --ulr; did you mean --url?"}},
+		{"a hidden flag is not proposed", []string{"provisioner", "start", "--pks", "x"}, []string{"unknown flag: --pks\n"}},
 		{"an unknown column", []string{"list", "-c", "color"}, []string{`there is no column "color"`, "workspace, organization id"}},
 		{"an unknown format", []string{"list", "-o", "yaml"}, []string{`"yaml" is none of table, json`}},
 		{"nobody is logged in", []string{"list"}, []string{"you are not logged in", "coder login"}},
@@ -182,6 +208,26 @@ func TestGroupsShowTheirHelp(t *testing.T) {
 	t.Parallel()
 	got := newPerson(t).run("users").succeeds()
 	require.Contains(t, got.stdout, "Available Commands")
+}
+
+func TestHelpAsAWord(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t)
+	require.Equal(t, p.run("--help").succeeds().stdout, p.run("help").succeeds().stdout)
+	require.Equal(t, p.run("templates", "push", "--help").succeeds().stdout, p.run("help", "template", "push").succeeds().stdout)
+}
+
+// TestAbsentCommands holds that nothing that is there is said not to be.
+func TestAbsentCommands(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	for _, path := range cli.CommandPaths() {
+		there[strings.Join(append([]string{"coder"}, path...), " ")] = true
+	}
+	for _, path := range cli.AbsentCommands() {
+		require.False(t, there[path], path)
+		newPerson(t).run(strings.Fields(path)[1:]...).fails(path + " is not part of this release: ")
+	}
 }
 
 func TestLogin(t *testing.T) {

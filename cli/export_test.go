@@ -1,6 +1,11 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
 
 // CommandPaths are the words behind `coder` of every command there is.
 func CommandPaths() [][]string {
@@ -25,3 +30,6 @@ func InertServerFlags() []string {
 	}
 	return names
 }
+
+// AbsentCommands are the commands of Coder that are said not to be here.
+func AbsentCommands() []string { return slices.Collect(maps.Keys(absentCommands())) }

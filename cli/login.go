@@ -228,6 +228,9 @@ func (o *loginOptions) withToken(ctx context.Context, deployment string) (string
 func (o *loginOptions) withBrowser(ctx context.Context, deployment string) (string, error) {
 	page := deployment + "/cli-auth"
 	if !o.env.interactive() {
+		if o.firstUser.Username != "" {
+			o.env.warnf("the deployment has its first user already: --first-user-username has no effect")
+		}
 		return "", fmt.Errorf("nobody is there to sign in with a browser: give --token or --email, or take a token from %s", page)
 	}
 	opened := !o.env.global.noOpen && o.env.isTTY(o.env.Stdout) && o.env.OpenBrowser(page) == nil

@@ -9,11 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // errInterrupted is the cause of a context that ended by Ctrl-C or SIGTERM.
@@ -24,6 +22,9 @@ var errSilent = errors.New("canceled")
 
 // errDone ends a command with status 0 before it did its work.
 var errDone = errors.New("done")
+
+// groupMark marks commands that only hold others.
+const groupMark = "group"
 
 // ownSignals marks commands that tell SIGINT and SIGTERM apart themselves.
 const ownSignals = "own-signals"
@@ -103,7 +104,8 @@ func newRoot(env *Env) *cobra.Command {
 		return runGroup(cmd, args)
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	help := newHelp()
+	root.SetHelpCommand(help)
 	addGlobalFlags(root, env)
 	root.AddCommand(
 		newLogin(env), newLogout(env), newWhoami(env), newVersion(env), newTokens(env), newUsers(env), newPublicKey(env),
@@ -111,7 +113,7 @@ func newRoot(env *Env) *cobra.Command {
 		newWorkspaceCreate(env), newWorkspaceList(env), newWorkspaceShow(env), newWorkspaceStart(env), newWorkspaceStop(env),
 		newWorkspaceRestart(env), newWorkspaceUpdate(env), newWorkspaceDelete(env), newWorkspaceCancel(env), newWorkspaceRename(env),
 		newWorkspaceFavorite(env, true), newWorkspaceFavorite(env, false), newWorkspaceAutoupdate(env), newWorkspaceLogs(env),
-		newState(env), newSchedule(env), newAgent(env), newServer(env), newProvisionerd(env), newExp(env),
+		newState(env), newSchedule(env), help, newAgent(env), newServer(env), newProvisionerd(env), newExp(env),
 	)
 	finish(root)
 	return root
@@ -153,7 +155,10 @@ func addGlobalFlags(root *cobra.Command, env *Env) {
 
 // group is a command that only holds others; bare, it shows its help.
 func group(use, short string, aliases []string, children ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short, Aliases: aliases, Args: cobra.ArbitraryArgs, RunE: runGroup, DisableFlagsInUseLine: true}
+	cmd := &cobra.Command{
+		Use: use, Short: short, Aliases: aliases, Args: cobra.ArbitraryArgs, RunE: runGroup,
+		Annotations: map[string]string{groupMark: "true"}, DisableFlagsInUseLine: true,
+	}
 	cmd.AddCommand(children...)
 	return cmd
 }
@@ -162,11 +167,7 @@ func runGroup(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return cmd.Help()
 	}
-	err := fmt.Errorf("unrecognized subcommand %q", args[0])
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		err = fmt.Errorf("%w; did you mean %q?", err, strings.Join(near, `" or "`))
-	}
-	return err
+	return unknownCommand(cmd, args[0])
 }
 
 // finish gives every command what all have: the aliases of delete and list,
@@ -199,11 +200,4 @@ func rangeArgs(least, most int) cobra.PositionalArgs {
 		}
 		return fmt.Errorf("wanted %s args but got %d: %q. Usage: %s", wanted, len(args), args, cmd.UseLine())
 	}
-}
-
-func flagError(cmd *cobra.Command, err error) error {
-	if errors.Is(err, pflag.ErrHelp) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", cmd.CommandPath(), err)
 }

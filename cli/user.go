@@ -146,6 +146,8 @@ func (o *userCreateOptions) report(c *client.Client, user client.User) error {
 		o.env.errf("Make a token for it with: coder tokens create --user %s\n", user.Username)
 	case password != "":
 		o.env.errf("\nGive these to the person:\n\n\tcoder login %s --email %s\n\tEmail:    %s\n\tPassword: %s\n", c.URL(), user.Email, user.Email, password)
+	case o.req.Password != "":
+		o.env.errf("\nThe person signs in with:\n\n\tcoder login %s --email %s\n", c.URL(), user.Email)
 	default:
 		o.env.errf("\nThe person signs in with:\n\n\tcoder login %s\n", c.URL())
 	}
