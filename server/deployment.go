@@ -171,7 +171,7 @@ func (a *api) takeCSPReport(w http.ResponseWriter, r *http.Request) {
 
 // document serves the description of the whole API, made when first asked for.
 func (r *router) document() http.HandlerFunc {
-	made := sync.OnceValues(func() ([]byte, error) { return json.Marshal(r.huma.OpenAPI()) })
+	made := sync.OnceValues(func() ([]byte, error) { return json.Marshal(r.describe(new(adapter), r.entries...).OpenAPI()) })
 	return func(w http.ResponseWriter, req *http.Request) {
 		text, err := made()
 		if err != nil {

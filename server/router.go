@@ -25,9 +25,12 @@ const jsonType = "application/json; charset=utf-8"
 
 // router registers operations: one declaration gives the route, the
 // permission, the validation and the OpenAPI entry.
+//
+// Working out the schemas of all operations takes as long as the rest of the
+// server's start, and much memory; so an operation is worked out when it is
+// first called, and all of them when the document is first asked for.
 type router struct {
 	api     *api
-	huma    huma.API
 	mux     *http.ServeMux
 	entries []route
 }
@@ -36,6 +39,8 @@ type router struct {
 type route struct {
 	Method, Path, Summary string
 	Permission            permission
+	// describe adds the operation to an API: its schemas and its handler.
+	describe func(huma.API)
 }
 
 // operation is what options change.
@@ -66,14 +71,23 @@ func newRouter(a *api) *router {
 			return newHumaError(nil, status, message, errs...)
 		}
 	})
-	mux := http.NewServeMux()
-	config := huma.DefaultConfig("coder", a.version)
+	return &router{api: a, mux: http.NewServeMux()}
+}
+
+// describe is an API of the operations given. What they put on the adapter
+// is called by nobody but the adapter.
+func (r *router) describe(on huma.Adapter, entries ...route) huma.API {
+	config := huma.DefaultConfig("coder", r.api.version)
 	config.CreateHooks = nil
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.AllowAdditionalPropertiesByDefault = true
 	config.FieldsOptionalByDefault = true
 	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
-	return &router{api: a, mux: mux, huma: huma.NewAPI(config, &adapter{mux})}
+	api := huma.NewAPI(config, on)
+	for _, e := range entries {
+		e.describe(api)
+	}
+	return api
 }
 
 // handle registers a typed handler. There is no form without a permission.
@@ -89,14 +103,22 @@ func handle[I, O any](r *router, method, path, summary string, p permission, fn 
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
 		r.api.gate(ctx, p, op.timeout, next)
 	}}
-	huma.Register(r.huma, op.Operation, func(ctx context.Context, in *I) (*O, error) {
-		out, err := fn(ctx, in)
-		if err != nil {
-			return nil, r.api.refusal(ctx, err)
-		}
-		return out, nil
+	entry := route{method, path, summary, p, func(api huma.API) {
+		huma.Register(api, op.Operation, func(ctx context.Context, in *I) (*O, error) {
+			out, err := fn(ctx, in)
+			if err != nil {
+				return nil, r.api.refusal(ctx, err)
+			}
+			return out, nil
+		})
+	}}
+	handler := sync.OnceValue(func() http.HandlerFunc {
+		var on adapter
+		r.describe(&on, entry)
+		return on.serve
 	})
-	r.entries = append(r.entries, route{method, path, summary, p})
+	r.mux.HandleFunc(pattern(method, path), func(w http.ResponseWriter, req *http.Request) { handler()(w, req) })
+	r.entries = append(r.entries, entry)
 }
 
 // handleRaw registers a plain handler (streams, downloads, uploads) behind
@@ -113,18 +135,29 @@ func handleRaw(r *router, method, path, summary string, p permission, fn http.Ha
 	for _, name := range pathParameters(path) {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}})
 	}
-	r.huma.OpenAPI().AddOperation(&op.Operation)
-	r.mux.HandleFunc(method+" "+apiPrefix+path, func(w http.ResponseWriter, req *http.Request) {
+	r.mux.HandleFunc(pattern(method, path), func(w http.ResponseWriter, req *http.Request) {
 		ctx := humago.NewContext(&op.Operation, req, w)
 		r.api.gate(ctx, p, op.timeout, func(ctx huma.Context) { fn(w, req.WithContext(ctx.Context())) })
 	})
-	r.entries = append(r.entries, route{method, path, summary, p})
+	r.entries = append(r.entries, route{method, path, summary, p, func(api huma.API) {
+		described := op.Operation
+		api.OpenAPI().AddOperation(&described)
+	}})
 }
+
+// pattern is how the mux knows an operation: this path only, not all below it.
+func pattern(method, path string) string {
+	if strings.HasSuffix(path, "/") {
+		path += "{$}"
+	}
+	return method + " " + apiPrefix + path
+}
+
+var operationWords = strings.NewReplacer("/{", "-by-", "{", "by-", "}", "", "/", "-", ".", "-")
 
 // operationID is unique and readable: get-organizations-by-organization-members.
 func operationID(method, path string) string {
-	path = strings.NewReplacer("/{", "-by-", "{", "by-", "}", "", "/", "-", ".", "-").Replace(path)
-	return strings.ToLower(method) + path
+	return strings.ToLower(method) + operationWords.Replace(path)
 }
 
 func pathParameters(path string) []string {
@@ -137,20 +170,23 @@ func pathParameters(path string) []string {
 	return names
 }
 
-// adapter puts huma on the mux and makes its replies carry the charset.
-type adapter struct{ mux *http.ServeMux }
-
-func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
-	pattern := op.Method + " " + op.Path
-	if strings.HasSuffix(pattern, "/") {
-		pattern += "{$}" // this path only, not all below it
-	}
-	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		handler(jsonContext{humago.NewContext(op, r, w)})
-	})
+// adapter keeps the handler of the operation registered last, and makes its
+// replies carry the charset.
+type adapter struct {
+	operation *huma.Operation
+	handler   func(huma.Context)
 }
 
-func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+func (a *adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	a.operation, a.handler = op, handler
+}
+
+func (a *adapter) serve(w http.ResponseWriter, r *http.Request) {
+	a.handler(jsonContext{humago.NewContext(a.operation, r, w)})
+}
+
+// ServeHTTP completes the interface; requests come through the router's mux.
+func (a *adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r) }
 
 // humaContext is embedded under a name that leaves its method Context callable.
 type humaContext = huma.Context
