@@ -222,17 +222,16 @@ func hasTags(have, want map[string]string) bool {
 // listedJobs fills what only the list of jobs shows: worker, metadata, and
 // the daemons that could take a pending job.
 func (a *api) listedJobs(ctx context.Context, rows []store.ListProvisionerJobsRow) ([]client.ProvisionerJob, error) {
-	jobs := make([]store.ProvisionerJob, len(rows))
-	for i, row := range rows {
-		jobs[i] = row.ProvisionerJob
+	jobs := make([]*store.ProvisionerJob, len(rows))
+	for i := range rows {
+		jobs[i] = &rows[i].ProvisionerJob
 	}
-	responses, err := a.jobResponses(ctx, jobs)
+	out, err := a.jobResponses(ctx, jobs)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]client.ProvisionerJob, len(rows))
 	for i, row := range rows {
-		job := responses[row.ProvisionerJob.ID]
+		job := &out[i]
 		job.WorkerName = row.WorkerName
 		job.Metadata = jobMetadata(row)
 		if job.Status == client.JobPending {
@@ -241,7 +240,6 @@ func (a *api) listedJobs(ctx context.Context, rows []store.ListProvisionerJobsRo
 				return nil, err
 			}
 		}
-		out[i] = job
 	}
 	return out, nil
 }
@@ -271,13 +269,14 @@ func (a *api) isOnline(lastSeen, stopped store.Time) bool {
 	return stopped.IsZero() && a.now().Sub(lastSeen.Time) < daemonStale
 }
 
-// jobResponses converts jobs with two queries at most per organization that
-// has pending ones, whatever their number.
-func (a *api) jobResponses(ctx context.Context, jobs []store.ProvisionerJob) (map[uuid.UUID]client.ProvisionerJob, error) {
-	out := make(map[uuid.UUID]client.ProvisionerJob, len(jobs))
+// jobResponses converts jobs in their order, with two queries at most per
+// organization that has pending ones, whatever their number.
+func (a *api) jobResponses(ctx context.Context, jobs []*store.ProvisionerJob) ([]client.ProvisionerJob, error) {
+	out := make([]client.ProvisionerJob, len(jobs))
 	queues := map[uuid.UUID]*queue{}
-	for _, job := range jobs {
-		response := jobResponse(job)
+	for i, job := range jobs {
+		response := &out[i]
+		*response = jobResponse(job)
 		if job.Status == client.JobPending {
 			q := queues[job.OrganizationID]
 			if q == nil {
@@ -287,20 +286,22 @@ func (a *api) jobResponses(ctx context.Context, jobs []store.ProvisionerJob) (ma
 				}
 				queues[job.OrganizationID] = q
 			}
-			response.QueuePosition, response.QueueSize = q.place(job)
-			response.WaitReason = q.reason(job)
+			response.QueuePosition, response.QueueSize = q.place(*job)
+			response.WaitReason = q.reason(*job)
 		}
-		out[job.ID] = response
 	}
 	return out, nil
 }
 
 func (a *api) jobResponse(ctx context.Context, job store.ProvisionerJob) (client.ProvisionerJob, error) {
-	responses, err := a.jobResponses(ctx, []store.ProvisionerJob{job})
-	return responses[job.ID], err
+	responses, err := a.jobResponses(ctx, []*store.ProvisionerJob{&job})
+	if err != nil {
+		return client.ProvisionerJob{}, err
+	}
+	return responses[0], nil
 }
 
-func jobResponse(j store.ProvisionerJob) client.ProvisionerJob {
+func jobResponse(j *store.ProvisionerJob) client.ProvisionerJob {
 	out := client.ProvisionerJob{
 		ID: j.ID, CreatedAt: j.CreatedAt.Time, StartedAt: j.StartedAt.Ptr(), CompletedAt: j.CompletedAt.Ptr(), CanceledAt: j.CanceledAt.Ptr(),
 		Error: j.Error, ErrorCode: j.ErrorCode, Status: j.Status, WorkerID: j.WorkerID, FileID: j.FileID, Tags: j.Tags,

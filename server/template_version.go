@@ -258,7 +258,7 @@ func (a *api) versionResponses(ctx context.Context, versions []store.TemplateVer
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := a.jobResponses(ctx, rows)
+	jobs, err := a.jobsByID(ctx, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -271,6 +271,19 @@ func (a *api) versionResponses(ctx context.Context, versions []store.TemplateVer
 		out[i] = versionResponse(v, jobs[v.JobID], users[v.CreatedBy])
 	}
 	return out, nil
+}
+
+func (a *api) jobsByID(ctx context.Context, rows []store.ProvisionerJob) (map[uuid.UUID]client.ProvisionerJob, error) {
+	jobs := make([]*store.ProvisionerJob, len(rows))
+	for i := range rows {
+		jobs[i] = &rows[i]
+	}
+	responses, err := a.jobResponses(ctx, jobs)
+	out := make(map[uuid.UUID]client.ProvisionerJob, len(rows))
+	for _, job := range responses {
+		out[job.ID] = job
+	}
+	return out, err
 }
 
 func (a *api) usersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]client.MinimalUser, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -489,9 +488,10 @@ func (a *api) workspaceResponses(ctx context.Context, ids []uuid.UUID) ([]client
 		return nil, fmt.Errorf("read workspaces: %w", err)
 	}
 	details := make([]buildDetail, len(rows))
-	for i, row := range rows {
+	for i := range rows {
+		row := &rows[i]
 		details[i] = buildDetail{
-			build: row.WorkspaceBuild, job: row.ProvisionerJob, versionName: row.VersionName, hasExternalAgent: row.HasExternalAgent, initiatorName: row.InitiatorName,
+			build: &row.WorkspaceBuild, job: &row.ProvisionerJob, versionName: row.VersionName, hasExternalAgent: row.HasExternalAgent, initiatorName: row.InitiatorName,
 			workspaceName: row.Workspace.Name, ownerID: row.Workspace.OwnerID, ownerName: row.OwnerName, ownerAvatarURL: row.OwnerAvatarURL,
 		}
 	}
@@ -499,21 +499,22 @@ func (a *api) workspaceResponses(ctx context.Context, ids []uuid.UUID) ([]client
 	if err != nil {
 		return nil, err
 	}
-	out := make([]client.Workspace, len(rows))
+	place := make(map[uuid.UUID]int, len(rows))
+	for i := range rows {
+		place[rows[i].Workspace.ID] = i
+	}
+	out := make([]client.Workspace, 0, len(rows))
 	viewer := callerID(ctx)
-	for i, row := range rows {
-		out[i] = workspaceResponse(row, builds[i], viewer)
+	for _, id := range ids {
+		if i, found := place[id]; found {
+			out = append(out, workspaceResponse(&rows[i], &builds[i], viewer))
+		}
 	}
-	place := make(map[uuid.UUID]int, len(ids))
-	for i, id := range ids {
-		place[id] = i
-	}
-	slices.SortFunc(out, func(x, y client.Workspace) int { return place[x.ID] - place[y.ID] })
 	return out, nil
 }
 
-func workspaceResponse(row store.ListWorkspaceDetailsRow, latest client.WorkspaceBuild, viewer uuid.UUID) client.Workspace {
-	w := row.Workspace
+func workspaceResponse(row *store.ListWorkspaceDetailsRow, latest *client.WorkspaceBuild, viewer uuid.UUID) client.Workspace {
+	w := &row.Workspace
 	out := client.Workspace{
 		ID: w.ID, CreatedAt: w.CreatedAt.Time, UpdatedAt: w.UpdatedAt.Time,
 		OwnerID: w.OwnerID, OwnerName: row.OwnerName, OwnerAvatarURL: row.OwnerAvatarURL,
@@ -521,7 +522,7 @@ func workspaceResponse(row store.ListWorkspaceDetailsRow, latest client.Workspac
 		TemplateID: w.TemplateID, TemplateName: row.TemplateName, TemplateDisplayName: row.TemplateDisplayName, TemplateIcon: row.TemplateIcon,
 		TemplateAllowUserCancelWorkspaceJobs: row.AllowUserCancel, TemplateActiveVersionID: row.ActiveVersionID,
 		TemplateRequireActiveVersion: row.RequireActiveVersion, TemplateUseClassicParameterFlow: true,
-		LatestBuild: latest, Outdated: latest.TemplateVersionID != row.ActiveVersionID, Name: w.Name, TTLMillis: w.TTLMs,
+		LatestBuild: *latest, Outdated: latest.TemplateVersionID != row.ActiveVersionID, Name: w.Name, TTLMillis: w.TTLMs,
 		LastUsedAt: w.LastUsedAt.Time, DeletingAt: w.DeletingAt.Ptr(), DormantAt: w.DormantAt.Ptr(), Health: workspaceHealth(latest.Resources),
 		AutomaticUpdates: w.AutomaticUpdates, AllowRenames: true, Favorite: w.Favorite && w.OwnerID == viewer, NextStartAt: w.NextStartAt.Ptr(),
 	}

@@ -52,8 +52,8 @@ type cancelBuildInput struct {
 
 // buildDetail is a build with all that its response needs.
 type buildDetail struct {
-	build            store.WorkspaceBuild
-	job              store.ProvisionerJob
+	build            *store.WorkspaceBuild
+	job              *store.ProvisionerJob
 	versionName      string
 	hasExternalAgent bool
 	initiatorName    string
@@ -86,8 +86,8 @@ func (a *api) listWorkspaceBuilds(ctx context.Context, in *listBuildsInput) (*ou
 		return nil, err
 	}
 	details := make([]buildDetail, len(rows))
-	for i, row := range rows {
-		details[i] = detailOf(store.GetWorkspaceBuildDetailRow(row), w, owner)
+	for i := range rows {
+		details[i] = detailOf((*store.GetWorkspaceBuildDetailRow)(&rows[i]), w, owner)
 	}
 	builds, err := a.buildResponses(ctx, details)
 	if err != nil {
@@ -262,7 +262,7 @@ func (a *api) buildResponse(ctx context.Context, w store.Workspace, id uuid.UUID
 	if err != nil {
 		return client.WorkspaceBuild{}, err
 	}
-	builds, err := a.buildResponses(ctx, []buildDetail{detailOf(row, w, owner)})
+	builds, err := a.buildResponses(ctx, []buildDetail{detailOf(&row, w, owner)})
 	if err != nil {
 		return client.WorkspaceBuild{}, err
 	}
@@ -273,9 +273,9 @@ func (a *api) buildResponse(ctx context.Context, w store.Workspace, id uuid.UUID
 	return out, err
 }
 
-func detailOf(row store.GetWorkspaceBuildDetailRow, w store.Workspace, owner store.User) buildDetail {
+func detailOf(row *store.GetWorkspaceBuildDetailRow, w store.Workspace, owner store.User) buildDetail {
 	return buildDetail{
-		build: row.WorkspaceBuild, job: row.ProvisionerJob, versionName: row.VersionName, hasExternalAgent: row.HasExternalAgent, initiatorName: row.InitiatorName,
+		build: &row.WorkspaceBuild, job: &row.ProvisionerJob, versionName: row.VersionName, hasExternalAgent: row.HasExternalAgent, initiatorName: row.InitiatorName,
 		workspaceName: w.Name, ownerID: owner.ID, ownerName: owner.Username, ownerAvatarURL: owner.AvatarURL,
 	}
 }
@@ -283,7 +283,7 @@ func detailOf(row store.GetWorkspaceBuildDetailRow, w store.Workspace, owner sto
 // buildResponses converts builds in their order, with as many queries for a
 // thousand as for one.
 func (a *api) buildResponses(ctx context.Context, details []buildDetail) ([]client.WorkspaceBuild, error) {
-	jobs, ids := make([]store.ProvisionerJob, len(details)), make([]uuid.UUID, len(details))
+	jobs, ids := make([]*store.ProvisionerJob, len(details)), make([]uuid.UUID, len(details))
 	for i, d := range details {
 		jobs[i], ids[i] = d.job, d.job.ID
 	}
@@ -297,7 +297,7 @@ func (a *api) buildResponses(ctx context.Context, details []buildDetail) ([]clie
 	}
 	out := make([]client.WorkspaceBuild, len(details))
 	for i, d := range details {
-		out[i] = buildResponse(d, jobResponses[d.job.ID], resources[d.job.ID])
+		out[i] = buildResponse(d, jobResponses[i], resources[d.job.ID])
 	}
 	return out, nil
 }
