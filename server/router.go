@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/google/uuid"
 )
 
 // apiPrefix stands before every path of the table in routes.go.
@@ -208,6 +209,15 @@ func (c jsonContext) SetHeader(name, value string) {
 		value = jsonType
 	}
 	c.humaContext.SetHeader(name, value)
+}
+
+// givenID is an optional id of a request. Clients whose language has no empty
+// UUID send the nil UUID for one that they leave out.
+func givenID(id *uuid.UUID) *uuid.UUID {
+	if id == nil || *id == uuid.Nil {
+		return nil
+	}
+	return id
 }
 
 // Outputs that many handlers share.

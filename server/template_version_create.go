@@ -67,7 +67,7 @@ func (a *api) createTemplateVersion(ctx context.Context, in *createVersionInput)
 // templateOfNewVersion asks whether the caller may add a version to the
 // template, or without one whether they may make templates.
 func (a *api) templateOfNewVersion(ctx context.Context, org store.Organization, id *uuid.UUID) (*store.Template, error) {
-	if id == nil || *id == uuid.Nil {
+	if givenID(id) == nil {
 		if !subjectFrom(ctx).Can(authz.Create, authz.Object{Type: authz.Template, OrganizationID: org.ID}) {
 			return nil, errNotFound()
 		}
@@ -94,7 +94,7 @@ func checkNewVersion(req client.CreateTemplateVersionRequest) error {
 		return invalid("storage_method", "Must be %q.", client.StorageFile)
 	case req.Provisioner == "":
 		return invalid("provisioner", "Must be %q.", client.ProvisionerTerraform)
-	case (req.FileID == nil) == (req.ExampleID == ""):
+	case (givenID(req.FileID) == nil) == (req.ExampleID == ""):
 		return badRequest("The request is not valid.", client.ValidationError{Field: "file_id", Detail: "Give either file_id or example_id."},
 			client.ValidationError{Field: "example_id", Detail: "Give either file_id or example_id."})
 	}
@@ -129,8 +129,8 @@ func (a *api) draftSource(ctx context.Context, d *versionDraft) error {
 }
 
 func (a *api) sourceOfNewVersion(ctx context.Context, req client.CreateTemplateVersionRequest) (uuid.UUID, []byte, error) {
-	if req.FileID != nil {
-		file, err := a.file(ctx, *req.FileID)
+	if fileID := givenID(req.FileID); fileID != nil {
+		file, err := a.file(ctx, *fileID)
 		if store.IsNotFound(err) {
 			err = errNotFound()
 		}

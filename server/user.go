@@ -134,7 +134,7 @@ func (a *api) checkNewUser(req client.CreateUserRequest) (newUserParams, error) 
 // organizationsOfNewUser resolves them for a caller who may add members to each.
 func (a *api) organizationsOfNewUser(ctx context.Context, req client.CreateUserRequest) ([]uuid.UUID, error) {
 	ids := req.OrganizationIDs
-	if req.OrganizationID != nil {
+	if req.OrganizationID != nil && (len(ids) == 0 || *req.OrganizationID != uuid.Nil) {
 		ids = append(ids, *req.OrganizationID)
 	}
 	if len(ids) == 0 {

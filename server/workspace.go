@@ -227,18 +227,19 @@ func (a *api) workspaceOwner(ctx context.Context, organizationID uuid.UUID, ref 
 // version, or the version named.
 func (a *api) templateToUse(ctx context.Context, req client.CreateWorkspaceRequest) (store.Template, store.TemplateVersion, error) {
 	var none store.TemplateVersion
-	if (req.TemplateID == nil) == (req.TemplateVersionID == nil) {
+	templateID, versionID := givenID(req.TemplateID), givenID(req.TemplateVersionID)
+	if (templateID == nil) == (versionID == nil) {
 		return store.Template{}, none, invalid("template_id", "Give either template_id or template_version_id.")
 	}
-	if req.TemplateID != nil {
-		template, err := a.usableTemplate(ctx, "template_id", *req.TemplateID)
+	if templateID != nil {
+		template, err := a.usableTemplate(ctx, "template_id", *templateID)
 		if err != nil {
 			return store.Template{}, none, err
 		}
 		version, err := a.templateVersion(ctx, authz.Read, template.ActiveVersionID)
 		return template, version, err
 	}
-	version, err := a.templateVersion(ctx, authz.Read, *req.TemplateVersionID)
+	version, err := a.templateVersion(ctx, authz.Read, *versionID)
 	if store.IsNotFound(err) || client.StatusCode(err) == http.StatusNotFound {
 		return store.Template{}, none, invalid("template_version_id", "There is no such template version.")
 	}
@@ -280,7 +281,7 @@ func (a *api) newWorkspace(ctx context.Context, owner store.User, template store
 	plan := buildPlan{
 		workspace: store.Workspace{ID: row.ID, OrganizationID: row.OrganizationID, OwnerID: row.OwnerID, TemplateID: row.TemplateID, Name: row.Name},
 		template:  template, version: version, transition: client.TransitionStart, reason: client.BuildReasonInitiator,
-		requested: req.RichParameterValues, presetID: req.TemplateVersionPresetID, initiator: callerID(ctx), mayAnyVersion: a.mayAnyVersion(ctx, template),
+		requested: req.RichParameterValues, presetID: givenID(req.TemplateVersionPresetID), initiator: callerID(ctx), mayAnyVersion: a.mayAnyVersion(ctx, template),
 	}
 	if owner.Status == client.UserSuspended {
 		return nil, badRequest(fmt.Sprintf("The account of %s is suspended; its workspaces do not start.", owner.Username))

@@ -93,8 +93,8 @@ func (a *api) requestedPlan(ctx context.Context, w store.Workspace, template sto
 		return buildPlan{}, fmt.Errorf("read the newest build: %w", err)
 	}
 	versionID := previous.TemplateVersionID
-	if req.TemplateVersionID != nil {
-		versionID = *req.TemplateVersionID
+	if id := givenID(req.TemplateVersionID); id != nil {
+		versionID = *id
 	}
 	version, err := a.versionOfTemplate(ctx, template, versionID)
 	if err != nil {
@@ -106,7 +106,7 @@ func (a *api) requestedPlan(ctx context.Context, w store.Workspace, template sto
 	}
 	return buildPlan{
 		workspace: w, template: template, version: version, previous: &previous, transition: req.Transition, reason: reason,
-		requested: req.RichParameterValues, presetID: req.TemplateVersionPresetID, initiator: callerID(ctx),
+		requested: req.RichParameterValues, presetID: givenID(req.TemplateVersionPresetID), initiator: callerID(ctx),
 		state: req.State, orphan: req.Orphan, logLevel: req.LogLevel, mayAnyVersion: admin,
 	}, nil
 }
