@@ -28,8 +28,10 @@ type serverOptions struct {
 	sameSite    string
 	prometheus  bool
 	pprof       bool
-	experiments []string
-	logs        logOptions
+
+	customQuietHours bool
+	experiments      []string
+	logs             logOptions
 }
 
 func newServer(env *Env) *cobra.Command {
@@ -81,6 +83,7 @@ func (o *serverOptions) complete(f *pflag.FlagSet) (err error) {
 	c := &o.config
 	c.Stdout, c.Version = o.env.Stdout, Version()
 	c.API.SameSiteNone = o.sameSite == "none"
+	c.API.DisableCustomQuietHours = !o.customQuietHours
 	if !o.tls {
 		c.TLSAddress = ""
 	}

@@ -51,6 +51,8 @@ func (o *serverOptions) addStoreFlags(f flags) {
 	f.text(&c.TerraformPath, "terraform-path", "", "CODER_TERRAFORM_PATH", "provisioning.terraformPath", "Engine of the built-in provisioners (default: terraform or tofu on PATH, else a download)")
 	f.span(&c.ShutdownGrace, "shutdown-grace", 10*time.Minute, "CODER_SHUTDOWN_GRACE", "provisioning.shutdownGrace", "How long running builds may finish when the server is stopped; then they are interrupted, and their state is saved")
 	f.span(&api.Horizon, "takeover-after", 5*time.Minute, "CODER_PROVISIONER_TAKEOVER_AFTER", "provisioning.takeoverAfter", "After how long of silence a build whose engine had started is taken from its provisioner; negative is never")
+	f.text(&api.DefaultQuietHours, "default-quiet-hours-schedule", "CRON_TZ=UTC 0 0 * * *", "CODER_QUIET_HOURS_DEFAULT_SCHEDULE", "userQuietHoursSchedule.defaultQuietHoursSchedule", "When workspaces stop that their template requires to stop on a day, as a daily schedule")
+	f.yesno(&o.customQuietHours, "allow-custom-quiet-hours", true, "CODER_ALLOW_CUSTOM_QUIET_HOURS", "userQuietHoursSchedule.allowCustomQuietHours", "Let users choose their own quiet hours")
 	f.number(&api.StatesKept, "states-kept", 30, "CODER_WORKSPACE_STATES_KEPT", "provisioning.statesKept", "How many versions of each workspace's state are kept")
 }
 
@@ -234,8 +236,6 @@ func inertFlags() []inertFlag {
 		{name: "disable-path-apps", key: "disablePathApps", kind: boolFlag, silent: off},
 		{name: "disable-owner-workspace-access", key: "disableOwnerWorkspaceAccess", kind: boolFlag, silent: off},
 		{name: "disable-workspace-sharing", key: "disableWorkspaceSharing", kind: boolFlag, silent: off},
-		{name: "default-quiet-hours-schedule", variable: "CODER_QUIET_HOURS_DEFAULT_SCHEDULE", key: "userQuietHoursSchedule.defaultQuietHoursSchedule", kind: textFlag},
-		{name: "allow-custom-quiet-hours", key: "userQuietHoursSchedule.allowCustomQuietHours", kind: boolFlag, silent: []string{"true"}},
 		{name: "health-check-refresh", key: "introspection.healthcheck.refresh", kind: spanFlag},
 		{name: "health-check-threshold-database", key: "introspection.healthcheck.thresholdDatabase", kind: spanFlag},
 		{name: "proxy-health-interval", key: "networking.http.proxyHealthInterval", kind: spanFlag},

@@ -182,15 +182,12 @@ func scopePermissions(scopes []string) []authz.Permission {
 }
 
 func allowedIDs(entries []string) map[authz.Resource][]string {
-	var ids map[authz.Resource][]string
+	if len(entries) == 0 || slices.Contains(entries, allowAll) {
+		return nil
+	}
+	ids := map[authz.Resource][]string{}
 	for _, entry := range entries {
-		resource, id, ok := strings.Cut(entry, ":")
-		if !ok || id == authz.Star {
-			continue
-		}
-		if ids == nil {
-			ids = map[authz.Resource][]string{}
-		}
+		resource, id, _ := strings.Cut(entry, ":")
 		ids[authz.Resource(resource)] = append(ids[authz.Resource(resource)], id)
 	}
 	return ids

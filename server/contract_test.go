@@ -408,7 +408,9 @@ func TestWireOfWorkspaces(t *testing.T) {
 	s := newScene(t)
 	s.template = s.newTemplate(t, "whole", wholeImport(), nil)
 	w := s.create(t, "dev1-box")
-	s.worker.take(t).succeed(t, wholeResource())
+	first := s.worker.take(t)
+	first.succeed(t, wholeResource())
+	key, _, _ := strings.Cut(first.Metadata.OwnerSessionToken, "-")
 	of, in := "/workspaces/"+w.ID.String(), "/organizations/data-platform/members/dev1/workspaces"
 	const none = `"template_version_id":"00000000-0000-0000-0000-000000000000","template_version_preset_id":"00000000-0000-0000-0000-000000000000"`
 	id := s.template.ID.String()
@@ -457,7 +459,13 @@ func TestWireOfWorkspaces(t *testing.T) {
 		{"PUT", of + "/dormant", `{"dormant":false}`, 304, "", ""},
 		{"PUT", of + "/dormant", `{"dormant":true}`, 200, "", workspaceFields},
 		{"GET", "/users/dev1/autofill-parameters?template_id=" + id, "", 200, "0", "name value"},
+		{"GET", "/users/dev1/keys/" + key, "", 200, "", apiKeyFields},
 	})
+	status, values := s.Raw(t, s.Token, http.MethodGet, "/users/dev1/autofill-parameters?template_id="+id, "")
+	require.Equal(t, http.StatusOK, status)
+	require.JSONEq(t, `[{"name":"size","value":"1"}]`, values, "an ephemeral value is for one build")
+	_, session := s.Raw(t, s.Token, http.MethodGet, "/users/dev1/keys/"+key, "")
+	require.Equal(t, []any{"*:*"}, valueAt(t, "a workspace's session", session, "allow_list"))
 }
 
 func TestWireOfBuilds(t *testing.T) {

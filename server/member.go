@@ -63,6 +63,7 @@ func (a *api) pageMembers(ctx context.Context, in *pageMembersInput) (*output[cl
 	if err != nil {
 		return nil, err
 	}
+	onlyUsers(&filter, subjectFrom(ctx).Only(authz.OrganizationMember))
 	id := organizationFrom(ctx).ID
 	count, err := a.store.Filtered(filter).CountMembers(ctx, id)
 	if err != nil {

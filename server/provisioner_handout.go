@@ -348,12 +348,8 @@ func (a *api) workspaceToken(ctx context.Context, tx *store.Store, build store.W
 	if build.Transition != client.TransitionStart || owner.Status == client.UserSuspended {
 		return "", nil
 	}
-	id, secret, now := newSecret(tokenIDLength), newSecret(tokenSecretLength), a.now()
-	lifetime := a.options.DefaultTokenLifetime
-	_, err := tx.InsertAPIKey(ctx, store.InsertAPIKeyParams{
-		ID: id, UserID: owner.ID, HashedSecret: hashSecret(secret), LoginType: owner.LoginType, TokenName: workspace.ID.String() + "_session_token",
-		Scopes: []string{client.ScopeAll}, LifetimeSeconds: int64(lifetime.Seconds()), WorkspaceID: &workspace.ID,
-		LastUsedAt: store.At(now), ExpiresAt: store.At(now.Add(lifetime)), CreatedAt: store.At(now), UpdatedAt: store.At(now),
+	token, _, err := a.newSession(ctx, tx, newSessionParams{
+		user: owner, loginType: owner.LoginType, tokenName: workspace.ID.String() + "_session_token", lifetime: a.tokenLifetime(owner), workspaceID: &workspace.ID,
 	})
-	return id + "-" + secret, err
+	return token, err
 }

@@ -15,22 +15,24 @@ import (
 // search is a parsed search string, section 1.7 of the reference. Problems
 // gather in it, so that one reply names all of them.
 type search struct {
-	// term is what stood without a key.
-	term     string
-	values   map[string][]string
-	problems []client.ValidationError
+	// term is what stood without a key, words the same as it was typed.
+	term, words string
+	values      map[string][]string
+	typed       map[string][]string
+	problems    []client.ValidationError
 }
 
-// parseSearch splits q into keys and values. Everything is lower-cased;
+// parseSearch splits q into keys and values, in lower case and as typed;
 // double quotes keep blanks and colons together.
 func parseSearch(q string, keys ...string) *search {
-	s := &search{values: map[string][]string{}}
+	s := &search{values: map[string][]string{}, typed: map[string][]string{}}
 	var bare []string
-	for _, token := range splitSearch(strings.ToLower(q)) {
+	for _, token := range splitSearch(q) {
 		parts := splitOutsideQuotes(token, ':')
 		for i := range parts {
 			parts[i] = strings.ReplaceAll(parts[i], `"`, "")
 		}
+		key := strings.ToLower(parts[0])
 		switch {
 		case len(parts) == 1:
 			bare = append(bare, parts[0])
@@ -38,13 +40,15 @@ func parseSearch(q string, keys ...string) *search {
 			s.refuse("q", "%q has more than one colon; put the value in double quotes", token)
 		case parts[0] == "" || parts[1] == "":
 			s.refuse("q", "%q begins or ends with a colon; write key:value", token)
-		case !slices.Contains(keys, parts[0]):
-			s.refuse(parts[0], "%q is not a key of this search; use one of %s", parts[0], strings.Join(keys, ", "))
+		case !slices.Contains(keys, key):
+			s.refuse(key, "%q is not a key of this search; use one of %s", key, strings.Join(keys, ", "))
 		default:
-			s.values[parts[0]] = append(s.values[parts[0]], parts[1])
+			s.values[key] = append(s.values[key], strings.ToLower(parts[1]))
+			s.typed[key] = append(s.typed[key], parts[1])
 		}
 	}
-	s.term = strings.Join(bare, " ")
+	s.words = strings.Join(bare, " ")
+	s.term = strings.ToLower(s.words)
 	return s
 }
 
@@ -97,6 +101,15 @@ func (s *search) one(key string) (string, bool) {
 		return "", false
 	}
 	return values[0], true
+}
+
+// text is one, as it was typed: for columns with letters beyond ASCII, of
+// which databases and Go do not make the same small ones.
+func (s *search) text(key string) (string, bool) {
+	if _, given := s.one(key); !given {
+		return "", false
+	}
+	return s.typed[key][0], true
 }
 
 // list is all values of a key, each of which may name several with commas.

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"coder/client"
 	"coder/internal/password"
 	"coder/internal/pubsub"
+	"coder/internal/schedule"
 	"coder/store"
 )
 
@@ -53,6 +55,11 @@ type Options struct {
 	StatesKept int
 	// LifecycleInterval is how often schedules are looked at; 0 is 30 s.
 	LifecycleInterval time.Duration
+	// DefaultQuietHours is when required stops of workspaces may come, as a
+	// daily schedule; empty is midnight UTC. Users choose their own unless
+	// DisableCustomQuietHours.
+	DefaultQuietHours       string
+	DisableCustomQuietHours bool
 	// Advertised are server settings that GET /deployment/config shows, by flag name.
 	Advertised map[string]string
 }
@@ -66,6 +73,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.LifecycleInterval, 30*time.Second)
 	setDefault(&o.APIRateLimit, 512)
 	setDefault(&o.StatesKept, 30)
+	setDefault(&o.DefaultQuietHours, "CRON_TZ=UTC 0 0 * * *")
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -122,6 +130,9 @@ type Server struct {
 // New builds the server; Run must be called for anything to happen on its own.
 func New(ctx context.Context, o Options) (*Server, error) {
 	o.setDefaults()
+	if _, err := schedule.ParseQuietHours(o.DefaultQuietHours); err != nil {
+		return nil, fmt.Errorf("default quiet hours: %w", err)
+	}
 	deploymentID, err := o.Store.DeploymentID(ctx)
 	if err != nil {
 		return nil, err

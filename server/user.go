@@ -37,6 +37,7 @@ func (a *api) listUsers(ctx context.Context, in *PageInput) (*output[client.User
 	if !subjectFrom(ctx).Everywhere(authz.Read, authz.User) {
 		filter.Where("u.id = ?", callerID(ctx).String())
 	}
+	onlyUsers(&filter, subjectFrom(ctx).Only(authz.User))
 	count, err := a.store.Filtered(filter).CountUsersMatching(ctx)
 	if err != nil {
 		return nil, err

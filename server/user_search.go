@@ -41,15 +41,15 @@ func userFilter(q string) (store.Filter, error) {
 	var filter store.Filter
 	s := parseSearch(q, "search", "name", "status", "role", "service_account", "last_seen_after", "last_seen_before",
 		"created_after", "created_before", "github_com_user_id", "login_type")
-	words := s.term
-	if text, given := s.one("search"); given {
+	words := s.words
+	if text, given := s.text("search"); given {
 		words = text
 	}
 	if words != "" {
-		filter.Where(`lower(u.username) LIKE ? ESCAPE '\' OR lower(u.email) LIKE ? ESCAPE '\'`, likePattern(words), likePattern(words))
+		filter.Where(`lower(u.username) LIKE lower(?) ESCAPE '\' OR lower(u.email) LIKE lower(?) ESCAPE '\'`, likePattern(words), likePattern(words))
 	}
-	if name, given := s.one("name"); given {
-		filter.Where(`lower(u.name) LIKE ? ESCAPE '\'`, likePattern(name))
+	if name, given := s.text("name"); given {
+		filter.Where(`lower(u.name) LIKE lower(?) ESCAPE '\'`, likePattern(name))
 	}
 	userChoice(&filter, s, "status", "u.status", client.UserActive, client.UserDormant, client.UserSuspended)
 	userChoice(&filter, s, "login_type", "u.login_type", client.LoginPassword, client.LoginGitHub, client.LoginOIDC, client.LoginNone, client.LoginToken)
@@ -62,6 +62,13 @@ func userFilter(q string) (store.Filter, error) {
 	}
 	userTimes(&filter, s)
 	return filter, s.err()
+}
+
+// onlyUsers keeps those that a token is narrowed to; nil is no limit.
+func onlyUsers(filter *store.Filter, ids []string) {
+	if ids != nil {
+		filter.Where("u.id IN (SELECT value FROM json_list(?))", store.JSON(ids))
+	}
 }
 
 func userTimes(filter *store.Filter, s *search) {

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
+
+	"github.com/google/uuid"
 
 	"coder/client"
 	"coder/internal/authz"
+	"coder/internal/schedule"
 	"coder/store"
 )
 
@@ -20,9 +21,6 @@ const (
 	userPreferences = "preferences"
 	userQuietHours  = "quiet_hours"
 )
-
-// defaultQuietHours is daily at midnight, UTC.
-const defaultQuietHours = "CRON_TZ=UTC 0 0 * * *"
 
 type updateUserAppearanceInput struct {
 	UserPath
@@ -106,9 +104,12 @@ func (a *api) getQuietHours(ctx context.Context, in *UserPath) (*output[client.Q
 }
 
 func (a *api) updateQuietHours(ctx context.Context, in *updateQuietHoursInput) (*output[client.QuietHours], error) {
+	if a.options.DisableCustomQuietHours {
+		return nil, forbidden("The quiet hours of this deployment are the same for everybody.")
+	}
 	if in.Body.Schedule != "" {
-		if _, err := parseQuietHours(in.Body.Schedule); err != nil {
-			return nil, err
+		if _, err := schedule.ParseQuietHours(in.Body.Schedule); err != nil {
+			return nil, invalid("schedule", "%s", err.Error())
 		}
 	}
 	if _, err := writeUserSetting(ctx, a, in.User, userQuietHours, in.Body); err != nil {
@@ -117,52 +118,36 @@ func (a *api) updateQuietHours(ctx context.Context, in *updateQuietHoursInput) (
 	return a.replyQuietHours(in.Body.Schedule)
 }
 
-func (a *api) replyQuietHours(schedule string) (*output[client.QuietHours], error) {
-	out := client.QuietHours{RawSchedule: schedule, UserSet: schedule != "", UserCanSet: true}
-	if schedule == "" {
-		out.RawSchedule = defaultQuietHours
-	}
-	daily, err := parseQuietHours(out.RawSchedule)
+func (a *api) replyQuietHours(chosen string) (*output[client.QuietHours], error) {
+	hours, err := a.quietHours(chosen)
 	if err != nil {
 		return nil, err
 	}
-	out.Time, out.Timezone, out.Next = fmt.Sprintf("%02d:%02d", daily.hour, daily.minute), daily.zone.String(), daily.next(a.now())
-	return reply(out), nil
+	return reply(client.QuietHours{
+		RawSchedule: hours.String(), UserSet: chosen != "" && !a.options.DisableCustomQuietHours, UserCanSet: !a.options.DisableCustomQuietHours,
+		Time: hours.Clock(), Timezone: hours.Location().String(), Next: hours.Next(a.now()),
+	}), nil
 }
 
-// dailyTime is a time of every day in one time zone.
-type dailyTime struct {
-	hour, minute int
-	zone         *time.Location
+// quietHours is the schedule that a user chose, else the deployment's.
+func (a *api) quietHours(chosen string) (schedule.QuietHours, error) {
+	if chosen == "" || a.options.DisableCustomQuietHours {
+		chosen = a.options.DefaultQuietHours
+	}
+	return schedule.ParseQuietHours(chosen)
 }
 
-// parseQuietHours reads "CRON_TZ=Zone M H * * *": a time of every day.
-func parseQuietHours(schedule string) (dailyTime, error) {
-	bad := invalid("schedule", "%q is not a daily schedule such as CRON_TZ=Europe/Berlin 30 22 * * *.", schedule)
-	fields := strings.Fields(schedule)
-	zone := "UTC"
-	if len(fields) == 6 && strings.HasPrefix(fields[0], "CRON_TZ=") {
-		zone, fields = strings.TrimPrefix(fields[0], "CRON_TZ="), fields[1:]
+// quietHoursOf reads them for a workspace's required stop.
+func (a *api) quietHoursOf(ctx context.Context, tx *store.Store, userID uuid.UUID) (schedule.QuietHours, error) {
+	var saved client.UpdateQuietHoursRequest
+	text, err := tx.GetUserSetting(ctx, store.GetUserSettingParams{UserID: userID, Name: userQuietHours})
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &saved)
 	}
-	if len(fields) != 5 || !slices.Equal(fields[2:], []string{"*", "*", "*"}) {
-		return dailyTime{}, bad
+	if err != nil && !store.IsNotFound(err) {
+		return schedule.QuietHours{}, fmt.Errorf("read the quiet hours of a user: %w", err)
 	}
-	minute, minuteErr := strconv.Atoi(fields[0])
-	hour, hourErr := strconv.Atoi(fields[1])
-	location, zoneErr := time.LoadLocation(zone)
-	if minuteErr != nil || hourErr != nil || zoneErr != nil || minute < 0 || minute > 59 || hour < 0 || hour > 23 {
-		return dailyTime{}, bad
-	}
-	return dailyTime{hour, minute, location}, nil
-}
-
-func (d dailyTime) next(now time.Time) time.Time {
-	now = now.In(d.zone)
-	next := time.Date(now.Year(), now.Month(), now.Day(), d.hour, d.minute, 0, 0, d.zone)
-	if !next.After(now) {
-		next = time.Date(now.Year(), now.Month(), now.Day()+1, d.hour, d.minute, 0, 0, d.zone)
-	}
-	return next
+	return a.quietHours(saved.Schedule)
 }
 
 // getNotificationPreferences is empty: there are no notifications to choose from.

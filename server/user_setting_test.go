@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
+	"coder/server"
 	"coder/server/servertest"
 )
 
@@ -50,6 +51,19 @@ func TestQuietHours(t *testing.T) {
 	hours, err = s.Client.UpdateQuietHours(t.Context(), client.Me, client.UpdateQuietHoursRequest{})
 	require.NoError(t, err)
 	require.False(t, hours.UserSet)
+}
+
+func TestADeploymentSetsQuietHoursForEverybody(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t, servertest.WithOptions(func(o *server.Options) {
+		o.DefaultQuietHours, o.DisableCustomQuietHours = "CRON_TZ=Europe/Dublin 30 3 * * *", true
+	}))
+	hours, err := s.Client.QuietHours(t.Context(), client.Me)
+	require.NoError(t, err)
+	require.False(t, hours.UserCanSet)
+	require.Equal(t, []string{"CRON_TZ=Europe/Dublin 30 3 * * *", "03:30", "Europe/Dublin"}, []string{hours.RawSchedule, hours.Time, hours.Timezone})
+	_, err = s.Client.UpdateQuietHours(t.Context(), client.Me, client.UpdateQuietHoursRequest{Schedule: "CRON_TZ=UTC 0 0 * * *"})
+	refused(t, err, http.StatusForbidden)
 }
 
 func TestOtherPreferencesOfAUser(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"coder/client"
 	"coder/server/servertest"
 	"coder/store"
+	"coder/store/storetest"
 )
 
 func TestCreatingAUser(t *testing.T) {
@@ -160,14 +161,19 @@ func TestReadingUsers(t *testing.T) {
 
 func TestSearchingAndPagingUsers(t *testing.T) {
 	t.Parallel()
-	s := servertest.New(t)
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		searchAndPageUsers(t, servertest.New(t, servertest.WithStore(st)))
+	})
+}
+
+func searchAndPageUsers(t *testing.T, s *servertest.Server) {
 	org := s.DefaultOrganization(t)
 	for _, name := range []string{"dora", "Anna", "bert", "carl"} {
 		s.NamedMember(t, org, name)
 	}
 	_, err := s.Client.SuspendUser(t.Context(), "bert")
 	require.NoError(t, err)
-	_, err = s.Client.UpdateUserProfile(t.Context(), "carl", client.UpdateUserProfileRequest{Username: "carl", Name: "Carl 100%_Sure"})
+	_, err = s.Client.UpdateUserProfile(t.Context(), "carl", client.UpdateUserProfileRequest{Username: "carl", Name: "Carl 100%_Sure ÉTIENNE"})
 	require.NoError(t, err)
 	names := func(req client.UsersRequest) []string {
 		t.Helper()
@@ -190,6 +196,7 @@ func TestSearchingAndPagingUsers(t *testing.T) {
 		"role:member":                           {"Anna", "bert", "carl", "dora", "owner"},
 		`name:"carl 100%_"`:                     {"carl"},
 		"name:1__":                              {},
+		"NAME:Étienne":                          {"carl"},
 		"login_type:oidc":                       {},
 		`created_after:"2100-01-01T00:00:00Z"`:  {},
 		`created_before:"2100-01-01T00:00:00Z"`: {"Anna", "bert", "carl", "dora", "owner"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -381,7 +382,7 @@ func (a *api) listAutofillParameters(ctx context.Context, in *autofillInput) (*o
 	}
 	values, known := []client.BuildParameter{}, map[string]bool{}
 	for _, row := range rows {
-		parameters, err := decode[[]client.BuildParameter](row, "build parameters")
+		parameters, err := lastingValues(row.Parameters, row.Declared)
 		if err != nil {
 			return nil, err
 		}
@@ -393,6 +394,22 @@ func (a *api) listAutofillParameters(ctx context.Context, in *autofillInput) (*o
 		}
 	}
 	return reply(values), nil
+}
+
+// lastingValues are a build's without those of ephemeral parameters, which
+// were meant for that build alone.
+func lastingValues(values, declared string) ([]client.BuildParameter, error) {
+	parameters, err := decode[[]client.BuildParameter](values, "build parameters")
+	if err != nil {
+		return nil, err
+	}
+	declarations, err := decode[[]client.TemplateVersionParameter](declared, "parameters of the version")
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(parameters, func(p client.BuildParameter) bool {
+		return slices.ContainsFunc(declarations, func(d client.TemplateVersionParameter) bool { return d.Name == p.Name && d.Ephemeral })
+	}), nil
 }
 
 func (a *api) renameWorkspace(ctx context.Context, in *renameWorkspaceInput) (*empty, error) {

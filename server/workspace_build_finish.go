@@ -62,7 +62,7 @@ func (a *api) settleBuild(ctx context.Context, tx *store.Store, w store.Workspac
 		return fmt.Errorf("read the template's schedule: %w", err)
 	}
 	if build.Transition == client.TransitionStart {
-		if err := setDeadlines(ctx, tx, w, template, build, now); err != nil {
+		if err := a.setDeadlines(ctx, tx, w, template, build, now); err != nil {
 			return err
 		}
 	}
@@ -74,9 +74,13 @@ func (a *api) settleBuild(ctx context.Context, tx *store.Store, w store.Workspac
 }
 
 // setDeadlines starts the countdown of a workspace that runs from now on.
-func setDeadlines(ctx context.Context, tx *store.Store, w store.Workspace, template store.Template, build store.WorkspaceBuild, now store.Time) error {
-	deadline, maximum := deadlines(w, template, now.Time)
-	_, err := tx.SetWorkspaceBuildDeadline(ctx, store.SetWorkspaceBuildDeadlineParams{
+func (a *api) setDeadlines(ctx context.Context, tx *store.Store, w store.Workspace, template store.Template, build store.WorkspaceBuild, now store.Time) error {
+	quiet, err := a.quietHoursOf(ctx, tx, w.OwnerID)
+	if err != nil {
+		return err
+	}
+	deadline, maximum := deadlines(w, template, quiet, now.Time)
+	_, err = tx.SetWorkspaceBuildDeadline(ctx, store.SetWorkspaceBuildDeadlineParams{
 		OrganizationID: build.OrganizationID, ID: build.ID, DeadlineAt: deadline, MaxDeadlineAt: maximum, UpdatedAt: now,
 	})
 	return err

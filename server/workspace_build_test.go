@@ -64,7 +64,7 @@ func TestBuildParameters(t *testing.T) {
 
 	status, body := s.Raw(t, s.Token, http.MethodGet, "/users/"+s.user.Username+"/autofill-parameters?template_id="+s.template.ID.String(), "")
 	require.Equal(t, http.StatusOK, status)
-	require.ElementsMatch(t, []client.BuildParameter{{Name: "size", Value: "4"}, {Name: "region", Value: "eu"}, {Name: "once", Value: "no"}}, decode[[]client.BuildParameter](t, body))
+	require.ElementsMatch(t, []client.BuildParameter{{Name: "size", Value: "4"}, {Name: "region", Value: "eu"}}, decode[[]client.BuildParameter](t, body))
 }
 
 func TestBuildRefusals(t *testing.T) {

@@ -108,6 +108,11 @@ func TestTimeToLive(t *testing.T) {
 	require.Equal(t, saturday, *w.LatestBuild.MaxDeadline)
 	refused(t, s.member.ExtendWorkspace(t.Context(), w.ID, client.ExtendWorkspaceRequest{Deadline: saturday.Add(time.Hour)}), http.StatusBadRequest, "deadline")
 
+	_, err := s.member.UpdateQuietHours(t.Context(), client.Me, client.UpdateQuietHoursRequest{Schedule: "CRON_TZ=America/New_York 30 2 * * *"})
+	require.NoError(t, err)
+	w = s.build(t, w.ID, client.TransitionStart)
+	require.Equal(t, saturday.Add(6*time.Hour+30*time.Minute), *w.LatestBuild.MaxDeadline, "in the quiet hours that the owner has chosen")
+
 	s.change(t, client.UpdateTemplateRequest{AllowUserAutostop: pointer(false)})
 	refused(t, set(pointer(time.Hour.Milliseconds())), http.StatusBadRequest, "ttl_ms")
 	require.Equal(t, clock.Now().Add(8*time.Hour), *s.build(t, w.ID, client.TransitionStart).LatestBuild.Deadline)

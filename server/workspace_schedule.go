@@ -199,23 +199,14 @@ func firstTTL(ms *int64, template store.Template) (*int64, error) {
 	return nil, nil
 }
 
-// quietHours is the time of day at which a required stop may come.
-func quietHours() schedule.QuietHours {
-	hours, err := schedule.ParseQuietHours("CRON_TZ=UTC 0 0 * * *")
-	if err != nil {
-		panic(err) // a constant
-	}
-	return hours
-}
-
 // deadlines are when a workspace stops that has started at a moment, and when
-// it must. Zero is never.
-func deadlines(w store.Workspace, template store.Template, started time.Time) (deadline, maximum store.Time) {
+// it must, in the quiet hours of its owner. Zero is never.
+func deadlines(w store.Workspace, template store.Template, quiet schedule.QuietHours, started time.Time) (deadline, maximum store.Time) {
 	days, err := schedule.ParseWeekdays(template.AutostopDays)
 	if err != nil {
 		days = 0
 	}
-	required := schedule.Requirement{Days: days, Weeks: int(template.AutostopWeeks)}.MaxDeadline(started, quietHours())
+	required := schedule.Requirement{Days: days, Weeks: int(template.AutostopWeeks)}.MaxDeadline(started, quiet)
 	var ttl time.Duration
 	switch {
 	case !template.AllowUserAutostop:

@@ -36,7 +36,7 @@ func (r readable) whole() bool { return r.only == nil && len(r.all) == len(r.org
 // readableWorkspaces is the set from which every list of workspaces starts.
 func (a *api) readableWorkspaces(ctx context.Context) (readable, error) {
 	subject := subjectFrom(ctx)
-	r := readable{caller: callerID(ctx), only: subject.AllowIDs[authz.Workspace]}
+	r := readable{caller: callerID(ctx), only: subject.Only(authz.Workspace)}
 	everywhere, organizations := subject.May(authz.Read, authz.Workspace)
 	r.everywhere = everywhere
 	if everywhere {

@@ -261,7 +261,9 @@ func (q *Queries) InsertWorkspaceBuild(ctx context.Context, arg InsertWorkspaceB
 }
 
 const listAutofillParameters = `-- name: ListAutofillParameters :many
-SELECT b.parameters FROM workspace_builds b JOIN workspaces w ON w.id = b.workspace_id
+SELECT b.parameters, v.parameters AS declared FROM workspace_builds b
+JOIN workspaces w ON w.id = b.workspace_id
+JOIN template_versions v ON v.id = b.template_version_id
 WHERE w.owner_id = $1 AND w.template_id = $2 AND b.initiator_id = $1
 ORDER BY b.created_at DESC LIMIT 20
 `
@@ -271,20 +273,25 @@ type ListAutofillParametersParams struct {
 	TemplateID uuid.UUID
 }
 
+type ListAutofillParametersRow struct {
+	Parameters string
+	Declared   string
+}
+
 // scope: deployment
-func (q *Queries) ListAutofillParameters(ctx context.Context, arg ListAutofillParametersParams) ([]string, error) {
+func (q *Queries) ListAutofillParameters(ctx context.Context, arg ListAutofillParametersParams) ([]ListAutofillParametersRow, error) {
 	rows, err := q.db.QueryContext(ctx, listAutofillParameters, arg.OwnerID, arg.TemplateID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []string{}
+	items := []ListAutofillParametersRow{}
 	for rows.Next() {
-		var parameters string
-		if err := rows.Scan(&parameters); err != nil {
+		var i ListAutofillParametersRow
+		if err := rows.Scan(&i.Parameters, &i.Declared); err != nil {
 			return nil, err
 		}
-		items = append(items, parameters)
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err

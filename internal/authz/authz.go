@@ -74,8 +74,9 @@ type Subject struct {
 	// Allow narrows everything to these resources and actions; nil is no limit.
 	// It is how a token's scopes work.
 	Allow []Permission
-	// AllowIDs narrows to objects: resource type to ids. A type that is not
-	// named is not narrowed. Nil is no limit.
+	// AllowIDs narrows to objects: resource type to ids, Star being all of the
+	// type. A type that is not named is not allowed, except that everybody may
+	// read who they are. Nil is no limit.
 	AllowIDs map[Resource][]string
 }
 
@@ -193,8 +194,27 @@ func (s *Subject) inScope(a Action, o Object) bool {
 	if s.Allow != nil && count(s.Allow, o.Type, a) != allow {
 		return false
 	}
-	ids, narrowed := s.AllowIDs[o.Type]
-	return !narrowed || o.ID == "" || slices.Contains(ids, o.ID)
+	if s.AllowIDs == nil {
+		return true
+	}
+	ids, named := s.AllowIDs[o.Type]
+	switch {
+	case !named:
+		return o.Type == User && a == Read && o.ID == s.ID.String()
+	case slices.Contains(ids, Star):
+		return true
+	case o.ID == "": // a list, whose rows are asked for one by one, or something new
+		return a != Create
+	}
+	return slices.Contains(ids, o.ID)
+}
+
+// Only is the ids of a type that the subject's allow list names; nil is all.
+func (s *Subject) Only(r Resource) []string {
+	if s.AllowIDs == nil || slices.Contains(s.AllowIDs[r], Star) {
+		return nil
+	}
+	return append([]string{}, s.AllowIDs[r]...)
 }
 
 // Everywhere tells whether the subject may do this in every organization.

@@ -100,6 +100,20 @@ func TestCan(t *testing.T) {
 		object.ID = "a"
 		s.AllowIDs = map[authz.Resource][]string{authz.Workspace: {"b"}}
 		require.False(t, s.Can(authz.Read, object))
+		s.Allow = nil
+		template := authz.Object{Type: authz.Template, OrganizationID: home}
+		require.False(t, s.Can(authz.Read, template), "a type that is not named")
+		require.Empty(t, s.Only(authz.Template))
+		require.NotNil(t, s.Only(authz.Template))
+		s.AllowIDs[authz.Template] = []string{"a"}
+		require.True(t, s.Can(authz.Read, template), "a list")
+		require.False(t, s.Can(authz.Create, template), "a new one is not on the list")
+		s.AllowIDs[authz.Template] = []string{authz.Star}
+		require.True(t, s.Can(authz.Create, template))
+		require.Nil(t, s.Only(authz.Template))
+		self := authz.Object{Type: authz.User, ID: s.ID.String(), OwnerID: s.ID}
+		require.True(t, s.Can(authz.Read, self))
+		require.False(t, s.Can(authz.Update, self))
 	})
 
 	t.Run("nobody may nothing", func(t *testing.T) {

@@ -37,7 +37,9 @@ SELECT * FROM workspace_builds WHERE id IN (SELECT value FROM json_list(@ids));
 
 -- name: ListAutofillParameters :many
 -- scope: deployment
-SELECT b.parameters FROM workspace_builds b JOIN workspaces w ON w.id = b.workspace_id
+SELECT b.parameters, v.parameters AS declared FROM workspace_builds b
+JOIN workspaces w ON w.id = b.workspace_id
+JOIN template_versions v ON v.id = b.template_version_id
 WHERE w.owner_id = @owner_id AND w.template_id = @template_id AND b.initiator_id = @owner_id
 ORDER BY b.created_at DESC LIMIT 20;
 
