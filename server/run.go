@@ -23,6 +23,7 @@ import (
 	"coder/internal/memlisten"
 	"coder/internal/provisioner"
 	"coder/internal/seal"
+	"coder/internal/supervisor"
 	"coder/store"
 )
 
@@ -219,10 +220,17 @@ func (s *Server) startDaemons(ctx, background context.Context, c Config, memory 
 	}
 	var group errgroup.Group
 	host, _ := os.Hostname()
+	binary, err := supervisor.OwnImage()
+	if err != nil {
+		c.Logger.ErrorContext(ctx, "start the built-in provisioner daemons", "error", err)
+		close(done)
+		return done
+	}
+	standby := supervisor.NewStandby(binary)
 	for i := range c.ProvisionerDaemons {
 		group.Go(func() error {
 			name := fmt.Sprintf("%s-built-in-%d", daemonHost(host), i+1)
-			if err := s.runDaemon(ctx, background, c, memory, name); err != nil {
+			if err := s.runDaemon(ctx, background, c, memory, standby, name); err != nil {
 				c.Logger.ErrorContext(ctx, "built-in provisioner daemon ended", "name", name, "error", err)
 			}
 			return nil
@@ -235,7 +243,7 @@ func (s *Server) startDaemons(ctx, background context.Context, c Config, memory 
 	return done
 }
 
-func (s *Server) runDaemon(ctx, background context.Context, c Config, memory *memlisten.Listener, name string) error {
+func (s *Server) runDaemon(ctx, background context.Context, c Config, memory *memlisten.Listener, standby *supervisor.Standby, name string) error {
 	api, err := client.New("http://built-in", client.Options{
 		HTTPClient: memory.HTTPClient(), Header: http.Header{client.HeaderDaemonPSK: {s.api.daemonSecret}},
 	})
@@ -248,7 +256,7 @@ func (s *Server) runDaemon(ctx, background context.Context, c Config, memory *me
 	}
 	daemon, err := provisioner.New(provisioner.Options{
 		Client: api, Name: name, CacheDir: c.CacheDir, SpoolDir: spool, TerraformPath: c.TerraformPath, Version: c.Version, Logger: c.Logger.With("daemon", name),
-		FetchEngine: c.FetchEngine,
+		FetchEngine: c.FetchEngine, Standby: standby,
 	})
 	if err != nil {
 		return err

@@ -189,7 +189,7 @@ func (a *attempt) launch() *guard {
 	g := &guard{ready: make(chan struct{})}
 	go func() {
 		defer close(g.ready)
-		g.pending, g.err = supervisor.Launch(a.daemon.binary, a.folder.dir)
+		g.pending, g.err = a.daemon.opts.Standby.Launch(a.folder.dir)
 	}()
 	return g
 }

@@ -59,6 +59,9 @@ type Options struct {
 	// Getenv and Environ read the host's environment; nil are those of os.
 	Getenv  func(string) string
 	Environ func() []string
+	// Standby has a supervisor ready for the next job; nil is one of this
+	// daemon's own. Run closes it.
+	Standby *supervisor.Standby
 	// Registered, when set, is called with what the server said, each time
 	// the daemon has joined.
 	Registered func(client.RegisteredDaemon)
@@ -103,9 +106,12 @@ func New(opts Options) (*Daemon, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	binary, err := ownImage()
+	binary, err := supervisor.OwnImage()
 	if err != nil {
 		return nil, fmt.Errorf("start a provisioner daemon: find our own binary: %w", err)
+	}
+	if opts.Standby == nil {
+		opts.Standby = supervisor.NewStandby(binary)
 	}
 	opts.CacheDir, err = filepath.Abs(opts.CacheDir)
 	if err != nil {
@@ -119,15 +125,6 @@ func New(opts Options) (*Daemon, error) {
 		opts: opts, logger: opts.Logger, now: opts.Now, binary: binary, spool: spool, renewals: opts.Renewals,
 		drained: make(chan struct{}),
 	}, nil
-}
-
-// ownImage names the binary that is running, even after an upgrade has put
-// another file in its place.
-func ownImage() (string, error) {
-	if runtime.GOOS == "linux" {
-		return "/proc/self/exe", nil
-	}
-	return os.Executable()
 }
 
 // Drain lets the daemon finish its job and take no other; Run returns then.
@@ -159,6 +156,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return d.work(ctx, workCtx)
 	})
 	err := group.Wait()
+	if err := d.opts.Standby.Close(); err != nil {
+		d.logger.Warn("end the supervisor that waits", "error", err)
+	}
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -278,6 +278,9 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) error {
 	request := uuid.New()
 	wait := newBackoff()
 	for workCtx.Err() == nil {
+		if err := d.opts.Standby.Prepare(); err != nil {
+			d.logger.Warn("start a supervisor ahead of its job", "error", err)
+		}
 		job, err := d.opts.Client.AcquireJob(workCtx, id, client.AcquireJobRequest{RequestID: request})
 		switch {
 		case workCtx.Err() != nil && job == nil:

@@ -30,82 +30,37 @@ type Process struct {
 // Pending is a supervisor that waits to be told what to run. It holds the
 // attempt's lock already. It ends when this process does.
 type Pending struct {
-	folder  string
-	process *os.Process
-	input   *os.File
-}
-
-// Launch starts a supervisor in an attempt's folder, which must be absolute,
-// before it is known what to run: starting takes a few milliseconds, which
-// pass while the job is prepared. The caller calls Begin or Abandon.
-func Launch(binary, folder string) (*Pending, error) {
-	if err := syscall.Mkfifo(filepath.Join(folder, child.ControlFile), 0o600); err != nil && !errors.Is(err, syscall.EEXIST) {
-		return nil, fmt.Errorf("start the supervisor: make the control pipe: %w", err)
-	}
-	lock, err := TryLock(folder)
-	if err != nil {
-		return nil, fmt.Errorf("start the supervisor: %w", err)
-	}
-	if lock == nil {
-		return nil, errors.New("start the supervisor: an engine of this attempt lives already")
-	}
-	defer lock.Close()
-	read, write, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("start the supervisor: %w", err)
-	}
-	defer read.Close()
-	process, err := launch(binary, folder, lock, read)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start the supervisor: %w", err), write.Close())
-	}
-	return &Pending{folder: folder, process: process, input: write}, nil
+	folder string
+	idle   *idle
 }
 
 // Begin gives the supervisor its run. The lease counts from leaseSent, see
 // Lease. From here on the folder has a RunFile.
 func (p *Pending) Begin(run Run, leaseSent time.Duration) (*Process, error) {
+	run.Folder = p.folder
 	err := Lease(p.folder, leaseSent)
 	if err == nil {
 		err = child.Replace(filepath.Join(p.folder, child.RunFile), nil, false)
 	}
 	if err == nil {
-		_, err = p.input.Write(run.Encode())
+		_, err = p.idle.input.Write(run.Encode())
 	}
-	if err = errors.Join(err, p.input.Close()); err != nil {
+	if err = errors.Join(err, p.idle.input.Close()); err != nil {
 		return nil, fmt.Errorf("tell the supervisor what to run: %w", err)
 	}
-	return &Process{folder: p.folder, own: p.process}, nil
+	return &Process{folder: p.folder, own: p.idle.process}, nil
 }
 
 // Abandon ends a supervisor that is not needed.
-func (p *Pending) Abandon() error {
-	err := p.input.Close()
-	_, waited := p.process.Wait()
-	return errors.Join(err, waited)
-}
+func (p *Pending) Abandon() error { return p.idle.end() }
 
 // Start launches and begins in one.
 func Start(binary, folder string, run Run, leaseSent time.Duration) (*Process, error) {
-	pending, err := Launch(binary, folder)
+	pending, err := NewStandby(binary).Launch(folder)
 	if err != nil {
 		return nil, err
 	}
 	return pending.Begin(run, leaseSent)
-}
-
-// launch puts the lock at child.LockFD of the new process and nothing in between.
-func launch(binary, folder string, lock, input *os.File) (*os.Process, error) {
-	log, err := os.OpenFile(filepath.Join(folder, child.LogFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	files := make([]*os.File, child.LockFD+1)
-	files[0], files[1], files[2], files[child.LockFD] = input, log, log, lock
-	return os.StartProcess(binary, []string{"coder", child.Command, folder}, &os.ProcAttr{
-		Dir: folder, Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
 }
 
 // Find returns the supervisor of a folder whose lock is held.

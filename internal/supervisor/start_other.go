@@ -19,8 +19,20 @@ type Process struct{}
 // Pending is a supervisor that waits; there are none on this system.
 type Pending struct{}
 
+// Standby keeps nothing ready.
+type Standby struct{}
+
+// NewStandby makes one that refuses.
+func NewStandby(string) *Standby { return &Standby{} }
+
+// Prepare refuses.
+func (s *Standby) Prepare() error { return errUnsupported }
+
+// Close has nothing to end.
+func (s *Standby) Close() error { return nil }
+
 // Launch refuses.
-func Launch(string, string) (*Pending, error) { return nil, errUnsupported }
+func (s *Standby) Launch(string) (*Pending, error) { return nil, errUnsupported }
 
 // Begin refuses.
 func (p *Pending) Begin(Run, time.Duration) (*Process, error) { return nil, errUnsupported }

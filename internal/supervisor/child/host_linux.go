@@ -23,6 +23,9 @@ func Clock() time.Duration {
 	return time.Duration(now.Nano())
 }
 
+// duplicate opens a file at another number, for later processes too.
+func duplicate(from, to int) error { return syscall.Dup3(from, to, 0) }
+
 // becomeSubreaper makes orphans of the engine children of this process.
 func becomeSubreaper() {
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, prSetChildSubreaping, 0)

@@ -19,8 +19,9 @@ import (
 	"time"
 )
 
-// Command is the first argument of a process that is a supervisor, the
-// attempt's folder the second.
+// Command is the first argument of a process that is a supervisor. What it
+// supervises reaches it over the socket that is its standard input: one byte
+// that carries the attempt's open lock and log, then the run.
 const Command = "supervise-engine"
 
 // LockFD is where the supervisor and every process of the engine hold the
@@ -46,7 +47,9 @@ const (
 
 // Run is what a supervisor does: its steps one after the other, until one fails.
 type Run struct {
-	Steps []Step
+	// Folder is the attempt's; Begin sets it.
+	Folder string
+	Steps  []Step
 	// InterruptAfter and KillAfter are how long after the last acknowledged
 	// renewal the engine is interrupted and killed; 0 is never.
 	InterruptAfter time.Duration
@@ -95,6 +98,7 @@ func (r Run) Encode() []byte {
 	add := func(name, value string) {
 		text = append(append(append(append(text, name...), 0), value...), 0)
 	}
+	add("folder", r.Folder)
 	add("interrupt", strconv.FormatInt(int64(r.InterruptAfter), 10))
 	add("kill", strconv.FormatInt(int64(r.KillAfter), 10))
 	add("horizon", strconv.FormatInt(int64(r.Horizon), 10))
@@ -152,6 +156,9 @@ func (r *Run) set(name, value string) error {
 		return err
 	}
 	switch name {
+	case "folder":
+		r.Folder = value
+		return nil
 	case "provider-log":
 		r.Provider.Log = value
 		return nil

@@ -3,6 +3,7 @@
 package child
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -17,8 +18,8 @@ import (
 var _ = superviseIfAsked()
 
 func superviseIfAsked() struct{} {
-	if len(os.Args) == 3 && os.Args[1] == Command {
-		os.Exit(supervise(os.Args[2]))
+	if len(os.Args) == 2 && os.Args[1] == Command {
+		os.Exit(supervise())
 	}
 	return struct{}{}
 }
@@ -39,15 +40,18 @@ type state struct {
 }
 
 // supervise is the whole life of a supervisor; the result is its exit status.
-func supervise(folder string) int {
-	syscall.CloseOnExec(LockFD)
-	lock := os.NewFile(LockFD, LockFile)
-	defer lock.Close()
+func supervise() int {
 	becomeSubreaper()
 	// Whoever stops the daemon's whole group means the daemon: the engine's
 	// one gentle signal comes from here or from nowhere.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	s := &state{folder: folder, lock: lock, words: make(chan string, 16)}
+	if err := receive(); err != nil {
+		complain("receive an attempt", err)
+		return 1
+	}
+	lock := os.NewFile(LockFD, LockFile)
+	defer lock.Close()
+	s := &state{lock: lock, words: make(chan string, 16)}
 	if begun, err := s.open(); err != nil || !begun {
 		if err != nil {
 			complain("read what to run", err)
@@ -73,6 +77,48 @@ func complain(what string, err error) {
 	_, _ = os.Stderr.WriteString("supervise engine: " + what + ": " + err.Error() + "\n")
 }
 
+// receive waits for an attempt's lock and log, and takes their places. A
+// daemon that ends before it has an attempt closes the socket.
+func receive() error {
+	rights := make([]byte, syscall.CmsgSpace(2*4))
+	var size int
+	var err error
+	for {
+		if _, size, _, _, err = syscall.Recvmsg(0, make([]byte, 1), rights, 0); !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	files, err := unpack(rights[:size])
+	if err != nil {
+		return err
+	}
+	for _, place := range []struct{ from, to int }{{files[0], LockFD}, {files[1], 1}, {files[1], 2}} {
+		if err := duplicate(place.from, place.to); err != nil {
+			return err
+		}
+	}
+	syscall.CloseOnExec(LockFD)
+	return errors.Join(syscall.Close(files[0]), syscall.Close(files[1]))
+}
+
+func unpack(rights []byte) ([]int, error) {
+	messages, err := syscall.ParseSocketControlMessage(rights)
+	if err != nil {
+		return nil, err
+	}
+	if len(messages) != 1 {
+		return nil, errors.New("the daemon is gone")
+	}
+	files, err := syscall.ParseUnixRights(&messages[0])
+	if err == nil && len(files) != 2 {
+		err = errors.New("the lock and the log were not sent")
+	}
+	return files, err
+}
+
 // open waits for the run, and tells whether there is one.
 func (s *state) open() (begun bool, err error) {
 	content, err := io.ReadAll(os.Stdin)
@@ -80,6 +126,10 @@ func (s *state) open() (begun bool, err error) {
 		return false, err
 	}
 	if s.run, begun, err = decodeRun(content); err != nil || !begun {
+		return false, err
+	}
+	s.folder = s.run.Folder
+	if err := os.Chdir(s.folder); err != nil {
 		return false, err
 	}
 	// Open for both, so that it neither waits for a writer nor ever ends.
