@@ -36,7 +36,7 @@ type failInput struct {
 
 // completeAttempt ends the job: everything in one transaction, once.
 func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[client.SettledJob], error) {
-	return a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
+	settled, err := a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
 		if err := a.deleteLeaves(ctx, tx, job); err != nil {
 			return client.SettledJob{}, err
 		}
@@ -47,6 +47,10 @@ func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[c
 		end := store.FinishProvisionerJobParams{Status: status, InDoubt: "[]", Timings: store.JSON(in.Body.Timings)}
 		return a.endJob(ctx, tx, job, end, &jobResult{imported: in.Body.Import, dryRun: in.Body.DryRun, build: in.Body.Build})
 	})
+	if err == nil {
+		a.followAtOnce(ctx, *requestFrom(ctx).attempt)
+	}
+	return settled, err
 }
 
 // deleteLeaves refuses to call a delete done while the state that the call

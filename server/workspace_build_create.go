@@ -104,11 +104,13 @@ func (a *api) requestedPlan(ctx context.Context, w store.Workspace, template sto
 	if reason == "" {
 		reason = client.BuildReasonInitiator
 	}
-	return buildPlan{
+	plan := buildPlan{
 		workspace: w, template: template, version: version, previous: &previous, transition: req.Transition, reason: reason,
 		requested: req.RichParameterValues, presetID: givenID(req.TemplateVersionPresetID), initiator: callerID(ctx),
 		state: req.State, orphan: req.Orphan, logLevel: req.LogLevel, mayAnyVersion: admin,
-	}, nil
+	}
+	plan.onSuccess, err = a.requestedFollowUp(ctx, plan, req.OnSuccess)
+	return plan, err
 }
 
 // checkBuildRequest refuses what does not go together, or not for everybody.
@@ -128,8 +130,8 @@ func checkBuildRequest(req client.CreateWorkspaceBuildRequest, admin bool) error
 		return invalid("log_level", "Only who may change the template may ask for debug logs.")
 	case req.DryRun:
 		return invalid("dry_run", "Builds are not tried this way; use a dry run of the template version.")
-	case req.OnSuccess != nil:
-		return invalid("on_success", "Builds do not follow one another by themselves here; ask for the start when the stop has ended.")
+	case req.OnSuccess != nil && (req.Transition != client.TransitionStop || req.OnSuccess.Transition != client.TransitionStart):
+		return invalid("on_success", "Only a start can follow, and only a stop.")
 	case !slices.Contains(askableReasons(), req.Reason):
 		return invalid("reason", "%q is not a reason that can be given.", req.Reason)
 	}

@@ -31,6 +31,7 @@ type buildPlan struct {
 	orphan        bool
 	logLevel      string
 	mayAnyVersion bool
+	onSuccess     string // a followUp as JSON, or empty
 
 	importJob  store.ProvisionerJob
 	parameters []client.BuildParameter
@@ -209,7 +210,7 @@ func (a *api) insertBuild(ctx context.Context, tx *store.Store, w store.Workspac
 	build, err := tx.InsertWorkspaceBuild(ctx, store.InsertWorkspaceBuildParams{
 		ID: buildID, OrganizationID: w.OrganizationID, WorkspaceID: w.ID, TemplateVersionID: p.version.ID, JobID: job.ID, BuildNumber: w.LatestBuildNumber + 1,
 		Transition: p.transition, Reason: p.reason, InitiatorID: p.initiator, PresetID: p.presetID, Parameters: store.JSON(p.parameters),
-		Orphan: p.orphan, LogLevel: p.logLevel, CreatedAt: now, UpdatedAt: now,
+		Orphan: p.orphan, LogLevel: p.logLevel, OnSuccess: p.onSuccess, CreatedAt: now, UpdatedAt: now,
 	})
 	if err != nil {
 		return madeBuild{}, err

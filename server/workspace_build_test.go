@@ -101,9 +101,6 @@ func TestBuildRefusals(t *testing.T) {
 		"a version of another template":     {s.member, 400, "template_version_id", func(r *client.CreateWorkspaceBuildRequest) { r.TemplateVersionID = &other.ActiveVersionID }},
 		"a version that is still importing": {s.member, 406, "", func(r *client.CreateWorkspaceBuildRequest) { r.TemplateVersionID = &pending.ID }},
 		"a reason that cannot be given":     {s.member, 400, "reason", func(r *client.CreateWorkspaceBuildRequest) { r.Reason = client.BuildReasonAutostart }},
-		"a start that follows by itself": {s.member, 400, "on_success", func(r *client.CreateWorkspaceBuildRequest) {
-			r.OnSuccess = &client.BuildOnSuccessRequest{Transition: "start"}
-		}},
 		"somebody else's workspace":         {s.Member(t, s.org), 404, "", func(*client.CreateWorkspaceBuildRequest) {}},
 		"a workspace of another deployment": {s.Outsider(t).Client, 404, "", func(*client.CreateWorkspaceBuildRequest) {}},
 	} {

@@ -114,6 +114,8 @@ func (a *api) keepSchedule(ctx context.Context, id uuid.UUID) error {
 	switch {
 	case act.transition != "":
 		err = a.buildAutomatically(ctx, l, act)
+	case act.follow:
+		err = a.startAfterStop(ctx, l)
 	case act.sleep:
 		err = a.store.InTx(ctx, func(tx *store.Store) error { return a.setDormant(ctx, tx, l.workspace, l.template, true) })
 	case act.passed:
@@ -132,6 +134,8 @@ type action struct {
 	// sleep makes the workspace dormant, passed moves the next start on.
 	sleep  bool
 	passed bool
+	// follow makes the start that was asked for together with the stop.
+	follow bool
 }
 
 // decide is all the rules, the strongest first. One action at a time: what
@@ -140,6 +144,8 @@ func (l life) decide(now time.Time) action {
 	dormant := !l.workspace.DormantAt.IsZero()
 	stop := action{transition: client.TransitionStop, reason: client.BuildReasonAutostop}
 	switch {
+	case l.stopped() && l.build.OnSuccess != "":
+		return action{follow: true}
 	case l.running() && l.owner.Status == client.UserSuspended:
 		return stop
 	case l.running() && dormant:

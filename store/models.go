@@ -333,6 +333,7 @@ type WorkspaceBuild struct {
 	Parameters        string
 	Orphan            bool
 	LogLevel          string
+	OnSuccess         string
 	DailyCost         int64
 	DeadlineAt        Time
 	MaxDeadlineAt     Time

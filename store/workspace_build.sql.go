@@ -11,8 +11,23 @@ import (
 	"github.com/google/uuid"
 )
 
+const dropFollowUp = `-- name: DropFollowUp :exec
+UPDATE workspace_builds SET on_success = '', updated_at = $1 WHERE organization_id = $2 AND id = $3
+`
+
+type DropFollowUpParams struct {
+	UpdatedAt      Time
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) DropFollowUp(ctx context.Context, arg DropFollowUpParams) error {
+	_, err := q.db.ExecContext(ctx, dropFollowUp, arg.UpdatedAt, arg.OrganizationID, arg.ID)
+	return err
+}
+
 const getWorkspaceBuild = `-- name: GetWorkspaceBuild :one
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id = $1
+SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id = $1
 `
 
 // scope: deployment
@@ -33,6 +48,7 @@ func (q *Queries) GetWorkspaceBuild(ctx context.Context, id uuid.UUID) (Workspac
 		&i.Parameters,
 		&i.Orphan,
 		&i.LogLevel,
+		&i.OnSuccess,
 		&i.DailyCost,
 		&i.DeadlineAt,
 		&i.MaxDeadlineAt,
@@ -43,7 +59,7 @@ func (q *Queries) GetWorkspaceBuild(ctx context.Context, id uuid.UUID) (Workspac
 }
 
 const getWorkspaceBuildByJob = `-- name: GetWorkspaceBuildByJob :one
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE organization_id = $1 AND job_id = $2
+SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE organization_id = $1 AND job_id = $2
 `
 
 type GetWorkspaceBuildByJobParams struct {
@@ -68,6 +84,7 @@ func (q *Queries) GetWorkspaceBuildByJob(ctx context.Context, arg GetWorkspaceBu
 		&i.Parameters,
 		&i.Orphan,
 		&i.LogLevel,
+		&i.OnSuccess,
 		&i.DailyCost,
 		&i.DeadlineAt,
 		&i.MaxDeadlineAt,
@@ -78,7 +95,7 @@ func (q *Queries) GetWorkspaceBuildByJob(ctx context.Context, arg GetWorkspaceBu
 }
 
 const getWorkspaceBuildByNumber = `-- name: GetWorkspaceBuildByNumber :one
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE organization_id = $1 AND workspace_id = $2 AND build_number = $3
+SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE organization_id = $1 AND workspace_id = $2 AND build_number = $3
 `
 
 type GetWorkspaceBuildByNumberParams struct {
@@ -104,6 +121,7 @@ func (q *Queries) GetWorkspaceBuildByNumber(ctx context.Context, arg GetWorkspac
 		&i.Parameters,
 		&i.Orphan,
 		&i.LogLevel,
+		&i.OnSuccess,
 		&i.DailyCost,
 		&i.DeadlineAt,
 		&i.MaxDeadlineAt,
@@ -114,7 +132,7 @@ func (q *Queries) GetWorkspaceBuildByNumber(ctx context.Context, arg GetWorkspac
 }
 
 const getWorkspaceBuildDetail = `-- name: GetWorkspaceBuildDetail :one
-SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
 FROM workspace_builds b
 JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN template_versions v ON v.id = b.template_version_id
@@ -152,6 +170,7 @@ func (q *Queries) GetWorkspaceBuildDetail(ctx context.Context, arg GetWorkspaceB
 		&i.WorkspaceBuild.Parameters,
 		&i.WorkspaceBuild.Orphan,
 		&i.WorkspaceBuild.LogLevel,
+		&i.WorkspaceBuild.OnSuccess,
 		&i.WorkspaceBuild.DailyCost,
 		&i.WorkspaceBuild.DeadlineAt,
 		&i.WorkspaceBuild.MaxDeadlineAt,
@@ -195,9 +214,9 @@ func (q *Queries) GetWorkspaceBuildDetail(ctx context.Context, arg GetWorkspaceB
 }
 
 const insertWorkspaceBuild = `-- name: InsertWorkspaceBuild :one
-INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-RETURNING id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, daily_cost, deadline_at, max_deadline_at, created_at, updated_at
+INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+RETURNING id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at
 `
 
 type InsertWorkspaceBuildParams struct {
@@ -214,6 +233,7 @@ type InsertWorkspaceBuildParams struct {
 	Parameters        string
 	Orphan            bool
 	LogLevel          string
+	OnSuccess         string
 	CreatedAt         Time
 	UpdatedAt         Time
 }
@@ -233,6 +253,7 @@ func (q *Queries) InsertWorkspaceBuild(ctx context.Context, arg InsertWorkspaceB
 		arg.Parameters,
 		arg.Orphan,
 		arg.LogLevel,
+		arg.OnSuccess,
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
@@ -251,6 +272,7 @@ func (q *Queries) InsertWorkspaceBuild(ctx context.Context, arg InsertWorkspaceB
 		&i.Parameters,
 		&i.Orphan,
 		&i.LogLevel,
+		&i.OnSuccess,
 		&i.DailyCost,
 		&i.DeadlineAt,
 		&i.MaxDeadlineAt,
@@ -303,7 +325,7 @@ func (q *Queries) ListAutofillParameters(ctx context.Context, arg ListAutofillPa
 }
 
 const listWorkspaceBuildDetails = `-- name: ListWorkspaceBuildDetails :many
-SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
 FROM workspace_builds b
 JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN template_versions v ON v.id = b.template_version_id
@@ -360,6 +382,7 @@ func (q *Queries) ListWorkspaceBuildDetails(ctx context.Context, arg ListWorkspa
 			&i.WorkspaceBuild.Parameters,
 			&i.WorkspaceBuild.Orphan,
 			&i.WorkspaceBuild.LogLevel,
+			&i.WorkspaceBuild.OnSuccess,
 			&i.WorkspaceBuild.DailyCost,
 			&i.WorkspaceBuild.DeadlineAt,
 			&i.WorkspaceBuild.MaxDeadlineAt,
@@ -413,7 +436,7 @@ func (q *Queries) ListWorkspaceBuildDetails(ctx context.Context, arg ListWorkspa
 }
 
 const listWorkspaceBuildsByIDs = `-- name: ListWorkspaceBuildsByIDs :many
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id IN (SELECT value FROM json_list($1))
+SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id IN (SELECT value FROM json_list($1))
 `
 
 // scope: deployment
@@ -440,6 +463,7 @@ func (q *Queries) ListWorkspaceBuildsByIDs(ctx context.Context, ids string) ([]W
 			&i.Parameters,
 			&i.Orphan,
 			&i.LogLevel,
+			&i.OnSuccess,
 			&i.DailyCost,
 			&i.DeadlineAt,
 			&i.MaxDeadlineAt,

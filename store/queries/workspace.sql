@@ -139,6 +139,7 @@ WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
     OR (w.next_start_at <= @now_at OR w.next_start_at > @far_at)
     OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND ((sqlc.arg(now_at) - w.last_used_at) / 1000 >= t.time_til_dormant_ms OR w.last_used_at > @now_at))
     OR w.deleting_at <= @now_at OR w.dormant_at > @now_at
+    OR (b.transition = 'stop' AND j.status = 'succeeded' AND b.on_success <> '')
 )
 ORDER BY w.id;
 

@@ -341,6 +341,7 @@ CREATE TABLE workspace_builds (
     parameters          TEXT COLLATE "C" NOT NULL DEFAULT '[]',
     orphan              BOOLEAN NOT NULL DEFAULT FALSE,
     log_level           TEXT COLLATE "C" NOT NULL DEFAULT '',
+    on_success          TEXT COLLATE "C" NOT NULL DEFAULT '',
     daily_cost          BIGINT NOT NULL DEFAULT 0,
     deadline_at         BIGINT,
     max_deadline_at     BIGINT,

@@ -341,6 +341,7 @@ CREATE TABLE workspace_builds (
     parameters          TEXT NOT NULL DEFAULT '[]',
     orphan              INTEGER NOT NULL DEFAULT FALSE,
     log_level           TEXT NOT NULL DEFAULT '',
+    on_success          TEXT NOT NULL DEFAULT '',
     daily_cost          INTEGER NOT NULL DEFAULT 0,
     deadline_at         INTEGER,
     max_deadline_at     INTEGER,
