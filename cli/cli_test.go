@@ -351,7 +351,7 @@ func TestUsersAndMembers(t *testing.T) {
 	p.run("users", "create", "--org", "coder").fails("--username")
 	require.Contains(t, p.run("users", "list").succeeds().stdout, "dev1@example.com")
 	require.Contains(t, p.run("users", "show", "dev1", "-c", "organizations").succeeds().stdout, "[coder]")
-	p.run("users", "show", "nobody").fails(`find the user "nobody"`)
+	p.run("users", "show", "nobody").fails(`there is no user "nobody"`, "coder users list")
 
 	require.Equal(t, "Organization member added to \"data-platform\"\n", p.run("organizations", "members", "add", "dev1", "--org", "data-platform").succeeds().stdout)
 	p.run("organizations", "members", "add", "dev1", "--org", "data-platform").fails("dev1")

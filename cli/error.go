@@ -71,7 +71,7 @@ func describeAPI(env *Env, err error, api *client.Error) string {
 	}
 	// A password that is wrong, and a provisioner's key, are no sessions.
 	session := !strings.HasSuffix(api.URL, "/users/login") && !strings.Contains(api.URL, "/api/v2/provisioner")
-	if api.StatusCode == http.StatusUnauthorized && api.FromServer() && session {
+	if api.StatusCode == http.StatusUnauthorized && api.FromServer() && session && api.Detail == "" {
 		b.WriteString("\nSuggestion: sign in again with `coder login`.")
 	}
 	return b.String()

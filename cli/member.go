@@ -85,7 +85,7 @@ func newMemberAdd(env *Env, selected *string) *cobra.Command {
 			o.user = args[0]
 			return o.run(cmd.Context(), func(ctx context.Context, c *client.Client, org client.Organization) error {
 				if _, err := c.AddOrganizationMember(ctx, org.ID.String(), o.user); err != nil {
-					return fmt.Errorf("add %s: %w", o.user, err)
+					return fmt.Errorf("add %s: %w", o.user, userError(o.user, err))
 				}
 				env.outf("Organization member added to %q\n", titleOf(org))
 				return nil
@@ -104,7 +104,7 @@ func newMemberRemove(env *Env, selected *string) *cobra.Command {
 			o.user = args[0]
 			return o.run(cmd.Context(), func(ctx context.Context, c *client.Client, org client.Organization) error {
 				if err := c.RemoveOrganizationMember(ctx, org.ID.String(), o.user); err != nil {
-					return fmt.Errorf("remove %s: %w", o.user, err)
+					return fmt.Errorf("remove %s: %w", o.user, memberError(o.user, org, err))
 				}
 				env.outf("Organization member removed from %q\n", titleOf(org))
 				return nil
@@ -126,13 +126,21 @@ func newMemberEditRoles(env *Env, selected *string) *cobra.Command {
 			return o.run(cmd.Context(), func(ctx context.Context, c *client.Client, org client.Organization) error {
 				member, err := c.UpdateOrganizationMemberRoles(ctx, org.ID.String(), o.user, client.UpdateRolesRequest{Roles: o.roles})
 				if err != nil {
-					return fmt.Errorf("change the roles of %s: %w", o.user, err)
+					return fmt.Errorf("change the roles of %s: %w", o.user, memberError(o.user, org, err))
 				}
 				env.outf("Member roles updated to %s\n", listCell(member.Roles, func(r client.SlimRole) string { return r.Name }))
 				return nil
 			})
 		},
 	}
+}
+
+// memberError names the member that was not found.
+func memberError(user string, org client.Organization, err error) error {
+	if client.IsNotFound(err) {
+		return fmt.Errorf("there is no member %q in the organization %s that you may change: see `coder organizations members list`", user, org.Name)
+	}
+	return err
 }
 
 func (o *memberOptions) run(ctx context.Context, do func(context.Context, *client.Client, client.Organization) error) error {

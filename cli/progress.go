@@ -164,6 +164,8 @@ type progress struct {
 	since   time.Time
 	waiting string
 	polls   int
+	// failed: the stage had an error; broken: one of the stages had.
+	failed, broken bool
 	// live keeps a line at the bottom that counts the seconds of the stage.
 	live bool
 	line bool
@@ -240,6 +242,7 @@ func (p *progress) row(row client.ProvisionerJobLog) {
 	if row.Stage != "" && row.Stage != p.stage {
 		p.begin(row.Stage, row.CreatedAt)
 	}
+	p.failed = p.failed || row.Level == "error"
 	if p.quiet {
 		p.held = append(p.held, row)
 		return
@@ -249,16 +252,21 @@ func (p *progress) row(row client.ProvisionerJobLog) {
 
 // begin ends the stage before and starts another.
 func (p *progress) begin(stage string, at time.Time) {
-	p.end("✔", green, at)
-	p.stage, p.since, p.tock = stage, at, 0
+	p.end(at)
+	p.stage, p.since, p.tock, p.failed = stage, at, 0, false
 	if !p.quiet {
 		p.printf("==> ⧗ %s\n", printable(stage))
 	}
 }
 
-func (p *progress) end(mark string, c colour, at time.Time) {
+// end marks the stage as done, or as the one that failed.
+func (p *progress) end(at time.Time) {
 	if p.stage == "" || p.quiet {
 		return
+	}
+	mark, c := "✔", green
+	if p.failed {
+		mark, c, p.broken = "✘", red, true
 	}
 	took := max(at.Sub(p.since), 0).Milliseconds()
 	p.printf("%s\n", p.env.paint(p.env.Stderr, c, fmt.Sprintf("=== %s %s [%dms]", mark, printable(p.stage), took)))
@@ -290,14 +298,22 @@ func (p *progress) close(job client.ProvisionerJob) {
 	if job.CompletedAt != nil {
 		at = *job.CompletedAt
 	}
-	if job.Status == client.JobSucceeded {
-		p.end("✔", green, at)
-		return
-	}
+	succeeded := job.Status == client.JobSucceeded
 	for _, row := range p.held {
-		p.log(row)
+		if !succeeded {
+			p.log(row)
+		}
 	}
-	p.end("✘", red, at)
+	p.failed = !succeeded && (p.failed || !p.broken)
+	p.end(at)
+	p.env.warnOfOverflow(job)
+}
+
+// warnOfOverflow says that a log is not whole.
+func (e *Env) warnOfOverflow(job client.ProvisionerJob) {
+	if job.LogsOverflowed {
+		e.warnf("the log was longer than %d MiB: what came after that is not kept", client.MaxJobLog>>20)
+	}
 }
 
 func (p *progress) log(row client.ProvisionerJobLog) {

@@ -171,6 +171,9 @@ func (o *provisionerJobCancelOptions) run(ctx context.Context) error {
 		return err
 	}
 	job, err := c.ProvisionerJob(ctx, org.ID.String(), id)
+	if client.IsNotFound(err) {
+		return fmt.Errorf("there is no job %s in the organization %s that you may see: see `coder provisioner jobs list`", id, org.Name)
+	}
 	if err != nil {
 		return fmt.Errorf("find the job %s: %w", id, err)
 	}

@@ -169,7 +169,11 @@ func (o *provisionerKeyDeleteOptions) run(ctx context.Context) error {
 	if err := o.env.confirm(ctx, o.yes, fmt.Sprintf("Delete the provisioner key %s?", printable(o.name)), true); err != nil {
 		return err
 	}
-	if err := c.DeleteProvisionerKey(ctx, org.ID.String(), o.name); err != nil {
+	err = c.DeleteProvisionerKey(ctx, org.ID.String(), o.name)
+	if client.IsNotFound(err) {
+		return fmt.Errorf("there is no provisioner key %q in the organization %s that you may delete: see `coder provisioner keys list`", o.name, org.Name)
+	}
+	if err != nil {
 		return fmt.Errorf("delete the provisioner key %q: %w", o.name, err)
 	}
 	o.env.outf("Successfully deleted provisioner key %s!\n", o.env.paint(o.env.Stdout, green, strings.ToLower(o.name)))

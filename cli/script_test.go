@@ -2,8 +2,10 @@ package cli_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -52,10 +54,17 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 			for name, value := range env {
 				e.Setenv(name, value)
 			}
+			e.Values[serversKey{}] = &servers{}
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server":     serverCommand(t),
+			"stop":       stopServer,
+			"lose":       loseServer,
+			"limit":      limitServer,
+			"website":    website,
+			"tarball":    tarball,
+			"sql":        runSQL,
 			"eventually": eventually,
 			"keep":       keep,
 			"terminate":  terminate,
@@ -79,8 +88,39 @@ func buildBinary(t *testing.T) (dir string) {
 	return dir
 }
 
+// serversKey finds the servers of a story.
+type serversKey struct{}
+
+// servers are those of one story, the newest last.
+type servers struct{ running []*serverProcess }
+
+type serverProcess struct {
+	cmd     *exec.Cmd
+	log     *os.File
+	drained chan struct{}
+	stdout  bytes.Buffer
+	ended   bool
+}
+
+// newest is the server that was started last.
+func newest(ts *testscript.TestScript) *serverProcess {
+	all := ts.Value(serversKey{}).(*servers).running
+	if len(all) == 0 {
+		ts.Fatalf("no server was started")
+	}
+	return all[len(all)-1]
+}
+
+// end sends a signal and waits for the end.
+func (p *serverProcess) end(signal os.Signal) error {
+	p.ended = true
+	_ = p.cmd.Process.Signal(signal)
+	<-p.drained
+	return errors.Join(p.cmd.Wait(), p.log.Close())
+}
+
 // serverCommand is the command `server [flags]`: it starts a server on a free
-// port, sets URL, and, unless -fresh is the first word, signs the first user
+// port, sets URL and ADDRESS, and, unless -fresh is the first word, signs the first user
 // in. The server is stopped at the end of the story, and must end well.
 func serverCommand(t *testing.T) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
@@ -96,15 +136,15 @@ func startServer(t *testing.T, ts *testscript.TestScript, args []string) {
 	if fresh {
 		args = args[1:]
 	}
-	args = append([]string{"server", "--http-address", "127.0.0.1:0"}, args...)
-	cmd := command(ts, args...)
-	log, err := os.Create(ts.MkAbs("server.log"))
+	cmd := command(ts, append([]string{"server", "--http-address", "127.0.0.1:0"}, args...)...)
+	log, err := os.OpenFile(ts.MkAbs("server.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	ts.Check(err)
 	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	lines := bufio.NewReader(out)
+	p := &serverProcess{cmd: cmd, log: log, drained: make(chan struct{})}
+	lines := bufio.NewReader(io.TeeReader(out, &p.stdout))
 	url := ""
 	for url == "" {
 		line, err := lines.ReadString('\n')
@@ -115,20 +155,22 @@ func startServer(t *testing.T, ts *testscript.TestScript, args []string) {
 			url = m[1]
 		}
 	}
-	drained := make(chan struct{})
 	go func() {
-		defer close(drained)
+		defer close(p.drained)
 		_, _ = io.Copy(io.Discard, lines)
 	}()
+	all := ts.Value(serversKey{}).(*servers)
+	all.running = append(all.running, p)
 	ts.Defer(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-drained
-		if err := cmd.Wait(); err != nil {
+		if p.ended {
+			return
+		}
+		if err := p.end(syscall.SIGTERM); err != nil {
 			t.Errorf("%s: the server did not end well: %v", ts.Name(), err)
 		}
-		_ = log.Close()
 	})
 	ts.Setenv("URL", url)
+	ts.Setenv("ADDRESS", strings.TrimPrefix(strings.TrimPrefix(url, "http://"), "https://"))
 	if fresh {
 		return
 	}

@@ -74,6 +74,11 @@ func newTokenCreate(env *Env) *cobra.Command {
 }
 
 func (o *tokenCreateOptions) run(ctx context.Context) error {
+	if o.name != "" {
+		if err := client.CheckName(client.NameToken, o.name); err != nil {
+			return err
+		}
+	}
 	c, err := o.env.Client()
 	if err != nil {
 		return err

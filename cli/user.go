@@ -257,7 +257,7 @@ func (o *userShowOptions) run(ctx context.Context) error {
 // userError names the user that was not found.
 func userError(user string, err error) error {
 	if client.IsNotFound(err) {
-		return fmt.Errorf("find the user %q (by username or id): %w", user, err)
+		return fmt.Errorf("there is no user %q (by username or id) that you may see: see `coder users list`", user)
 	}
 	return err
 }

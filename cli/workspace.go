@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,14 @@ import (
 // workspace finds a workspace by name (one's own), owner/name, or id.
 func (e *Env) workspace(ctx context.Context, c *client.Client, named string) (client.Workspace, error) {
 	if id, err := uuid.Parse(named); err == nil {
-		return c.Workspace(ctx, id)
+		w, err := c.Workspace(ctx, id)
+		switch client.StatusCode(err) {
+		case http.StatusGone:
+			return w, fmt.Errorf("the workspace %s was deleted: see `coder list` for those that are there", named)
+		case http.StatusNotFound:
+			return w, noWorkspace(named)
+		}
+		return w, err
 	}
 	owner, name, err := splitWorkspace(named)
 	if err != nil {
@@ -24,9 +32,13 @@ func (e *Env) workspace(ctx context.Context, c *client.Client, named string) (cl
 	}
 	w, err := c.WorkspaceByOwnerAndName(ctx, owner, name)
 	if client.IsNotFound(err) {
-		return w, fmt.Errorf("there is no workspace %q that you may see: see `coder list --all`", named)
+		return w, noWorkspace(named)
 	}
 	return w, err
+}
+
+func noWorkspace(named string) error {
+	return fmt.Errorf("there is no workspace %q that you may see: see `coder list --all`", named)
 }
 
 // splitWorkspace splits [owner/]name; without an owner it is the caller's.

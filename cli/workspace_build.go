@@ -342,7 +342,7 @@ func newWorkspaceCancel(env *Env) *cobra.Command {
 				return err
 			}
 			if w.LatestBuild.Job.Ended() {
-				return fmt.Errorf("no build of %s is running: the last one has %s", w.FullName(), w.LatestBuild.Job.Status)
+				return fmt.Errorf("no build of %s is running: the last one %s", w.FullName(), endOf(w.LatestBuild.Job.Status))
 			}
 			if err := c.CancelWorkspaceBuild(ctx, w.LatestBuild.ID); err != nil {
 				return fmt.Errorf("cancel the build: %w", err)
@@ -351,6 +351,14 @@ func newWorkspaceCancel(env *Env) *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// endOf is the end of a job in a sentence.
+func endOf(status string) string {
+	if status == client.JobCanceled {
+		return "was canceled"
+	}
+	return "has " + status
 }
 
 type workspaceLogsOptions struct {
@@ -405,6 +413,7 @@ func (o *workspaceLogsOptions) run(ctx context.Context) error {
 	for _, row := range rows {
 		o.print(row)
 	}
+	o.env.warnOfOverflow(build.Job)
 	if len(rows) == 0 {
 		o.env.errf("Build %d of %s has no log yet.\n", build.BuildNumber, w.FullName())
 	}

@@ -174,9 +174,10 @@ func list[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 	return rows, err
 }
 
-// exec makes one request and drops the content of its reply.
+// exec makes one request and drops the content of its reply, which must be
+// JSON all the same: a page of a proxy is no success.
 func (c *Client) exec(ctx context.Context, method, path string, body any) error {
-	_, err := c.request(ctx, method, path, body, nil)
+	_, err := send[json.RawMessage](ctx, c, method, path, body)
 	return err
 }
 

@@ -68,17 +68,17 @@ func (a *api) authenticate(ctx context.Context, r *http.Request) error {
 	}
 	id, secret, _ := strings.Cut(token, "-")
 	if len(id) != tokenIDLength || len(secret) != tokenSecretLength {
-		return errUnauthenticated("The token does not have the form of a session token.")
+		return errUnauthenticated("The token does not have the form of a session token: sign in again with `coder login`.")
 	}
 	row, err := a.store.GetAPIKeyWithUser(ctx, id)
 	if err != nil && !store.IsNotFound(err) {
 		return err
 	}
 	if err != nil || !sameSecret(secret, row.ApiKey.HashedSecret) {
-		return errUnauthenticated("The token is not known; sign in again with coder login.")
+		return errUnauthenticated("The token is not known: sign in again with `coder login`.")
 	}
 	if !row.ApiKey.ExpiresAt.After(a.now()) {
-		return errUnauthenticated("The token expired at " + row.ApiKey.ExpiresAt.Format(time.RFC3339) + "; sign in again with coder login.")
+		return errUnauthenticated("The token expired at " + row.ApiKey.ExpiresAt.Format(time.RFC3339) + ": sign in again with `coder login`.")
 	}
 	if row.User.Status == client.UserSuspended {
 		return errUnauthenticated("Your account is suspended. Ask an administrator to activate it.")

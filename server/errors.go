@@ -70,7 +70,7 @@ func (a *api) refusal(ctx context.Context, err error) *client.Error {
 		return conflict("Something with this name or number already exists.")
 	case store.IsFull(err):
 		a.logger.ErrorContext(ctx, "disk full", "error", err)
-		return refuse(http.StatusInsufficientStorage, "The server's disk is full; nothing was changed.", "Make room on the server and try again.")
+		return refuse(http.StatusInsufficientStorage, "The server's disk is full or cannot be written; nothing was changed.", "Make room on the server and try again.")
 	case errors.Is(err, context.Canceled):
 		return refuse(499, "The request was canceled.", "")
 	}

@@ -79,22 +79,35 @@ func deploymentKey(c Config) (seal.Key, error) {
 
 // listeners are the open ports of the server, and the one within the process.
 type listeners struct {
-	http, tls net.Listener
-	memory    *memlisten.Listener
+	http, tls, metrics, profiles net.Listener
+	memory                       *memlisten.Listener
 }
 
 func listen(ctx context.Context, c Config) (*listeners, error) {
 	l := &listeners{memory: memlisten.New()}
-	var err error
-	if c.HTTPAddress != "" {
-		if l.http, err = listenOn(ctx, c.HTTPAddress, "--http-address"); err != nil {
-			return nil, err
+	for _, port := range []struct {
+		open          *net.Listener
+		address, flag string
+	}{
+		{&l.http, c.HTTPAddress, "--http-address"},
+		{&l.metrics, c.PrometheusAddress, "--prometheus-address"},
+		{&l.profiles, c.PprofAddress, "--pprof-address"},
+	} {
+		if port.address == "" {
+			continue
 		}
-	}
-	if c.TLSAddress != "" {
-		if l.tls, err = listenTLS(ctx, c); err != nil {
+		open, err := listenOn(ctx, port.address, port.flag)
+		if err != nil {
 			return nil, errors.Join(err, l.close())
 		}
+		*port.open = open
+	}
+	if c.TLSAddress != "" {
+		open, err := listenTLS(ctx, c)
+		if err != nil {
+			return nil, errors.Join(err, l.close())
+		}
+		l.tls = open
 	}
 	if l.http == nil && l.tls == nil {
 		return nil, errors.New("the server listens nowhere: give --http-address, or --tls-enable with --tls-address")
@@ -115,7 +128,7 @@ func listenOn(ctx context.Context, address, flag string) (net.Listener, error) {
 
 func (l *listeners) close() error {
 	err := l.memory.Close()
-	for _, open := range []net.Listener{l.http, l.tls} {
+	for _, open := range []net.Listener{l.http, l.tls, l.metrics, l.profiles} {
 		if open != nil {
 			// Shutdown has closed those that served.
 			err = errors.Join(err, ignoreClosed(open.Close()))
@@ -156,7 +169,7 @@ func (s *Server) serve(ctx context.Context, c Config, l *listeners) error {
 			group.Go(func() error { return ignoreClosed(web.Serve(open)) })
 		}
 	}
-	for _, side := range s.sideServers(c) {
+	for _, side := range s.sideServers(l) {
 		group.Go(side.run)
 		defer side.Close()
 	}
@@ -230,7 +243,7 @@ func (s *Server) startDaemons(ctx, background context.Context, c Config, memory 
 	for i := range c.ProvisionerDaemons {
 		group.Go(func() error {
 			name := fmt.Sprintf("%s-built-in-%d", daemonHost(host), i+1)
-			if err := s.runDaemon(ctx, background, c, memory, standby, name); err != nil {
+			if err := s.runDaemon(ctx, background, c, memory, standby, name); err != nil && !errors.Is(err, context.Canceled) {
 				c.Logger.ErrorContext(ctx, "built-in provisioner daemon ended", "name", name, "error", err)
 			}
 			return nil
@@ -308,31 +321,25 @@ func daemonHost(host string) string {
 // sideServer is an HTTP server beside the API, for metrics and profiles.
 type sideServer struct {
 	*http.Server
-	name string
+	open net.Listener
 }
 
-func (s sideServer) run() error {
-	err := ignoreClosed(s.ListenAndServe())
-	if err != nil {
-		return fmt.Errorf("serve %s on %s: %w", s.name, s.Addr, err)
-	}
-	return nil
-}
+func (s sideServer) run() error { return ignoreClosed(s.Serve(s.open)) }
 
-func (s *Server) sideServers(c Config) []sideServer {
+func (s *Server) sideServers(l *listeners) []sideServer {
 	var servers []sideServer
-	if c.PrometheusAddress != "" {
+	if l.metrics != nil {
 		registry := prometheus.NewRegistry()
 		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.api.metrics)
 		handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
-		servers = append(servers, sideServer{&http.Server{Addr: c.PrometheusAddress, Handler: handler, ReadHeaderTimeout: headerTimeout}, "metrics"})
+		servers = append(servers, sideServer{&http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}, l.metrics})
 	}
-	if c.PprofAddress != "" {
+	if l.profiles != nil {
 		mux := http.NewServeMux()
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-		servers = append(servers, sideServer{&http.Server{Addr: c.PprofAddress, Handler: mux, ReadHeaderTimeout: headerTimeout}, "profiles"})
+		servers = append(servers, sideServer{&http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}, l.profiles})
 	}
 	return servers
 }

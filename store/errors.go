@@ -34,9 +34,11 @@ func IsReferenced(err error) bool {
 	return sqliteCode(err, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY) || postgresCode(err, "23503")
 }
 
-// IsFull: the disk holding the database has no room; nothing was written.
+// IsFull: the disk holding the database takes no more, be it for want of room,
+// for a quota or a limit, or because it is broken; nothing was written.
 func IsFull(err error) bool {
-	return sqliteCode(err, sqlite3.SQLITE_FULL) || postgresCode(err, "53100") || errors.Is(err, syscall.ENOSPC)
+	return sqliteCode(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE) || postgresCode(err, "53100") ||
+		errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
 // isSerialization: two transactions met; trying again is right.

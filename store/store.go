@@ -129,7 +129,7 @@ func openPools(ctx context.Context, path string) (*pools, error) {
 	}
 	err = migrate(ctx, writer, SQLite, migrations, func(version int64) error { return copyBefore(ctx, writer, path, version) })
 	if IsFull(err) {
-		err = fmt.Errorf("%w; make room on that disk and start again, nothing is lost", err)
+		err = fmt.Errorf("%w; the disk is full or cannot be written: make room on it and start again, nothing is lost", err)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), writer.Close())

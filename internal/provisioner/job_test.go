@@ -45,8 +45,12 @@ func TestImportRefuses(t *testing.T) {
 		},
 		"a syntax error":      {map[string]string{"main.tf": "resource {\n"}, "main.tf:1", ""},
 		"a backend":           {map[string]string{"main.tf": "terraform {\n  backend \"s3\" {}\n}\n"}, "main.tf:2: a template cannot have a backend", ""},
-		"an unknown resource": {map[string]string{"main.tf": "resource \"terraform_data\" \"a\" {\n  input = terraform_data.b.id\n}\n"}, "main.tf:2: Reference to undeclared resource", ""},
-		"no configuration":    {map[string]string{"README.md": "hello"}, "no .tf file at its root", ""},
+		"an unknown resource": {map[string]string{"main.tf": "resource \"terraform_data\" \"a\" {\n  input = terraform_data.b.id\n}\n"}, "main.tf:2: Reference to undeclared resource: A managed resource", ""},
+		"a missing provider": {
+			map[string]string{"main.tf": "terraform {\n  required_providers {\n    nope = { source = \"example.invalid/acme/nope\" }\n  }\n}\n"},
+			"provider example.invalid/acme/nope: could not connect", "",
+		},
+		"no configuration": {map[string]string{"README.md": "hello"}, "no .tf file at its root", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -93,7 +97,8 @@ resource "terraform_data" "bad" {
 }
 `}, func(*client.AcquiredJob) {})
 	require.Contains(t, h.fail.Error, "main.tf:")
-	require.Contains(t, h.fail.Error, "local-exec provisioner error")
+	require.Contains(t, h.fail.Error, "local-exec provisioner error: Error running command")
+	require.Contains(t, h.fail.Error, "Output: the disk is too small")
 	require.False(t, h.fail.Retryable)
 	require.Empty(t, h.fail.InDoubt)
 	require.Equal(t, []string{"terraform_data.bad"}, h.fail.Tainted)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"coder/client"
@@ -39,7 +40,7 @@ func (a *attempt) prepareTemplate(confirmed <-chan struct{}) (*terraform.Prepare
 	}, initOut)
 	initOut.flush()
 	if failed := (*terraform.InitError)(nil); errors.As(err, &failed) && a.work.headline() != "" {
-		err = fmt.Errorf("initialize the template: %s", a.work.headline())
+		err = fmt.Errorf("initialize the template: %s", a.work.headline()+initAdvice(a.work.headline()))
 		return nil, &templateError{err: err}
 	}
 	if err == nil && prepared.Fresh {
@@ -48,6 +49,16 @@ func (a *attempt) prepareTemplate(confirmed <-chan struct{}) (*terraform.Prepare
 		})
 	}
 	return prepared, err
+}
+
+// initAdvice is what to do about a provider that an engine did not get.
+func initAdvice(headline string) string {
+	for _, problem := range []string{"query available provider packages", "resolve provider packages", "install provider"} {
+		if strings.Contains(headline, problem) {
+			return "\nCheck source and version in required_providers, and that this provisioner's host reaches the registry or has a mirror of it."
+		}
+	}
+	return ""
 }
 
 func (a *attempt) fetchSource(ctx context.Context) (io.ReadCloser, error) {

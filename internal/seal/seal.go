@@ -50,7 +50,7 @@ func LoadOrCreate(path string) (Key, error) {
 		return create(path)
 	}
 	if err != nil {
-		return Key{}, fmt.Errorf("read the deployment key: %w", err)
+		return Key{}, fmt.Errorf("read the deployment key: %w; it must be readable to this user", err)
 	}
 	k, err := ParseKey(string(text))
 	if err != nil {
@@ -77,7 +77,7 @@ func create(path string) (Key, error) {
 		return LoadOrCreate(path)
 	}
 	if err != nil {
-		return Key{}, fmt.Errorf("write the deployment key: %w", err)
+		return Key{}, fmt.Errorf("write the deployment key: %w; make its directory writable, and make room on that disk if it is full", err)
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -183,9 +184,25 @@ func readHook(raw rawEvent) (*Hook, *client.Intent) {
 	return hook, &client.Intent{Address: address, Action: action, Done: done}
 }
 
-// headline is what the job's error says of a diagnostic: what and where.
+// maxReason is how many characters of a diagnostic's detail a job's error
+// repeats: half of them from its end, where the output of a command stands.
+const maxReason = 400
+
+// headline is what the job's error says of a diagnostic: where, what, and the
+// first paragraph of why. It is empty for what only announces another one.
 func (d diagnostic) headline() string {
 	text := strings.Join(strings.Fields(d.Summary), " ")
+	if strings.Contains(text, "encountered problems during initialisation") {
+		return ""
+	}
+	paragraph, _, _ := strings.Cut(strings.TrimSpace(d.Detail), "\n\n")
+	why := []rune(strings.Join(strings.Fields(paragraph), " "))
+	if len(why) > maxReason {
+		why = slices.Concat(why[:maxReason/2], []rune(" … "), why[len(why)-maxReason/2:])
+	}
+	if len(why) > 0 {
+		text += ": " + string(why)
+	}
 	if d.Range != nil {
 		text = fmt.Sprintf("%s:%d: %s", d.Range.Filename, d.Range.Start.Line, text)
 	}
