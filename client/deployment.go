@@ -144,7 +144,8 @@ func (c *Client) BuildInfo(ctx context.Context) (BuildInfo, error) {
 
 // Healthz returns nil while the server answers.
 func (c *Client) Healthz(ctx context.Context) error {
-	return c.exec(ctx, http.MethodGet, "/healthz", nil)
+	_, err := c.request(ctx, http.MethodGet, "/healthz", nil, nil)
+	return err
 }
 
 // Entitlements reads what the deployment may use; it needs no session.

@@ -7,9 +7,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -339,6 +341,50 @@ func TestAttemptLogs(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("the follower did not end with the job")
 	}
+}
+
+// TestALogOverItsLimit: what is over MaxJobLog is dropped and marked, what is
+// over MaxLogLine is cut, and neither stands in the job's way.
+func TestALogOverItsLimit(t *testing.T) {
+	t.Parallel()
+	p := newProtocol(t)
+	w := p.workspace(t)
+	h := p.begun(t)
+	long := strings.Repeat("ü", client.MaxLogLine)
+	sent := lines(0, long, "bell \a, NUL \x00 and \xff")
+	for range client.MaxJobLog>>20 + 8 {
+		got, err := h.AppendLogs(t.Context(), sent)
+		require.NoError(t, err)
+		require.Equal(t, sent.Next, got.Expected)
+		texts := make([]string, 15)
+		for i := range texts {
+			texts[i] = long[:client.MaxLogLine]
+		}
+		sent = lines(sent.Next, append(texts, "still heard")...)
+	}
+	content := state(1, "a")
+	require.NoError(t, h.PutState(t.Context(), ref(1, content), content))
+	_, err := h.AppendLogs(t.Context(), sent)
+	require.NoError(t, err)
+	final := ref(1, content)
+	_, err = h.Complete(t.Context(), client.CompleteJobRequest{Logs: sent.Next, State: &final})
+	require.NoError(t, err)
+
+	build, err := p.Client.WorkspaceBuild(t.Context(), w.LatestBuild.ID)
+	require.NoError(t, err)
+	require.True(t, build.Job.LogsOverflowed)
+	require.Equal(t, client.JobSucceeded, build.Job.Status)
+	rows, err := p.Client.WorkspaceBuildLogs(t.Context(), w.LatestBuild.ID, 0)
+	require.NoError(t, err)
+	size := 0
+	for _, row := range rows {
+		require.LessOrEqual(t, len(row.Output), client.MaxLogLine)
+		require.True(t, utf8.ValidString(row.Output))
+		require.NotContains(t, row.Output, "\x00")
+		size += len(row.Output)
+	}
+	require.LessOrEqual(t, size, client.MaxJobLog)
+	require.Greater(t, size, client.MaxJobLog/2)
 }
 
 func TestAttemptState(t *testing.T) {

@@ -214,6 +214,40 @@ resource "terraform_data" "a" {
 	require.Less(t, len(text), 1<<20)
 }
 
+// TestLoudEngine: a line of 10 MB is cut, and of a log over its limit the rest
+// is dropped, and said to be; the job itself is as good as any.
+func TestLoudEngine(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		prints string
+		full   bool
+	}{
+		"a line of 10 MB":  {"head -c 10000000 /dev/zero | tr '\\0' x; echo", false},
+		"a log of 70 MiB":  {"line=$(head -c 60000 /dev/zero | tr '\\0' x); for i in $(seq 1220); do echo $line; done", true},
+		"an event too big": {`printf '{"@level":"info","@message":"'; head -c 10000000 /dev/zero | tr '\0' x; echo '"}'`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newControlPlane(t)
+			opts := p.options(t.TempDir())
+			opts.TerraformPath = engineScript(t, `[ "$1" = apply ] && { `+test.prints+`; }`)
+			p.startDaemon(opts)
+			h := p.submit(buildOf(p.template(map[string]string{"main.tf": "resource \"terraform_data\" \"a\" {}\n"}), client.TransitionStart))
+			p.untilEnded(h)
+			require.Nil(t, h.fail)
+			require.Equal(t, test.full, h.full)
+			require.LessOrEqual(t, h.next, int64(client.MaxJobLog))
+			require.Len(t, addressesOf(h), 1)
+			if !test.full {
+				require.Less(t, h.next, int64(1<<20))
+				require.Regexp(t, `xxx … \[line cut\]\n`, p.text(h))
+				return
+			}
+			require.Greater(t, h.next, int64(client.MaxJobLog)-1<<20)
+		})
+	}
+}
+
 func TestProviderIsStartedOnce(t *testing.T) {
 	t.Parallel()
 	aliased := workspaceTemplate + "provider \"coder\" {\n  alias = \"other\"\n  url   = \"http://other.example.com\"\n}\n"

@@ -44,6 +44,7 @@ type handout struct {
 	engine    int
 	entries   []client.JobLogEntry
 	next      int64
+	full      bool
 	intents   []client.Intent
 	states    map[int64][]byte
 	newest    int64
@@ -246,7 +247,7 @@ func (p *controlPlane) logs(h *handout, w http.ResponseWriter, r *http.Request) 
 	}
 	h.entries = append(h.entries, req.Entries...)
 	h.intents = append(h.intents, req.Intents...)
-	h.next = req.Next
+	h.next, h.full = req.Next, h.full || req.Overflowed
 	p.notify()
 	reply(w, http.StatusOK, client.AppendLogsResponse{Expected: h.next})
 }

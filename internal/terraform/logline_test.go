@@ -26,8 +26,24 @@ func TestParseEvent(t *testing.T) {
 		t.Parallel()
 		event := terraform.ParseEvent([]byte(`{"@level":"error","@message":"Error: Invalid reference","type":"diagnostic","diagnostic":{"severity":"error","summary":"Invalid reference","detail":"First.\nSecond.","range":{"filename":"main.tf","start":{"line":7}},"snippet":{"context":"resource \"a\" \"b\"","code":"  x = y"}}}`))
 		require.Equal(t, "error", event.Level)
-		require.Equal(t, "main.tf:7: Invalid reference", event.Error)
+		require.Equal(t, "main.tf:7: Invalid reference: First. Second.", event.Error)
 		require.Equal(t, []string{"Error: Invalid reference", `on main.tf line 7, in resource "a" "b":`, "    x = y", "First.", "Second."}, event.Lines)
+	})
+
+	t.Run("the error of a job is short, and says nothing twice", func(t *testing.T) {
+		t.Parallel()
+		diagnose := func(summary, detail string) terraform.Event {
+			line, err := json.Marshal(map[string]any{"@level": "error", "@message": "Error: " + summary, "diagnostic": map[string]string{"severity": "error", "summary": summary, "detail": detail}})
+			require.NoError(t, err)
+			return terraform.ParseEvent(line)
+		}
+		require.Equal(t, "Bad: why", diagnose("Bad", "why\n\nand what else could be said").Error)
+		long := diagnose("Bad", "begun "+strings.Repeat("é", 2000)+" ended").Error
+		require.Regexp(t, `^Bad: begun é+ … é+ ended$`, long)
+		require.Less(t, len([]rune(long)), 450)
+		announcement := diagnose("Terraform encountered problems during initialisation, including problems\nwith the configuration, described below.", "The configuration must be valid.")
+		require.Empty(t, announcement.Error)
+		require.NotEmpty(t, announcement.Lines)
 	})
 
 	t.Run("hooks are intents", func(t *testing.T) {
