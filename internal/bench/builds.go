@@ -95,9 +95,9 @@ func measureBuilds(ctx context.Context, binary, dir string, rounds int, out *rep
 			out.add("build request to the first engine process", ms(median(m.toEngine))+", p99 "+ms(percentile(m.toEngine, 99)), "20 ms, p99 60", "10 ms")
 			out.add("build less its own engine time", ms(median(m.overhead)), "60 ms", "30 ms")
 		}
-		out.add("first build of a version ÷ bare init + apply, "+template.name, fmt.Sprintf("%.2f", median(m.first)), template.first, template.stretchFirst)
-		out.add("later build ÷ bare init + apply, "+template.name, fmt.Sprintf("%.2f", median(m.later)), template.later, template.stretchLater)
-		out.add("delete ÷ bare init + destroy, "+template.name, fmt.Sprintf("%.2f", median(m.deleted)), "1.2", "1.0")
+		out.add("first build of a version ÷ bare init + apply, "+template.name, medianRatio(m.first), template.first, template.stretchFirst)
+		out.add("later build ÷ bare init + apply, "+template.name, medianRatio(m.later), template.later, template.stretchLater)
+		out.add("delete ÷ bare init + destroy, "+template.name, medianRatio(m.deleted), "1.2", "1.0")
 	}
 	return nil
 }
@@ -105,7 +105,25 @@ func measureBuilds(ctx context.Context, binary, dir string, rounds int, out *rep
 // measured are the samples of one template.
 type measured struct {
 	toEngine, overhead    []time.Duration
-	first, later, deleted []float64
+	first, later, deleted []ratio
+}
+
+// cost is what something took: on the clock, and of the processors.
+type cost struct{ wall, cpu time.Duration }
+
+// ratio is our cost in terms of the bare engine's.
+type ratio struct{ wall, cpu float64 }
+
+func (c cost) over(bare cost) ratio {
+	return ratio{c.wall.Seconds() / bare.wall.Seconds(), c.cpu.Seconds() / bare.cpu.Seconds()}
+}
+
+func medianRatio(ratios []ratio) string {
+	var wall, cpu []float64
+	for _, r := range ratios {
+		wall, cpu = append(wall, r.wall), append(cpu, r.cpu)
+	}
+	return fmt.Sprintf("%.2f (CPU %.2f)", median(wall), median(cpu))
 }
 
 // measure takes pairs: a new version, its first build, two later ones and the
@@ -133,7 +151,7 @@ func (b *builds) measure(ctx context.Context, name, source string, rounds int) (
 	return m, nil
 }
 
-func (b *builds) life(ctx context.Context, m *measured, template uuid.UUID, bareApply, bareDestroy time.Duration) error {
+func (b *builds) life(ctx context.Context, m *measured, template uuid.UUID, bareApply, bareDestroy cost) error {
 	var workspace client.Workspace
 	took, err := b.build(ctx, m, func() (client.WorkspaceBuild, error) {
 		var err error
@@ -143,7 +161,7 @@ func (b *builds) life(ctx context.Context, m *measured, template uuid.UUID, bare
 	if err != nil {
 		return err
 	}
-	m.first = append(m.first, took.Seconds()/bareApply.Seconds())
+	m.first = append(m.first, took.over(bareApply))
 	for _, transition := range []string{client.TransitionStop, client.TransitionStart, client.TransitionDelete} {
 		took, err := b.build(ctx, m, func() (client.WorkspaceBuild, error) {
 			return b.owner.CreateWorkspaceBuild(ctx, workspace.ID, client.CreateWorkspaceBuildRequest{Transition: transition})
@@ -153,34 +171,47 @@ func (b *builds) life(ctx context.Context, m *measured, template uuid.UUID, bare
 		}
 		switch transition {
 		case client.TransitionStart:
-			m.later = append(m.later, took.Seconds()/bareApply.Seconds())
+			m.later = append(m.later, took.over(bareApply))
 		case client.TransitionDelete:
-			m.deleted = append(m.deleted, took.Seconds()/bareDestroy.Seconds())
+			m.deleted = append(m.deleted, took.over(bareDestroy))
 		}
 	}
 	return nil
 }
 
+// reaping is how long a daemon may take to notice that an engine has ended,
+// which is when the engine's processor time is its own.
+const reaping = 50 * time.Millisecond
+
+// processorTime is what server and daemon have spent, with all that they
+// started and that has ended.
+func (b *builds) processorTime() time.Duration {
+	return processorTime(b.server.Process.Pid) + processorTime(b.daemon.Process.Pid)
+}
+
 // build asks for a build and takes its times: to the engine, in it, and all of it.
-func (b *builds) build(ctx context.Context, m *measured, ask func() (client.WorkspaceBuild, error)) (time.Duration, error) {
+func (b *builds) build(ctx context.Context, m *measured, ask func() (client.WorkspaceBuild, error)) (cost, error) {
+	before := b.processorTime()
 	asked := time.Now()
 	build, err := ask()
 	if err != nil {
-		return 0, err
+		return cost{}, err
 	}
 	for !build.Job.Ended() {
 		time.Sleep(5 * time.Millisecond)
 		if build, err = b.owner.WorkspaceBuild(ctx, build.ID); err != nil {
-			return 0, err
+			return cost{}, err
 		}
 	}
 	if build.Job.Status != client.JobSucceeded {
-		return 0, fmt.Errorf("build: %s", build.Job.Error)
+		return cost{}, fmt.Errorf("build: %s", build.Job.Error)
 	}
 	took := build.Job.CompletedAt.Sub(asked)
+	time.Sleep(reaping)
+	spent := cost{took, b.processorTime() - before}
 	calls, err := b.callsSince(asked)
 	if err != nil || len(calls) == 0 {
-		return took, err
+		return spent, err
 	}
 	var engine time.Duration
 	for _, c := range calls {
@@ -188,7 +219,7 @@ func (b *builds) build(ctx context.Context, m *measured, ask func() (client.Work
 	}
 	m.toEngine = append(m.toEngine, calls[0].begin.Sub(asked))
 	m.overhead = append(m.overhead, took-engine)
-	return took, nil
+	return spent, nil
 }
 
 func (b *builds) callsSince(since time.Time) ([]call, error) {
@@ -221,35 +252,37 @@ func (b *builds) callsSince(since time.Time) ([]call, error) {
 
 // bare makes the same engine calls by hand in a fresh folder, with the same
 // provider mirror that the daemon uses.
-func (b *builds) bare(ctx context.Context, source, name string) (apply, destroy time.Duration, err error) {
+func (b *builds) bare(ctx context.Context, source, name string) (apply, destroy cost, err error) {
 	dir := filepath.Join(b.dir, "bare", name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, 0, err
+		return cost{}, cost{}, err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(source), 0o600); err != nil {
-		return 0, 0, err
+		return cost{}, cost{}, err
 	}
 	config, err := b.mirrorConfig()
 	if err != nil {
-		return 0, 0, err
+		return cost{}, cost{}, err
 	}
-	calls := func(args ...[]string) (time.Duration, error) {
+	calls := func(args ...[]string) (cost, error) {
+		var cpu time.Duration
 		begun := time.Now()
 		for _, a := range args {
 			cmd := exec.CommandContext(ctx, b.engine, a...)
 			cmd.Dir, cmd.Env = dir, append(clean(), "TF_CLI_CONFIG_FILE="+config)
 			if out, err := cmd.CombinedOutput(); err != nil {
-				return 0, fmt.Errorf("terraform %s: %w: %s", a[0], err, out)
+				return cost{}, fmt.Errorf("terraform %s: %w: %s", a[0], err, out)
 			}
+			cpu += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		}
-		return time.Since(begun), nil
+		return cost{time.Since(begun), cpu}, nil
 	}
 	init := []string{"init", "-input=false", "-no-color"}
 	if apply, err = calls(init, []string{"apply", "-auto-approve", "-input=false", "-no-color"}); err != nil {
-		return 0, 0, err
+		return cost{}, cost{}, err
 	}
 	if err := os.RemoveAll(filepath.Join(dir, ".terraform")); err != nil {
-		return 0, 0, err
+		return cost{}, cost{}, err
 	}
 	destroy, err = calls(init, []string{"destroy", "-auto-approve", "-input=false", "-no-color"})
 	return apply, destroy, err

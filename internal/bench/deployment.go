@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -189,4 +190,26 @@ func memory(pid int) float64 {
 		}
 	}
 	return 0
+}
+
+// clockTick is the unit in which Linux reports processor time.
+const clockTick = 10 * time.Millisecond
+
+// processorTime is that of a process and of its ended children.
+func processorTime(pid int) time.Duration {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The name of the program may hold spaces; it ends with the last bracket.
+	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
+	var ticks int
+	for _, field := range fields[11:15] {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			return 0
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick
 }
