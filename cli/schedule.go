@@ -140,12 +140,13 @@ type scheduleOptions struct {
 	env  *Env
 	name string
 	args []string
+	list listOptions
 }
 
 // scheduleCommand is a command with a workspace and words that say when.
 func scheduleCommand(env *Env, use, short, example string, most int, run func(*scheduleOptions, context.Context, *client.Client, client.Workspace) error) *cobra.Command {
 	o := &scheduleOptions{env: env}
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: use, Short: short, Example: example, Args: rangeArgs(2, most),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.name, o.args = args[0], args[1:]
@@ -160,6 +161,8 @@ func scheduleCommand(env *Env, use, short, example string, most int, run func(*s
 			return run(o, cmd.Context(), c, w)
 		},
 	}
+	addList(cmd, &o.list, scheduleTable())
+	return cmd
 }
 
 // showAgain prints the schedule as it is now.
@@ -168,8 +171,8 @@ func (o *scheduleOptions) showAgain(ctx context.Context, c *client.Client, w cli
 	if err != nil {
 		return err
 	}
-	scheduleTable().print(o.env.Stdout, nil, scheduleRows([]client.Workspace{w}, o.env.Now()))
-	return nil
+	rows := scheduleRows([]client.Workspace{w}, o.env.Now())
+	return printList(o.env, o.list, scheduleTable(), rows, rows, "")
 }
 
 func newScheduleStart(env *Env) *cobra.Command {
@@ -238,7 +241,12 @@ func (o *scheduleOptions) runExtend(ctx context.Context, c *client.Client, w cli
 		return err
 	}
 	if d < shortestExtension {
-		o.env.outf("Please specify a duration of at least %s.\n", shortDuration(shortestExtension))
+		const hint = "Please specify a duration of at least %s.\n"
+		if o.list.format == "json" {
+			o.env.errf(hint, shortDuration(shortestExtension))
+			return o.showAgain(ctx, c, w)
+		}
+		o.env.outf(hint, shortDuration(shortestExtension))
 		return nil
 	}
 	if w.LatestBuild.Deadline == nil {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -55,6 +54,7 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 				e.Setenv(name, value)
 			}
 			e.Values[serversKey{}] = &servers{}
+			e.Values[coverageKey{}] = &coverage{}
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -68,7 +68,9 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 			"eventually": eventually,
 			"keep":       keep,
 			"terminate":  terminate,
-			"json":       jsonOutput,
+			"run":        runPlain,
+			"json":       runJSON,
+			"covered":    covered,
 		},
 	})
 }
@@ -171,6 +173,7 @@ func startServer(t *testing.T, ts *testscript.TestScript, args []string) {
 	})
 	ts.Setenv("URL", url)
 	ts.Setenv("ADDRESS", strings.TrimPrefix(strings.TrimPrefix(url, "http://"), "https://"))
+	coverageOf(ts).add(args)
 	if fresh {
 		return
 	}
@@ -242,21 +245,9 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	for _, cmd := range ts.BackgroundCmds() {
 		if slices.Contains(cmd.Args, args[0]) {
 			ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+			coverageOf(ts).add(cmd.Args[slices.IndexFunc(cmd.Args, func(arg string) bool { return filepath.Base(arg) == "coder" })+1:])
 			return
 		}
 	}
 	ts.Fatalf("no command in the background has the argument %q", args[0])
-}
-
-// jsonOutput is the command `json args...`: it runs coder with the words and
-// -o json, and holds its standard output to be one JSON document, and nothing else.
-func jsonOutput(ts *testscript.TestScript, neg bool, args []string) {
-	if neg {
-		ts.Fatalf("json cannot be negated")
-	}
-	ts.Check(ts.Exec("coder", append(args, "-o", "json")...))
-	out := ts.ReadFile("stdout")
-	if !json.Valid([]byte(out)) || strings.TrimSpace(out) == "null" {
-		ts.Fatalf("standard output is not one JSON document: %s", out)
-	}
 }

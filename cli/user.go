@@ -298,7 +298,7 @@ func newUserEditRoles(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "edit-roles <username|user_id>",
 		Short:   "Replace the site roles of a user",
-		Example: "  coder users edit-roles dev1 --roles template-admin,auditor\n  coder users edit-roles dev1 --roles \"\"   # none",
+		Example: "  coder users edit-roles dev1 --roles owner\n  coder users edit-roles dev1 --roles \"\"   # none",
 		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.user, o.given = args[0], cmd.Flags().Changed("roles")
