@@ -248,10 +248,22 @@ func (o *templatePushOptions) readSource(fromStdin bool) (templateSource, error)
 	return source, o.readTFVars(&source)
 }
 
+// noteLockfile warns where imports may find other versions of providers. The
+// provider coder/coder is in the binary, so that one alone needs no lock.
 func (o *templatePushOptions) noteLockfile(fsys fs.FS) {
-	if _, err := fs.Stat(fsys, ".terraform.lock.hcl"); err != nil && !o.ignoreLockfile {
-		o.env.warnf("the template has no .terraform.lock.hcl, so each import may find other versions of its providers. "+
-			"Make one with `terraform init` in %s, or hide this with --ignore-lockfile", o.directory)
+	if _, err := fs.Stat(fsys, ".terraform.lock.hcl"); err == nil || o.ignoreLockfile {
+		return
+	}
+	parsed, err := template.Read(fsys)
+	if err != nil {
+		return // the import says so, with file and line
+	}
+	for _, p := range parsed.Providers {
+		if p.Source != "coder/coder" {
+			o.env.warnf("the template has no .terraform.lock.hcl, so each import may find another version of the provider %s. "+
+				"Make one with `terraform init` in %s, or hide this with --ignore-lockfile", p.Name, o.directory)
+			return
+		}
 	}
 }
 
