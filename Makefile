@@ -26,12 +26,17 @@ demo: build ## Walk through the whole guide on a throwaway deployment, and leave
 run: build ## Start a server with its data in .cache/server
 	./$(BINARY) server --data-dir .cache/server
 
+.PHONY: what-is-tested
+what-is-tested:
+	@echo "Engine:     $$(command -v terraform || command -v tofu || echo 'neither terraform nor tofu on PATH; OpenTofu is fetched, and where that fails tests that need one are skipped (go test -v names them)')"
+	@echo "PostgreSQL: $$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null || echo 'not installed; tests run on SQLite only')"
+
 .PHONY: test
-test: ## Run the tests: SQLite always, PostgreSQL too where it is installed
+test: what-is-tested ## Run the tests: SQLite always, PostgreSQL too where it is installed
 	go test -timeout 30m ./...
 
 .PHONY: test-race
-test-race: ## The same under the race detector
+test-race: what-is-tested ## The same under the race detector
 	go test -race -timeout 30m ./...
 
 .PHONY: test-all

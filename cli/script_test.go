@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"coder/internal/enginetest"
 	"coder/server/servertest"
 )
 
@@ -29,16 +30,13 @@ const patience = 2 * time.Minute
 // real server, as a person or a script uses it.
 func TestStories(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("terraform"); err != nil {
-		if _, err := exec.LookPath("tofu"); err != nil {
-			t.Skip("neither terraform nor tofu is on PATH")
-		}
-	}
-	runStories(t, "testdata/stories", buildBinary(t), map[string]string{"TF_CLI_CONFIG_FILE": ""})
+	// Servers and provisioners of stories find the engine as anywhere else.
+	engines := filepath.Dir(enginetest.Path(t))
+	runStories(t, "testdata/stories", buildBinary(t)+string(os.PathListSeparator)+engines, map[string]string{"TF_CLI_CONFIG_FILE": ""})
 }
 
-// runStories runs the stories of a directory with the binary in bin, each in
-// a home of its own.
+// runStories runs the stories of a directory with the binary in bin, which
+// comes first on PATH, each in a home of its own.
 func runStories(t *testing.T, dir, bin string, env map[string]string) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,

@@ -11,6 +11,7 @@ import (
 
 	"coder/internal/coderprovider"
 	"coder/internal/coderprovider/coderprovidertest"
+	"coder/internal/enginetest"
 )
 
 func TestMain(m *testing.M) { os.Exit(coderprovidertest.Main(m)) }
@@ -47,12 +48,8 @@ output "start_count" { value = data.coder_workspace.me.start_count }
 
 func TestEnginesUseTheLinkedProvider(t *testing.T) {
 	t.Parallel()
-	for _, engine := range []string{"terraform", "tofu"} {
-		path, err := exec.LookPath(engine)
-		if err != nil && engine == "tofu" {
-			continue // a second engine where there is one
-		}
-		require.NoError(t, err)
+	for _, path := range enginetest.Paths(t) {
+		engine := filepath.Base(path)
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()

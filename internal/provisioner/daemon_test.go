@@ -17,6 +17,7 @@ import (
 
 	"coder/client"
 	"coder/internal/coderprovider/coderprovidertest"
+	"coder/internal/enginetest"
 	"coder/internal/provisioner"
 )
 
@@ -24,10 +25,6 @@ const (
 	patience = 60 * time.Second
 	tick     = 10 * time.Millisecond
 )
-
-// engineVariable names the engine that the tests run, instead of the one on
-// PATH: the suite is run with Terraform and with OpenTofu.
-const engineVariable = "CODER_TEST_ENGINE"
 
 // runDaemon is the first argument of a test binary that is a daemon, for
 // tests that kill one. Server, spool and cache follow.
@@ -46,7 +43,7 @@ func daemonMain(url, spool, cache string) int {
 		return 1
 	}
 	daemon, err := provisioner.New(provisioner.Options{
-		Client: caller, Name: "host-1", TerraformPath: os.Getenv(engineVariable), CacheDir: cache, SpoolDir: spool, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Client: caller, Name: "host-1", TerraformPath: os.Getenv(enginetest.Variable), CacheDir: cache, SpoolDir: spool, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil || daemon.Run(context.Background()) != nil {
 		return 1
@@ -78,7 +75,7 @@ func (p *controlPlane) options(spool string) provisioner.Options {
 	caller, err := client.New(p.url, client.Options{Header: http.Header{client.HeaderDaemonKey: {"key"}}})
 	require.NoError(p.t, err)
 	return provisioner.Options{
-		Client: caller, Name: "host-1", TerraformPath: os.Getenv(engineVariable), CacheDir: p.t.TempDir(), SpoolDir: spool, Version: "v0.1.0",
+		Client: caller, Name: "host-1", TerraformPath: enginetest.Path(p.t), CacheDir: p.t.TempDir(), SpoolDir: spool, Version: "v0.1.0",
 		Logger: slog.New(slog.NewTextHandler(p.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
+	"coder/internal/enginetest"
 )
 
 // slowTemplate makes one thing at once, then one that takes until the file
@@ -57,7 +58,7 @@ func (p *controlPlane) slowBuild(dir string) *handout {
 // OpenTofu writes none in the first 20 s.
 func (p *controlPlane) untilTravels(h *handout) {
 	p.t.Helper()
-	if isTofu() {
+	if isTofu(p.t) {
 		p.until(h, "the log travels", func(h *handout) bool { return strings.Contains(logOf(h), "terraform_data.slow: Creating...") })
 		return
 	}
@@ -66,7 +67,7 @@ func (p *controlPlane) untilTravels(h *handout) {
 		"an intent is fulfilled once the state is stored")
 }
 
-func isTofu() bool { return strings.Contains(filepath.Base(os.Getenv(engineVariable)), "tofu") }
+func isTofu(t *testing.T) bool { return strings.Contains(filepath.Base(enginetest.Path(t)), "tofu") }
 
 // requireKnown: what the engine had begun when it was killed is in the newest
 // state or named in doubt, all of it, and nothing twice.
@@ -191,6 +192,7 @@ func (p *controlPlane) process(spool, cache string) *exec.Cmd {
 	self, err := os.Executable()
 	require.NoError(p.t, err)
 	cmd := exec.Command(self, runDaemon, p.url, spool, cache)
+	cmd.Env = append(os.Environ(), enginetest.Variable+"="+enginetest.Path(p.t))
 	cmd.Stderr = p.t.Output()
 	require.NoError(p.t, cmd.Start())
 	p.t.Cleanup(func() {
@@ -360,22 +362,12 @@ func TestServerIsAway(t *testing.T) {
 	})
 }
 
-func realEngine(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv(engineVariable); path != "" {
-		return path
-	}
-	path, err := exec.LookPath("terraform")
-	require.NoError(t, err)
-	return path
-}
-
 // engineScript makes an engine that is the real one, except where the script
 // says otherwise before it.
 func engineScript(t *testing.T, before string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "terraform")
-	script := "#!/bin/sh\n" + before + "\nexec " + realEngine(t) + " \"$@\"\n"
+	script := "#!/bin/sh\n" + before + "\nexec " + enginetest.Path(t) + " \"$@\"\n"
 	require.NoError(t, os.WriteFile(path, []byte(script), 0o700))
 	return path
 }
@@ -390,7 +382,7 @@ func TestTornState(t *testing.T) {
   while [ ! -e %[2]s/die ]; do sleep 0.05; done
   : > terraform.tfstate
   kill -9 $$
-fi`, realEngine(t), dir))
+fi`, enginetest.Path(t), dir))
 	p.startDaemon(opts)
 	h := p.submit(buildOf(p.template(map[string]string{"main.tf": slowTemplate(dir)}), client.TransitionStart))
 	require.Eventually(t, func() bool {
@@ -404,7 +396,7 @@ fi`, realEngine(t), dir))
 	p.untilEnded(h)
 	require.NotNil(t, h.fail)
 	p.requireKnown(h)
-	if !isTofu() {
+	if !isTofu(t) {
 		require.Contains(t, addresses(t, p.newestState(h)), "terraform_data.quick", "an empty or torn state never replaces a good one")
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"coder/internal/archive"
 	"coder/internal/coderprovider/coderprovidertest"
+	"coder/internal/enginetest"
 	"coder/internal/starter"
 	"coder/internal/template"
 )
@@ -133,12 +134,8 @@ func (w workspace) state(t *testing.T) map[string]resource {
 
 func TestMinimalLivesItsLife(t *testing.T) {
 	t.Parallel()
-	for _, engine := range []string{"terraform", "tofu"} {
-		path, err := exec.LookPath(engine)
-		if err != nil && engine == "tofu" {
-			continue // a second engine where there is one
-		}
-		require.NoError(t, err)
+	for _, path := range enginetest.Paths(t) {
+		engine := filepath.Base(path)
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			w := workspace{path, t.TempDir(), append(os.Environ(),

@@ -18,14 +18,11 @@ import (
 	"coder/client"
 	"coder/internal/coderprovider"
 	"coder/internal/coderprovider/coderprovidertest"
+	"coder/internal/enginetest"
 	"coder/internal/terraform"
 )
 
 func TestMain(m *testing.M) { os.Exit(coderprovidertest.Main(m)) }
-
-// engineVariable names the engine that the tests run, instead of the one on
-// PATH: the suite is run with Terraform and with OpenTofu.
-const engineVariable = "CODER_TEST_ENGINE"
 
 // bench is a workshop with the real engine, and what a test gives to it.
 type bench struct {
@@ -39,7 +36,7 @@ type bench struct {
 func newBench(t *testing.T, change ...func(*terraform.WorkshopOptions)) *bench {
 	t.Helper()
 	host := terraform.HostEnvironment(os.Environ(), nil)
-	engine, err := terraform.Find(t.Context(), terraform.FindOptions{Path: os.Getenv(engineVariable), Environment: host})
+	engine, err := terraform.Find(t.Context(), terraform.FindOptions{Path: enginetest.Path(t), Environment: host})
 	require.NoError(t, err)
 	self, err := os.Executable()
 	require.NoError(t, err)
