@@ -235,8 +235,11 @@ type Intent struct {
 	Address string `json:"address"`
 	// Action is Terraform's word: create, update, delete, replace or read.
 	Action string `json:"action"`
-	// Done is false for apply_start, true for apply_complete and apply_errored.
+	// Done is false for apply_start, and for apply_complete until the server
+	// holds a state that records it; true then, and for apply_errored.
 	Done bool `json:"done"`
+	// ID is that of the made object, from apply_complete on.
+	ID string `json:"id,omitempty"`
 	// Planned are a few of the planned values, to find the thing by. Only
 	// with Done false.
 	Planned string `json:"planned,omitempty"`
@@ -303,6 +306,8 @@ type FailJobRequest struct {
 type DoubtfulResource struct {
 	Address string `json:"address"`
 	Action  string `json:"action"`
+	// ID is that of the object, where the engine has named it.
+	ID      string `json:"id,omitempty"`
 	Planned string `json:"planned,omitempty"`
 }
 

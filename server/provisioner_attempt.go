@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -230,7 +231,7 @@ func mergeIntents(stored string, news []client.Intent) (string, error) {
 		if i.Done {
 			delete(open, i.Address)
 		} else {
-			open[i.Address] = client.DoubtfulResource{Address: i.Address, Action: i.Action, Planned: i.Planned}
+			open[i.Address] = client.DoubtfulResource{Address: i.Address, Action: i.Action, ID: i.ID, Planned: cmp.Or(i.Planned, open[i.Address].Planned)}
 		}
 	}
 	return store.JSON(open), nil

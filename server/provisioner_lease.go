@@ -222,7 +222,10 @@ func (a *api) takeOver(ctx context.Context, attempt store.ListCurrentAttemptsRow
 	})
 }
 
-// inDoubt is what was begun, not finished, and is not in the newest state.
+// inDoubt is what was begun to be made and is not recorded by the newest
+// state. That there is something at the address is not enough: it may be what
+// stood there before the attempt. What is changed or destroyed is in the state
+// as long as it is not gone, and so is known.
 func (a *api) inDoubt(ctx context.Context, tx *store.Store, attemptID uuid.UUID) ([]client.DoubtfulResource, error) {
 	attempt, err := tx.GetAttempt(ctx, attemptID)
 	if err != nil {
@@ -232,26 +235,47 @@ func (a *api) inDoubt(ctx context.Context, tx *store.Store, attemptID uuid.UUID)
 	if err := json.Unmarshal([]byte(attempt.Intents), &open); err != nil {
 		return nil, fmt.Errorf("read the attempt's intents: %w", err)
 	}
+	maps.DeleteFunc(open, func(_ string, d client.DoubtfulResource) bool { return d.Action != "create" && d.Action != "replace" })
 	if len(open) == 0 || attempt.WorkspaceID == nil {
 		return []client.DoubtfulResource{}, nil
 	}
-	row, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID})
-	if err == nil {
-		raw, err := tx.UnsealState(ctx, attempt.OrganizationID, row.Data)
-		if err != nil {
-			return nil, err
-		}
-		state, err := terraform.ParseState(raw)
-		if err != nil {
-			return nil, err
-		}
-		maps.DeleteFunc(open, func(address string, d client.DoubtfulResource) bool {
-			return d.Action == "create" && state.Has(address)
-		})
+	before, now, err := statesAround(ctx, tx, attempt)
+	if err != nil {
+		return nil, err
 	}
+	maps.DeleteFunc(open, func(address string, d client.DoubtfulResource) bool { return now.Records(address, d.ID, before) })
 	doubt := slices.Collect(maps.Values(open))
 	slices.SortFunc(doubt, func(x, y client.DoubtfulResource) int { return strings.Compare(x.Address, y.Address) })
-	return doubt, ignoreNotFound(err)
+	return doubt, nil
+}
+
+// statesAround are the state from which an attempt has started, and the
+// newest; one that is not there is empty.
+func statesAround(ctx context.Context, tx *store.Store, attempt store.JobAttempt) (before, now *terraform.State, err error) {
+	base, err := tx.GetWorkspaceStateBefore(ctx, store.GetWorkspaceStateBeforeParams{
+		OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID, Fence: attempt.Fence,
+	})
+	if before, err = openState(ctx, tx, base, err); err != nil {
+		return nil, nil, err
+	}
+	newest, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID})
+	now, err = openState(ctx, tx, newest, err)
+	return before, now, err
+}
+
+// openState parses a state row as a query has returned it.
+func openState(ctx context.Context, tx *store.Store, row store.WorkspaceState, err error) (*terraform.State, error) {
+	if store.IsNotFound(err) {
+		return &terraform.State{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	raw, err := tx.UnsealState(ctx, row.OrganizationID, row.Data)
+	if err != nil {
+		return nil, err
+	}
+	return terraform.ParseState(raw)
 }
 
 // endSilent ends an attempt from the server's side, if nobody else did.

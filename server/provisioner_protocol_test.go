@@ -540,11 +540,24 @@ func TestSilence(t *testing.T) {
 	p := newProtocol(t, servertest.WithOptions(func(o *server.Options) { o.Horizon = 30 * time.Second }))
 	w := p.workspace(t)
 	h := p.begun(t)
-	one := state(1, "a")
+	earlier := state(1, "c", "e")
+	require.NoError(t, h.PutState(t.Context(), ref(1, earlier), earlier))
+	named := ref(1, earlier)
+	_, err := h.Complete(t.Context(), client.CompleteJobRequest{State: &named, Build: &client.BuildResult{}})
+	require.NoError(t, err)
+	w.LatestBuild, err = p.Client.CreateWorkspaceBuild(t.Context(), w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
+	require.NoError(t, err)
+
+	h = p.begun(t)
+	one := state(2, "a", "c", "d", "e")
 	require.NoError(t, h.PutState(t.Context(), ref(1, one), one))
 	logs := lines(0, "creating")
-	logs.Intents = []client.Intent{{Address: "terraform_data.a", Action: "create"}}
-	_, err := h.AppendLogs(t.Context(), logs)
+	logs.Intents = []client.Intent{
+		{Address: "terraform_data.a", Action: "create"}, {Address: "terraform_data.c", Action: "create"},
+		{Address: "terraform_data.d", Action: "create", Planned: "input=4"}, {Address: "terraform_data.d", Action: "create", ID: "9"},
+		{Address: "terraform_data.e", Action: "update"},
+	}
+	_, err = h.AppendLogs(t.Context(), logs)
 	require.NoError(t, err)
 	_, err = h.AppendLogs(t.Context(), client.AppendLogsRequest{
 		Offset: logs.Next, Next: logs.Next, Entries: []client.JobLogEntry{},
@@ -563,12 +576,15 @@ func TestSilence(t *testing.T) {
 	require.Equal(t, client.JobFailed, b.Job.Status)
 	require.Contains(t, b.Job.Error, "terraform_data.b (create) input=2", "what was begun and not reported is named")
 	require.NotContains(t, b.Job.Error, "terraform_data.a", "what is in the state is not in doubt")
+	require.Contains(t, b.Job.Error, "terraform_data.c (create)", "what stood at the address before is not what was made")
+	require.Contains(t, b.Job.Error, "terraform_data.d (create) id 9 input=4", "nor is an object with another id")
+	require.NotContains(t, b.Job.Error, "terraform_data.e", "what was changed is in the state")
 	all, err := p.Client.WorkspaceBuildLogs(t.Context(), w.LatestBuild.ID, 0)
 	require.NoError(t, err)
 	require.Contains(t, all[len(all)-1].Output, "has not been heard of", "people see the silence before the end")
 
 	// What the lost attempt still hands in is kept, and changes nothing visible.
-	two := state(2, "a", "b")
+	two := state(3, "a", "b")
 	require.NoError(t, h.PutState(t.Context(), ref(2, two), two))
 	_, err = h.Fail(t.Context(), client.FailJobRequest{Error: "late"})
 	require.Equal(t, http.StatusConflict, client.StatusCode(err))

@@ -112,13 +112,20 @@ func failure(req client.FailJobRequest) string {
 	if len(req.InDoubt) > 0 {
 		b.WriteString("\nIn doubt, because the engine was killed while it worked on them; look whether they exist:")
 		for _, d := range req.InDoubt {
-			fmt.Fprintf(&b, "\n  %s (%s) %s", d.Address, d.Action, d.Planned)
+			fmt.Fprintf(&b, "\n  %s (%s) %s", d.Address, d.Action, strings.TrimSpace(idText(d.ID)+" "+d.Planned))
 		}
 	}
 	if len(req.Tainted) > 0 {
 		b.WriteString("\nTainted, so the next start makes them again: " + strings.Join(req.Tainted, ", "))
 	}
 	return b.String()
+}
+
+func idText(id string) string {
+	if id == "" {
+		return ""
+	}
+	return "id " + id
 }
 
 // settle runs the end of an attempt once: a repeat of the same call gets the

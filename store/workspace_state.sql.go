@@ -73,6 +73,37 @@ func (q *Queries) GetWorkspaceStateAtBuild(ctx context.Context, arg GetWorkspace
 	return i, err
 }
 
+const getWorkspaceStateBefore = `-- name: GetWorkspaceStateBefore :one
+SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND fence < $3 AND salvage = FALSE
+ORDER BY fence DESC, n DESC LIMIT 1
+`
+
+type GetWorkspaceStateBeforeParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	Fence          int64
+}
+
+func (q *Queries) GetWorkspaceStateBefore(ctx context.Context, arg GetWorkspaceStateBeforeParams) (WorkspaceState, error) {
+	row := q.db.QueryRowContext(ctx, getWorkspaceStateBefore, arg.OrganizationID, arg.WorkspaceID, arg.Fence)
+	var i WorkspaceState
+	err := row.Scan(
+		&i.WorkspaceID,
+		&i.OrganizationID,
+		&i.Fence,
+		&i.N,
+		&i.WorkspaceBuildID,
+		&i.AttemptID,
+		&i.Sha256,
+		&i.Size,
+		&i.Data,
+		&i.Salvage,
+		&i.CreatedBy,
+		&i.CreatedAt,
+	)
+	return i, err
+}
+
 const getWorkspaceStateInfo = `-- name: GetWorkspaceStateInfo :one
 SELECT fence, n, sha256, size, workspace_build_id, salvage FROM workspace_states
 WHERE organization_id = $1 AND workspace_id = $2 AND fence = $3 AND n = $4

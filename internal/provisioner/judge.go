@@ -126,8 +126,8 @@ func (a *attempt) judgeBuild(ended *badEnd) verdict {
 func (a *attempt) nameDoubts(failure *client.FailJobRequest) {
 	for _, doubt := range failure.InDoubt {
 		found := ""
-		if doubt.Planned != "" {
-			found = " (" + doubt.Planned + ")"
+		if doubt.ID != "" {
+			found = " (id " + doubt.ID + ")"
 		}
 		a.journal.say(terraform.LevelError, "%s%s was being made when the engine was killed. It may exist without being in the workspace's state: look for it and remove it by hand.", doubt.Address, found)
 	}

@@ -136,8 +136,9 @@ func (o *output) take(f *follow, line []byte, behind int64) {
 		f.stage = ""
 	}
 	if event.Hook != nil && event.Hook.Done && !event.Hook.Failed && makes(event.Hook.Action) {
-		// Fulfilled only when the server has the state that says so.
-		event.Intent = nil
+		// Fulfilled only when the server has the state that says so: till
+		// then it knows the object's id, to find it in a state or to name it.
+		event.Intent.Done, event.Intent.ID = false, event.Hook.ID
 	}
 	o.journal.addEvent(event, level, f.name, behind)
 	if event.Planned && f.applyStage != "" {

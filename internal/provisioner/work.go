@@ -112,11 +112,7 @@ func (w *engineWork) doubtful(before, final *terraform.State) []client.DoubtfulR
 		if final.Records(address, made.id, before) {
 			continue
 		}
-		doubt := client.DoubtfulResource{Address: address, Action: made.action}
-		if made.id != "" {
-			doubt.Planned = "id " + made.id
-		}
-		doubtful = append(doubtful, doubt)
+		doubtful = append(doubtful, client.DoubtfulResource{Address: address, Action: made.action, ID: made.id})
 	}
 	return doubtful
 }

@@ -10,6 +10,10 @@ WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND fe
 SELECT * FROM workspace_states WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND salvage = FALSE
 ORDER BY fence DESC, n DESC LIMIT 1;
 
+-- name: GetWorkspaceStateBefore :one
+SELECT * FROM workspace_states WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND fence < @fence AND salvage = FALSE
+ORDER BY fence DESC, n DESC LIMIT 1;
+
 -- name: GetWorkspaceStateOfBuild :one
 SELECT * FROM workspace_states WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND workspace_build_id = @workspace_build_id AND salvage = FALSE
 ORDER BY fence DESC, n DESC LIMIT 1;
