@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"flag"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -432,6 +433,24 @@ func TestServerFlagsWithoutEffect(t *testing.T) {
 	got := newPerson(t).run(args...).fails("--provisioner-daemons -1 is negative")
 	require.Equal(t, 1, strings.Count(got.stderr, "--wildcard-access-url "), got.stderr)
 	require.Equal(t, 1, strings.Count(newPerson(t).run("server", "--provisioner-daemons", "-1", "--telemetry=false").stderr, "error:"))
+}
+
+// TestOlderNames holds that they work, and that the newer one is named in the
+// form that was used.
+func TestOlderNames(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	address := taken.Addr().String()
+	p := newPerson(t)
+	p.run("server", "--address", address).fails("--address is deprecated: use --http-address", address)
+	p.run("users", "create", "--disable-login").fails("--disable-login is deprecated: use --login-type none")
+	p.vars["CODER_ADDRESS"], p.vars["CODER_BUILD_OPTION"] = address, "a=b"
+	p.run("server").fails("CODER_ADDRESS is deprecated: use CODER_HTTP_ADDRESS", address)
+	p.run("create", "box", "--build-options").fails("CODER_BUILD_OPTION is deprecated: use CODER_EPHEMERAL_PARAMETER",
+		"--build-options is deprecated: use --prompt-ephemeral-parameters")
+	require.NotContains(t, p.run("create", "box", "--ephemeral-parameter", "a=b").stderr, "--ephemeral-parameter is deprecated")
 }
 
 func TestCreateAdminUser(t *testing.T) {

@@ -14,9 +14,10 @@ import (
 // Annotations of flags: the variable and the key of the configuration file
 // that fill one when it is not given.
 const (
-	envAnnotation  = "coder-env"
-	yamlAnnotation = "coder-yaml"
-	fileFlag       = "config"
+	envAnnotation   = "coder-env"
+	yamlAnnotation  = "coder-yaml"
+	newerAnnotation = "coder-newer"
+	fileFlag        = "config"
 )
 
 // fromEnv declares the variable of a flag.
@@ -29,6 +30,32 @@ func fromEnv(f *pflag.FlagSet, name, variable string) {
 // fromFile declares the key of a flag in the configuration file.
 func fromFile(f *pflag.FlagSet, name, key string) {
 	_ = f.SetAnnotation(name, yamlAnnotation, []string{key})
+}
+
+// olderName hides a flag that still works, and names the flag that people
+// should use now, which may have a value with it.
+func olderName(f *pflag.FlagSet, name, newer string) {
+	_ = f.SetAnnotation(name, newerAnnotation, []string{newer})
+	_ = f.MarkHidden(name)
+}
+
+// warnOfOlderNames names the replacement of each older flag that has a value,
+// as a variable where the older one was given as a variable.
+func warnOfOlderNames(env *Env, cmd *cobra.Command, sources map[string]string) {
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		newer, source := annotation(flag, newerAnnotation), sources[flag.Name]
+		if newer == "" || source == "" {
+			return
+		}
+		older, use := "--"+flag.Name, "--"+newer
+		if variable, ok := strings.CutPrefix(source, "$"); ok {
+			older = variable
+			if replacement := cmd.Flags().Lookup(newer); replacement != nil {
+				use = annotation(replacement, envAnnotation)
+			}
+		}
+		env.warnf("%s is deprecated: use %s", older, use)
+	})
 }
 
 func annotation(flag *pflag.Flag, name string) string {

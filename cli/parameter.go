@@ -37,8 +37,8 @@ func (o *parameterOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.buildOptions, "build-option", nil, "Older name of --ephemeral-parameter")
 	f.BoolVar(&o.promptOptions, "build-options", false, "Older name of --prompt-ephemeral-parameters")
 	f.BoolVar(&o.alwaysPrompt, "always-prompt", false, "Ask for every parameter, also for those that have a value")
-	_ = f.MarkHidden("build-option")
-	_ = f.MarkHidden("build-options")
+	olderName(f, "build-option", "ephemeral-parameter")
+	olderName(f, "build-options", "prompt-ephemeral-parameters")
 	for flag, variable := range map[string]string{
 		"parameter": "CODER_RICH_PARAMETER", "parameter-default": "CODER_RICH_PARAMETER_DEFAULT",
 		"rich-parameter-file": "CODER_RICH_PARAMETER_FILE", "use-parameter-defaults": "CODER_WORKSPACE_USE_PARAMETER_DEFAULTS",

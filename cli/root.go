@@ -75,6 +75,7 @@ func prepare(env *Env, cmd *cobra.Command, args []string) error {
 		return err
 	}
 	env.sources = sources
+	warnOfOlderNames(env, cmd, sources)
 	if env.global.debugOptions {
 		printOptions(env, cmd, sources)
 		return errDone

@@ -22,6 +22,7 @@ import (
 type serverOptions struct {
 	env         *Env
 	config      server.Config
+	address     string
 	configFile  string
 	writeConfig bool
 	tls         bool
@@ -84,6 +85,9 @@ func (o *serverOptions) complete(f *pflag.FlagSet) (err error) {
 	c.Stdout, c.Version = o.env.Stdout, Version()
 	c.API.SameSiteNone = o.sameSite == "none"
 	c.API.DisableCustomQuietHours = !o.customQuietHours
+	if o.address != "" && o.env.sources["http-address"] == "" {
+		c.HTTPAddress = o.address
+	}
 	if !o.tls {
 		c.TLSAddress = ""
 	}

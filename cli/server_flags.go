@@ -29,6 +29,8 @@ func (o *serverOptions) addNetworkFlags(f flags) {
 	c := &o.config
 	f.text(&c.AccessURL, "access-url", "", "CODER_ACCESS_URL", "networking.accessURL", "URL at which people, workspaces and provisioners reach the server (default: where it listens)")
 	f.text(&c.HTTPAddress, "http-address", "127.0.0.1:3000", "CODER_HTTP_ADDRESS", "networking.http.httpAddress", "Address to listen on; empty is none")
+	f.text(&o.address, "address", "", "CODER_ADDRESS", "", "Older name of --http-address")
+	olderName(f.FlagSet, "address", "http-address")
 	f.yesno(&o.tls, "tls-enable", false, "CODER_TLS_ENABLE", "networking.tls.enable", "Listen with TLS as well")
 	f.text(&c.TLSAddress, "tls-address", "127.0.0.1:3443", "CODER_TLS_ADDRESS", "networking.tls.address", "Address to listen on with TLS")
 	f.list(&c.TLSCertFiles, "tls-cert-file", "CODER_TLS_CERT_FILE", "networking.tls.certFiles", "Certificate with its chain, PEM; may be repeated")

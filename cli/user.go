@@ -63,7 +63,7 @@ func newUserCreate(env *Env) *cobra.Command {
 		"login-type", "How the user signs in (default password)")
 	f.BoolVar(&o.req.ServiceAccount, "service-account", false, "Make an account for machines, which signs in with tokens only")
 	f.BoolVar(&o.disableLogin, "disable-login", false, "Older form of --login-type none")
-	_ = f.MarkHidden("disable-login")
+	olderName(f, "disable-login", "login-type none")
 	addOrganization(f, &o.organization)
 	addFormat(cmd, &o.format, "text", "json")
 	return cmd
