@@ -218,21 +218,28 @@ func (d *Daemon) refreshEngine(ctx context.Context) {
 	}
 }
 
-// work registers and takes jobs until workCtx ends.
+// work registers and takes jobs until workCtx ends. A server that forgets its
+// daemons was restored, or is another one behind the same address: as long as
+// no registration has served, each waits longer than the one before.
 func (d *Daemon) work(ctx, workCtx context.Context) error {
+	wait := newBackoff()
 	for {
 		registered, err := d.register(workCtx)
 		if err != nil {
 			return err
 		}
-		err = d.takeJobs(ctx, workCtx, registered.ID)
-		if client.IsNotFound(err) {
-			// The server forgot us: it was restored, or our row was pruned.
-			d.logger.Info("the server does not know this daemon any more; registering again")
-			continue
+		served, err := d.takeJobs(ctx, workCtx, registered.ID)
+		if !client.IsNotFound(err) {
+			d.deregister(ctx, registered.ID)
+			return err
 		}
-		d.deregister(ctx, registered.ID)
-		return err
+		if served {
+			wait = newBackoff()
+		}
+		again := wait.step()
+		d.logger.Warn("the server does not know this daemon any more: it was restored from a backup, or another server answers at its address; registering again",
+			"daemon", registered.ID, "in", again.Round(time.Millisecond), "error", err)
+		pause(workCtx, again)
 	}
 }
 
@@ -248,6 +255,9 @@ func (d *Daemon) register(ctx context.Context) (client.RegisteredDaemon, error) 
 			Provisioners: []string{"terraform"}, Version: d.opts.Version, APIVersion: APIVersion,
 			HostID: d.spool.hostID, Generation: generation,
 		})
+		if client.IsNotFound(err) {
+			return fmt.Errorf("the organization does not exist or this credential may not see it, or something else answers at the server's address: %w", err)
+		}
 		return err
 	})
 	if err != nil {
@@ -274,7 +284,8 @@ func (d *Daemon) deregister(ctx context.Context, id uuid.UUID) {
 	}
 }
 
-func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) error {
+// takeJobs tells also whether the server has known the daemon at least once.
+func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bool, err error) {
 	request := uuid.New()
 	wait := newBackoff()
 	for workCtx.Err() == nil {
@@ -284,9 +295,9 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) error {
 		job, err := d.opts.Client.AcquireJob(workCtx, id, client.AcquireJobRequest{RequestID: request})
 		switch {
 		case workCtx.Err() != nil && job == nil:
-			return nil
+			return served, nil
 		case isRefusal(err) || client.IsNotFound(err):
-			return fmt.Errorf("take a job: %w", err)
+			return served, fmt.Errorf("take a job: %w", err)
 		case err != nil:
 			d.logger.Warn("take a job: no success, trying again", "error", err)
 			if isFinal(err) {
@@ -295,15 +306,15 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) error {
 			wait.sleep(workCtx)
 			continue
 		}
-		wait, request = newBackoff(), uuid.New()
+		wait, request, served = newBackoff(), uuid.New(), true
 		if job == nil {
 			continue
 		}
 		d.refreshEngine(ctx)
 		d.perform(ctx, *job)
 		if d.jobs.Add(1) == int64(d.opts.MaxJobs) {
-			return nil
+			return served, nil
 		}
 	}
-	return nil
+	return served, nil
 }

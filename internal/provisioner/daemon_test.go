@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,4 +193,49 @@ func TestImportThenBuild(t *testing.T) {
 	require.Equal(t, "5", resources[1].Metadata[0].Value)
 	require.Equal(t, 1, built.engine)
 	t.Log(p.text(built))
+}
+
+func TestAServerThatForgetsItsDaemonsIsNotFlooded(t *testing.T) {
+	t.Parallel()
+	p := newControlPlane(t)
+	p.forgetful = true
+	var log syncBuffer
+	opts := p.options(t.TempDir())
+	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	p.startDaemon(opts)
+	count := func() []time.Time {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.registered
+	}
+	const tries = 7
+	require.Eventually(t, func() bool { return len(count()) >= tries }, patience, tick)
+	times := count()
+	// Each of the six waits is at least half of 50 ms doubled.
+	require.GreaterOrEqual(t, times[tries-1].Sub(times[0]), (25+50+100+200+400+800)*time.Millisecond)
+	require.Contains(t, log.String(), "another server answers at its address")
+
+	p.mu.Lock()
+	p.forgetful = false
+	p.mu.Unlock()
+	h := p.submit(buildOf(p.template(map[string]string{"main.tf": workspaceTemplate}), client.TransitionStart))
+	p.until(h, "the job is taken", func(h *handout) bool { return h.confirmed })
+}
+
+// syncBuffer is a log that is read while it is written.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(text []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(text)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

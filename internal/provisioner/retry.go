@@ -17,9 +17,17 @@ type backoff struct{ next time.Duration }
 
 func newBackoff() *backoff { return &backoff{next: 50 * time.Millisecond} }
 
-func (b *backoff) sleep(ctx context.Context) {
+// step is how long to wait this time.
+func (b *backoff) step() time.Duration {
 	wait := b.next/2 + rand.N(b.next)
 	b.next = min(2*b.next, 10*time.Second)
+	return wait
+}
+
+func (b *backoff) sleep(ctx context.Context) { pause(ctx, b.step()) }
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

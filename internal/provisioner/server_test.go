@@ -35,6 +35,9 @@ type controlPlane struct {
 	refuse   int
 	deaf     bool
 	changed  chan struct{}
+	// forgetful: registrations succeed, and are then unknown.
+	forgetful  bool
+	registered []time.Time
 }
 
 // handout is what the server knows of one attempt.
@@ -121,6 +124,8 @@ func (p *controlPlane) register(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "no host id or name")
 		return
 	}
+	p.registered = append(p.registered, time.Now())
+	p.notify()
 	reply(w, http.StatusCreated, client.RegisteredDaemon{ID: p.daemon, Name: req.Name, OrganizationName: "data-platform", Tags: map[string]string{}, Generation: 3})
 }
 
@@ -128,6 +133,11 @@ func (p *controlPlane) acquire(w http.ResponseWriter, r *http.Request) {
 	timeout := time.After(2 * time.Second)
 	for {
 		p.mu.Lock()
+		if p.forgetful {
+			p.mu.Unlock()
+			refuse(w, http.StatusNotFound, "Not found.")
+			return
+		}
 		if len(p.queue) > 0 {
 			next := p.queue[0]
 			p.queue = p.queue[1:]
