@@ -16,7 +16,9 @@ import (
 const (
 	// lifecycleLease is the row that one replica holds at a time.
 	lifecycleLease = "lifecycle"
-	// lateStart is how late an automatic start may be, whatever the day.
+	// lateStart is how late an automatic start may be: a server that was away
+	// for longer, or whose clock has leapt, does not start everything at once at
+	// a time that nobody has asked for.
 	lateStart = time.Hour
 	// farStart is further ahead than any schedule's next time: a clock was wrong
 	// when it was stored.
@@ -29,12 +31,19 @@ const (
 // follows from stored times and the clock alone, so a restart changes
 // nothing, and a build that another runner has made in between wins.
 func (a *api) runLifecycle(ctx context.Context) error {
+	var last time.Time
 	return every(ctx, a.options.LifecycleInterval, func(ctx context.Context) error {
+		now := a.now()
+		far := now.Add(farStart)
+		if now.Before(last) {
+			far = now // the clock was set back: look at every next start again
+		}
+		last = now
 		held, err := a.holdLifecycle(ctx)
 		if err != nil || !held {
 			return err
 		}
-		return a.keepSchedules(ctx)
+		return a.keepSchedules(ctx, now, far)
 	})
 }
 
@@ -55,10 +64,9 @@ func (a *api) holdLifecycle(ctx context.Context) (bool, error) {
 }
 
 // keepSchedules looks at the workspaces that something is due for. One that
-// fails does not hold up the others.
-func (a *api) keepSchedules(ctx context.Context) error {
-	now := a.now()
-	due, err := a.store.ListWorkspacesForLifecycle(ctx, store.ListWorkspacesForLifecycleParams{NowAt: store.At(now), FarAt: store.At(now.Add(farStart))})
+// fails does not hold up the others. What starts after far is looked at too.
+func (a *api) keepSchedules(ctx context.Context, now, far time.Time) error {
+	due, err := a.store.ListWorkspacesForLifecycle(ctx, store.ListWorkspacesForLifecycleParams{NowAt: store.At(now), FarAt: store.At(far)})
 	if err != nil {
 		return fmt.Errorf("list workspaces that are due: %w", err)
 	}
@@ -193,18 +201,15 @@ func (l life) fallAsleep() action {
 	return action{transition: client.TransitionStop, reason: client.BuildReasonDormancy, sleep: true}
 }
 
-// autostart starts a stopped workspace. A start that was missed while the
-// server was away is made up for on its day, and not on another.
+// autostart starts a stopped workspace. A start that was missed for longer
+// than lateStart is not made up for: the next one comes at its own time.
 func (l life) autostart(now time.Time) action {
 	passed := action{passed: true}
 	autostart, err := schedule.ParseAutostart(l.workspace.AutostartSchedule)
 	if err != nil || autostart.IsZero() || !l.template.AllowUserAutostart || !l.stopped() || l.owner.Status == client.UserSuspended {
 		return passed
 	}
-	local := now.In(autostart.Location())
-	midnight := time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, local.Location())
-	today, ok := autostart.Next(midnight.Add(-time.Microsecond), allowedDays(l.template))
-	if now.Sub(l.workspace.NextStartAt.Time) >= lateStart && !(ok && due(today, now)) {
+	if last, ok := autostart.Next(now.Add(-lateStart), allowedDays(l.template)); !ok || !due(last, now) {
 		return passed
 	}
 	return action{transition: client.TransitionStart, reason: client.BuildReasonAutostart, passed: true}
@@ -292,7 +297,7 @@ func (a *api) repairTimes(ctx context.Context, id uuid.UUID) error {
 		if w.DormantAt.After(now.Time) {
 			return a.setDormant(ctx, tx, w, l.template, true)
 		}
-		if w.NextStartAt.After(now.Add(farStart)) {
+		if !w.NextStartAt.IsZero() && w.NextStartAt.After(nextStart(w.AutostartSchedule, l.template, now.Time).Time) {
 			return a.setNextStart(ctx, tx, l)
 		}
 		return nil

@@ -169,7 +169,7 @@ func TestAutostartMovesToTheActiveVersion(t *testing.T) {
 	mismatch, err := s.member.ResolveAutostart(t.Context(), w.ID)
 	require.NoError(t, err)
 	require.True(t, mismatch.ParameterMismatch, "the new version wants a value that nobody gave")
-	clock.Advance(day)
+	clock.Advance(21*time.Hour + 10*time.Minute) // ten past nine
 	w = s.eventually(t, w.ID, "a start that cannot be made", func(w client.Workspace) bool { return w.NextStartAt.After(clock.Now()) })
 	require.Equal(t, int64(2), w.LatestBuild.BuildNumber)
 
@@ -260,7 +260,7 @@ func TestSuspendedUsersDoNotRun(t *testing.T) {
 	require.NoError(t, err)
 	s.isBuild(t, w.ID, 2, client.TransitionStop, client.BuildReasonAutostop)
 	s.worker.take(t).succeed(t)
-	clock.Advance(day)
+	clock.Advance(21*time.Hour + 10*time.Minute) // ten past nine
 	w = s.eventually(t, w.ID, "a start that passes", func(w client.Workspace) bool { return w.NextStartAt.After(clock.Now()) })
 	require.Equal(t, int64(2), w.LatestBuild.BuildNumber)
 	_, err = s.Client.CreateWorkspaceBuild(t.Context(), w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
@@ -280,7 +280,7 @@ func TestSchedulesAcrossRestarts(t *testing.T) {
 
 	clock.Advance(20 * time.Hour) // Thursday 8:00
 	s.build(t, early.ID, client.TransitionStop)
-	clock.Advance(4 * time.Hour) // noon: three hours late, on its day
+	clock.Advance(90 * time.Minute) // half an hour late
 	require.Equal(t, 3, s.builds(t, early.ID))
 	for range 3 {
 		servertest.New(t, append(options, servertest.WithoutUsers())...)
@@ -307,6 +307,27 @@ func TestAStartMissedByDaysIsNotMadeUpFor(t *testing.T) {
 	monday := time.Date(2026, 7, 20, 9, 0, 0, 0, time.UTC)
 	w = s.eventually(t, w.ID, "the next start", func(w client.Workspace) bool { return w.NextStartAt.Equal(monday) })
 	require.Equal(t, int64(2), w.LatestBuild.BuildNumber)
+}
+
+func TestTheClockLeapsAhead(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock() // a Wednesday noon
+	s := newScene(t, onTime(clock)...)
+	starts, stops := s.running(t, "starts", weekdaysAtNine), s.running(t, "stops", livesFor(8*time.Hour))
+	starts = s.build(t, starts.ID, client.TransitionStop)
+	thursday := time.Date(2026, 7, 16, 9, 0, 0, 0, time.UTC)
+	require.Equal(t, thursday, *starts.NextStartAt)
+
+	clock.Advance(27 * time.Hour) // Thursday 15:00
+	s.isBuild(t, stops.ID, 2, client.TransitionStop, client.BuildReasonAutostop)
+	s.worker.take(t).succeed(t)
+	starts = s.eventually(t, starts.ID, "the missed start is passed over", func(w client.Workspace) bool { return w.NextStartAt.Equal(thursday.Add(day)) })
+	require.Equal(t, int64(2), starts.LatestBuild.BuildNumber, "six hours late nobody has asked for it")
+
+	clock.Advance(-27 * time.Hour)
+	s.eventually(t, starts.ID, "the clock is set right, and Thursday's start comes again", func(w client.Workspace) bool { return w.NextStartAt.Equal(thursday) })
+	clock.Advance(21*time.Hour + 40*time.Minute)
+	s.isBuild(t, starts.ID, 3, client.TransitionStart, client.BuildReasonAutostart)
 }
 
 func TestTheClockGoesBack(t *testing.T) {
