@@ -56,19 +56,20 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server":     serverCommand(t),
-			"stop":       stopServer,
-			"lose":       loseServer,
-			"limit":      limitServer,
-			"website":    website,
-			"tarball":    tarball,
-			"sql":        runSQL,
-			"eventually": eventually,
-			"keep":       keep,
-			"terminate":  terminate,
-			"run":        runPlain,
-			"json":       runJSON,
-			"covered":    covered,
+			"server":      serverCommand(t),
+			"stop":        stopServer,
+			"lose":        loseServer,
+			"limit":       limitServer,
+			"website":     website,
+			"tarball":     tarball,
+			"sql":         runSQL,
+			"eventually":  eventually,
+			"keep":        keep,
+			"terminate":   terminate,
+			"run":         runPlain,
+			"json":        runJSON,
+			"covered":     covered,
+			"certificate": certificate,
 		},
 	})
 }
@@ -183,7 +184,7 @@ func startServer(t *testing.T, ts *testscript.TestScript, args []string) {
 func command(ts *testscript.TestScript, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(firstOf(ts.Getenv("PATH")), "coder"), args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"HOME", "PATH", "TZ", "CODER_URL", "CODER_SESSION_TOKEN", "CODER_ORGANIZATION", "CODER_CONFIG_DIR"} {
+	for _, name := range []string{"HOME", "PATH", "TZ", "CODER_URL", "CODER_SESSION_TOKEN", "CODER_ORGANIZATION", "CODER_CONFIG_DIR", "CODER_DEPLOYMENT_KEY", "SSL_CERT_FILE"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	return cmd

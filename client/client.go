@@ -3,6 +3,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -221,10 +222,16 @@ func isJSON(h http.Header) bool {
 	return err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json"))
 }
 
+// errPlain is what a port that speaks TLS only says to a plain request.
+var errPlain = errors.New("the server speaks TLS on that port: try https:// instead of http://")
+
 func (c *Client) errorReply(method, path string, reply *http.Response, body []byte) error {
 	e := &Error{Method: method, URL: c.display(path), StatusCode: reply.StatusCode}
 	if isJSON(reply.Header) && json.Unmarshal(body, e) == nil && e.Message != "" {
 		return e
+	}
+	if bytes.Contains(body, []byte("HTTP request to an HTTPS server")) {
+		return &ConnectionError{URL: c.base.Redacted(), Err: errPlain}
 	}
 	return c.foreignReply(method, path, reply)
 }

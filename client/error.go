@@ -75,7 +75,7 @@ type ConnectionError struct {
 }
 
 func (e *ConnectionError) Error() string {
-	return fmt.Sprintf("no reply from %s: %s. %s", e.URL, e.Err, e.hint())
+	return strings.TrimSpace(fmt.Sprintf("no reply from %s: %s. %s", e.URL, e.Err, e.hint()))
 }
 
 // Unwrap returns the cause.
@@ -90,12 +90,14 @@ func (e *ConnectionError) hint() string {
 		timeout   net.Error
 	)
 	switch {
+	case errors.Is(e.Err, errPlain):
+		return ""
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
 		return "Check that the server runs and listens on that address and port."
 	case errors.As(e.Err, &dns):
 		return "Check the host name, and that this machine can resolve it."
 	case errors.As(e.Err, &authority):
-		return "The server's certificate is signed by an authority that this machine does not trust: install that authority's certificate."
+		return "The server's certificate is signed by an authority that this machine does not trust: install that authority's certificate, or name its file in SSL_CERT_FILE (not on macOS)."
 	case errors.As(e.Err, &hostname):
 		return "The server's certificate is for another name: use the URL that it was issued for."
 	case errors.As(e.Err, &record), strings.Contains(e.Err.Error(), "server gave HTTP response to HTTPS client"):
