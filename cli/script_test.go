@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,22 @@ func TestStories(t *testing.T) {
 // runStories runs the stories of a directory with the binary in bin, which
 // comes first on PATH, each in a home of its own.
 func runStories(t *testing.T, dir, bin string, env map[string]string) {
+	commands := map[string]func(*testscript.TestScript, bool, []string){
+		"server":      serverCommand(t),
+		"stop":        stopServer,
+		"lose":        loseServer,
+		"website":     website,
+		"certificate": certificate,
+		"tarball":     tarball,
+		"sql":         runSQL,
+		"eventually":  eventually,
+		"keep":        keep,
+		"terminate":   terminate,
+		"run":         runPlain,
+		"json":        runJSON,
+		"covered":     covered,
+	}
+	maps.Copy(commands, linuxCommands())
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
@@ -53,24 +70,10 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 			}
 			e.Values[serversKey{}] = &servers{}
 			e.Values[coverageKey{}] = &coverage{}
+			linuxValues(e)
 			return os.MkdirAll(home, 0o755)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server":      serverCommand(t),
-			"stop":        stopServer,
-			"lose":        loseServer,
-			"limit":       limitServer,
-			"website":     website,
-			"tarball":     tarball,
-			"sql":         runSQL,
-			"eventually":  eventually,
-			"keep":        keep,
-			"terminate":   terminate,
-			"run":         runPlain,
-			"json":        runJSON,
-			"covered":     covered,
-			"certificate": certificate,
-		},
+		Cmds: commands,
 	})
 }
 
