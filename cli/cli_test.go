@@ -486,3 +486,17 @@ func TestTemplatesInit(t *testing.T) {
 	p.types("99\nminimal\n", "templates", "init", other).succeeds()
 	require.FileExists(t, filepath.Join(other, "main.tf"))
 }
+
+// TestAServerOfAnotherVersion: the command works, and says once that the two differ.
+func TestAServerOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	srv := servertest.New(t)
+	p := ownerOf(t, srv)
+	p.vars["CODER_NO_VERSION_WARNING"] = ""
+	got := p.run("users", "list").succeeds()
+	require.Equal(t, 1, strings.Count(got.stderr, "version mismatch: this client is "), got.stderr)
+	require.Contains(t, got.stderr, "the server at "+srv.URL+" is "+servertest.Version)
+	require.Contains(t, got.stderr, "take the client of the server's release, or hide this with --no-version-warning")
+	require.NotContains(t, got.stdout, "mismatch")
+	require.NotContains(t, p.run("users", "list", "--no-version-warning").succeeds().stderr, "mismatch")
+}
