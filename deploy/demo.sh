@@ -105,9 +105,12 @@ if docker version >/dev/null 2>&1; then
   fi
 fi
 
+printf '\nThe walk is over: an organization with a provisioner, a template and a member of its own.\n'
+if [ ! -t 0 ]; then
+  printf 'Without a terminal nothing is left running. Run it on one to keep the server and try more.\n'
+  exit 0
+fi
 cat <<TXT
-
-The walk is over: an organization with a provisioner, a template and a member of its own.
 
   URL       $url
   Owner     admin@example.com   $password
@@ -118,8 +121,7 @@ Next things to try, in another terminal:
   coder create my-box --template minimal --org data-platform
   coder schedule stop my-box 2h
   coder organizations members list --org data-platform
+
+The server stays up. Press Ctrl-C to end it and remove its data.
 TXT
-if [ -t 0 ]; then
-  echo; echo "The server stays up. Press Ctrl-C to end it and remove its data."
-  wait "${pids[0]}"
-fi
+wait "${pids[0]}"
