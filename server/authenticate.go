@@ -118,10 +118,14 @@ func (a *api) subject(ctx context.Context, user store.User) (*authz.Subject, err
 	if err != nil {
 		return nil, err
 	}
+	custom, err := a.customRolesOfUser(ctx, a.store, user.ID, memberships)
+	if err != nil {
+		return nil, err
+	}
 	s := &authz.Subject{ID: user.ID, Name: user.Username, Roles: authz.SiteRoles(user.Roles), Organizations: map[uuid.UUID]authz.Membership{}}
 	for _, m := range memberships {
 		membership := authz.Membership{
-			Roles:  authz.OrganizationRoles(m.OrganizationID, m.Roles, m.DefaultMemberRoles),
+			Roles:  authz.OrganizationRoles(m.OrganizationID, m.Roles, m.DefaultMemberRoles, custom[m.OrganizationID]),
 			Groups: []uuid.UUID{m.OrganizationID},
 		}
 		for _, g := range groups {

@@ -38,7 +38,11 @@ func (a *api) listMembers(ctx context.Context, in *listMembersInput) (*output[[]
 	if err != nil {
 		return nil, err
 	}
-	return reply(memberResponses(ctx, rows)), nil
+	members, err := a.memberResponses(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	return reply(members), nil
 }
 
 // oldMemberFilter reads the few keys that the old list of members knows.
@@ -73,7 +77,11 @@ func (a *api) pageMembers(ctx context.Context, in *pageMembersInput) (*output[cl
 	if err != nil {
 		return nil, err
 	}
-	return reply(client.PaginatedMembersResponse{Members: memberResponses(ctx, rows), Count: int(count)}), nil
+	members, err := a.memberResponses(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	return reply(client.PaginatedMembersResponse{Members: members, Count: int(count)}), nil
 }
 
 func (a *api) getMember(ctx context.Context, in *MemberPath) (*output[client.OrganizationMemberWithUserData], error) {
@@ -81,7 +89,11 @@ func (a *api) getMember(ctx context.Context, in *MemberPath) (*output[client.Org
 	if err != nil {
 		return nil, err
 	}
-	return reply(memberWithUserResponse(row.OrganizationMember, row.User)), nil
+	custom, err := a.customRoles(ctx, row.OrganizationMember.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	return reply(memberWithUserResponse(row.OrganizationMember, row.User, custom)), nil
 }
 
 func (a *api) addMember(ctx context.Context, in *MemberPath) (*output[client.OrganizationMember], error) {
@@ -101,7 +113,7 @@ func (a *api) addMember(ctx context.Context, in *MemberPath) (*output[client.Org
 	if err != nil {
 		return nil, fmt.Errorf("add member: %w", err)
 	}
-	return reply(memberResponse(member)), nil
+	return reply(memberResponse(member, nil)), nil
 }
 
 // removeMember leaves the workspaces of the user in place.
@@ -136,7 +148,7 @@ func (a *api) updateMemberRoles(ctx context.Context, in *updateMemberRolesInput)
 		return nil, badRequest("You cannot change your own roles.")
 	}
 	org := organizationFrom(ctx)
-	roles, err := checkRoleChange(ctx, org.ID, row.OrganizationMember.Roles, in.Body.Roles)
+	roles, err := a.checkRoleChange(ctx, org.ID, row.OrganizationMember.Roles, in.Body.Roles)
 	if err != nil {
 		return nil, err
 	}
@@ -144,31 +156,39 @@ func (a *api) updateMemberRoles(ctx context.Context, in *updateMemberRolesInput)
 	if err != nil {
 		return nil, fmt.Errorf("change roles: %w", err)
 	}
-	return reply(memberResponse(member)), nil
+	custom, err := a.customRoles(ctx, org.ID)
+	if err != nil {
+		return nil, err
+	}
+	return reply(memberResponse(member, custom)), nil
 }
 
 // memberResponses leaves out memberships that the caller may not read.
-func memberResponses(ctx context.Context, rows []store.ListMembersRow) []client.OrganizationMemberWithUserData {
+func (a *api) memberResponses(ctx context.Context, rows []store.ListMembersRow) ([]client.OrganizationMemberWithUserData, error) {
+	custom, err := a.customRoles(ctx, organizationFrom(ctx).ID)
+	if err != nil {
+		return nil, err
+	}
 	out := []client.OrganizationMemberWithUserData{}
 	for _, row := range rows {
 		if subjectFrom(ctx).Can(authz.Read, memberObject(row.OrganizationMember.OrganizationID, row.User.ID)) {
-			out = append(out, memberWithUserResponse(row.OrganizationMember, row.User))
+			out = append(out, memberWithUserResponse(row.OrganizationMember, row.User, custom))
 		}
 	}
-	return out
+	return out, nil
 }
 
-func memberWithUserResponse(m store.OrganizationMember, u store.User) client.OrganizationMemberWithUserData {
+func memberWithUserResponse(m store.OrganizationMember, u store.User, custom map[string]authz.Role) client.OrganizationMemberWithUserData {
 	return client.OrganizationMemberWithUserData{
-		OrganizationMember: memberResponse(m), Username: u.Username, Name: u.Name, AvatarURL: u.AvatarURL, Email: u.Email,
+		OrganizationMember: memberResponse(m, custom), Username: u.Username, Name: u.Name, AvatarURL: u.AvatarURL, Email: u.Email,
 		GlobalRoles: siteRoleResponses(u.Roles), Status: u.Status, LoginType: u.LoginType, LastSeenAt: u.LastSeenAt.Time,
 		UserCreatedAt: u.CreatedAt.Time, UserUpdatedAt: u.UpdatedAt.Time,
 	}
 }
 
-func memberResponse(m store.OrganizationMember) client.OrganizationMember {
+func memberResponse(m store.OrganizationMember, custom map[string]authz.Role) client.OrganizationMember {
 	return client.OrganizationMember{
 		UserID: m.UserID, OrganizationID: m.OrganizationID, CreatedAt: m.CreatedAt.Time, UpdatedAt: m.UpdatedAt.Time,
-		Roles: organizationRoleResponses(m.OrganizationID, m.Roles),
+		Roles: organizationRoleResponses(m.OrganizationID, m.Roles, custom),
 	}
 }

@@ -86,7 +86,7 @@ func (a *api) createOrganization(ctx context.Context, in *createOrganizationInpu
 	if in.Body.DefaultOrgMemberRoles != nil {
 		defaults = *in.Body.DefaultOrgMemberRoles
 	}
-	if err := checkDefaultRoles(defaults); err != nil {
+	if err := checkDefaultRoles(ctx, uuid.Nil, nil, defaults); err != nil {
 		return nil, err
 	}
 	if in.Body.DisplayName == "" {
@@ -140,7 +140,7 @@ func (a *api) insertMember(ctx context.Context, tx *store.Store, organizationID,
 
 func (a *api) updateOrganization(ctx context.Context, in *updateOrganizationInput) (*output[client.Organization], error) {
 	org := organizationFrom(ctx)
-	if err := applyOrganizationUpdate(&org, in.Body); err != nil {
+	if err := applyOrganizationUpdate(ctx, &org, in.Body); err != nil {
 		return nil, err
 	}
 	updated, err := a.store.UpdateOrganization(ctx, store.UpdateOrganizationParams{
@@ -156,7 +156,7 @@ func (a *api) updateOrganization(ctx context.Context, in *updateOrganizationInpu
 	return reply(organizationResponse(updated)), nil
 }
 
-func applyOrganizationUpdate(org *store.Organization, req client.UpdateOrganizationRequest) error {
+func applyOrganizationUpdate(ctx context.Context, org *store.Organization, req client.UpdateOrganizationRequest) error {
 	if req.Name != "" && req.Name != org.Name {
 		if err := checkName("name", client.NameOrganization, req.Name); err != nil {
 			return err
@@ -176,7 +176,7 @@ func applyOrganizationUpdate(org *store.Organization, req client.UpdateOrganizat
 		org.Icon = *req.Icon
 	}
 	if req.DefaultOrgMemberRoles != nil {
-		if err := checkDefaultRoles(*req.DefaultOrgMemberRoles); err != nil {
+		if err := checkDefaultRoles(ctx, org.ID, org.DefaultMemberRoles, *req.DefaultOrgMemberRoles); err != nil {
 			return err
 		}
 		org.DefaultMemberRoles = *req.DefaultOrgMemberRoles
@@ -184,11 +184,27 @@ func applyOrganizationUpdate(org *store.Organization, req client.UpdateOrganizat
 	return nil
 }
 
-// checkDefaultRoles accepts built-in organization roles only.
-func checkDefaultRoles(names []string) error {
-	for _, name := range names {
-		if _, ok := authz.OrganizationRole(name, uuid.Nil); !ok {
+// checkDefaultRoles accepts built-in organization roles only, and a change of
+// one only from who may hand it out. All members hold them, the caller too:
+// nobody may thus get what they did not have.
+func checkDefaultRoles(ctx context.Context, organizationID uuid.UUID, have, want []string) error {
+	subject := subjectFrom(ctx)
+	for _, name := range want {
+		if _, ok := authz.OrganizationRole(name, organizationID); !ok {
 			return invalid("default_org_member_roles", "%q is not a built-in organization role.", name)
+		}
+	}
+	if organizationID == uuid.Nil {
+		return nil // who makes an organization decides
+	}
+	added, removed := difference(want, have), difference(have, want)
+	for _, name := range slices.Concat(added, removed) {
+		role, _ := authz.OrganizationRole(name, organizationID)
+		switch {
+		case !subject.CanAssign(name, organizationID):
+			return invalid("default_org_member_roles", "You may not hand out the role %q, nor take it away.", name)
+		case subject.Gains(role, organizationID, slices.Contains(removed, name)):
+			return invalid("default_org_member_roles", "A change of the role %q would let you do more than you may now; ask an owner of the deployment.", name)
 		}
 	}
 	return nil

@@ -311,15 +311,16 @@ func (a *api) assembleOwner(ctx context.Context, tx *store.Store, build store.Wo
 	for _, g := range groups {
 		m.OwnerGroups = append(m.OwnerGroups, g.Name)
 	}
-	if m.OwnerRoles, err = ownerRoles(ctx, tx, owner); err != nil {
+	if m.OwnerRoles, err = a.ownerRoles(ctx, tx, workspace.OrganizationID, owner); err != nil {
 		return err
 	}
 	m.OwnerSessionToken, err = a.workspaceToken(ctx, tx, build, workspace, owner)
 	return err
 }
 
-// ownerRoles lists the owner's roles at the site and in every organization.
-func ownerRoles(ctx context.Context, tx *store.Store, owner store.User) ([]client.OwnerRole, error) {
+// ownerRoles lists the owner's roles at the site and in the workspace's
+// organization: what they are elsewhere is no business of its daemons.
+func (a *api) ownerRoles(ctx context.Context, tx *store.Store, organizationID uuid.UUID, owner store.User) ([]client.OwnerRole, error) {
 	roles := []client.OwnerRole{}
 	for _, r := range authz.SiteRoles(owner.Roles) {
 		roles = append(roles, client.OwnerRole{Name: r.Name})
@@ -328,8 +329,15 @@ func ownerRoles(ctx context.Context, tx *store.Store, owner store.User) ([]clien
 	if err != nil {
 		return nil, err
 	}
+	custom, err := a.customRolesOfUser(ctx, tx, owner.ID, memberships)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range memberships {
-		for _, r := range authz.OrganizationRoles(m.OrganizationID, m.Roles, m.DefaultMemberRoles) {
+		if m.OrganizationID != organizationID {
+			continue
+		}
+		for _, r := range authz.OrganizationRoles(m.OrganizationID, m.Roles, m.DefaultMemberRoles, custom[m.OrganizationID]) {
 			roles = append(roles, client.OwnerRole{Name: r.Name, OrgID: m.OrganizationID.String()})
 		}
 	}

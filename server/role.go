@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -9,7 +11,18 @@ import (
 
 	"coder/client"
 	"coder/internal/authz"
+	"coder/store"
 )
+
+type RolePath struct {
+	OrganizationPath
+	Role string `path:"role"`
+}
+
+type customRoleInput struct {
+	OrganizationPath
+	Body client.CustomRoleRequest
+}
 
 func (a *api) listSiteRoles(ctx context.Context, _ *struct{}) (*output[[]client.AssignableRole], error) {
 	return reply(assignableRoleResponses(ctx, uuid.Nil, authz.AssignableSiteRoles())), nil
@@ -17,13 +30,223 @@ func (a *api) listSiteRoles(ctx context.Context, _ *struct{}) (*output[[]client.
 
 func (a *api) listOrganizationRoles(ctx context.Context, _ *OrganizationPath) (*output[[]client.AssignableRole], error) {
 	id := organizationFrom(ctx).ID
-	return reply(assignableRoleResponses(ctx, id, authz.AssignableOrganizationRoles(id))), nil
+	custom, err := a.customRoles(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	roles := authz.AssignableOrganizationRoles(id)
+	for _, name := range slices.Sorted(maps.Keys(custom)) {
+		roles = append(roles, custom[name])
+	}
+	return reply(assignableRoleResponses(ctx, id, roles)), nil
+}
+
+func (a *api) createRole(ctx context.Context, in *customRoleInput) (*output[client.Role], error) {
+	org := organizationFrom(ctx)
+	if err := checkName("name", client.NameRole, in.Body.Name); err != nil {
+		return nil, err
+	}
+	permissions, err := grantable(ctx, org.ID, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	at := store.At(a.now())
+	row, err := a.store.InsertCustomRole(ctx, store.InsertCustomRoleParams{
+		OrganizationID: org.ID, Name: in.Body.Name, DisplayName: in.Body.DisplayName, Permissions: store.JSON(permissions), CreatedAt: at, UpdatedAt: at,
+	})
+	if store.IsConflict(err) {
+		return nil, invalid("name", "There is a role %q already; choose another name, or change it with PUT.", in.Body.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make a role: %w", err)
+	}
+	return roleReply(row)
+}
+
+func (a *api) updateRole(ctx context.Context, in *customRoleInput) (*output[client.Role], error) {
+	org := organizationFrom(ctx)
+	if authz.IsBuiltIn(in.Body.Name) {
+		return nil, invalid("name", "%q is a built-in role, which cannot be changed.", in.Body.Name)
+	}
+	if _, err := a.store.GetCustomRole(ctx, store.GetCustomRoleParams{OrganizationID: org.ID, Name: in.Body.Name}); err != nil {
+		return nil, err
+	}
+	in.Body.OrganizationPermissions = slices.DeleteFunc(in.Body.OrganizationPermissions, func(p client.Permission) bool { return !known(p) && !wild(p) })
+	permissions, err := grantable(ctx, org.ID, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	row, err := a.store.UpdateCustomRole(ctx, store.UpdateCustomRoleParams{
+		OrganizationID: org.ID, Name: in.Body.Name, DisplayName: in.Body.DisplayName, Permissions: store.JSON(permissions), UpdatedAt: store.At(a.now()),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("change a role: %w", err)
+	}
+	return roleReply(row)
+}
+
+// deleteRole takes the role from its members too, so that a later role of the
+// same name is not theirs without anybody giving it to them.
+func (a *api) deleteRole(ctx context.Context, in *RolePath) (*empty, error) {
+	org := organizationFrom(ctx)
+	if authz.IsBuiltIn(in.Role) {
+		return nil, badRequest(fmt.Sprintf("%q is a built-in role, which cannot be deleted.", in.Role))
+	}
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		deleted, err := tx.DeleteCustomRole(ctx, store.DeleteCustomRoleParams{OrganizationID: org.ID, Name: in.Role})
+		if err != nil {
+			return err
+		}
+		if deleted == 0 {
+			return errNotFound()
+		}
+		return a.takeRole(ctx, tx, org.ID, in.Role)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &empty{}, nil
+}
+
+func (a *api) takeRole(ctx context.Context, tx *store.Store, organizationID uuid.UUID, name string) error {
+	members, err := tx.ListMembersWithRole(ctx, store.ListMembersWithRoleParams{OrganizationID: organizationID, Role: name})
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		_, err := tx.UpdateMemberRoles(ctx, store.UpdateMemberRolesParams{
+			OrganizationID: organizationID, UserID: m.UserID, Roles: difference(m.Roles, []string{name}), UpdatedAt: store.At(a.now()),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grantable returns a custom role's permissions when they are of the kind
+// that it may have and the caller holds every one of them: section 5.3 of the
+// reference.
+func grantable(ctx context.Context, organizationID uuid.UUID, req client.CustomRoleRequest) ([]client.Permission, error) {
+	if authz.IsBuiltIn(req.Name) {
+		return nil, invalid("name", "%q is the name of a built-in role; choose another.", req.Name)
+	}
+	if err := checkName("display_name", client.NameDisplay, req.DisplayName); err != nil {
+		return nil, err
+	}
+	for field, permissions := range map[string][]client.Permission{
+		"site_permissions": req.SitePermissions, "user_permissions": req.UserPermissions, "organization_member_permissions": req.OrganizationMemberPermissions,
+	} {
+		if len(permissions) > 0 {
+			return nil, invalid(field, "A custom role has organization_permissions only.")
+		}
+	}
+	granted := []client.Permission{}
+	for _, p := range req.OrganizationPermissions {
+		if err := checkGrant(ctx, organizationID, p); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(granted, p) {
+			granted = append(granted, p)
+		}
+	}
+	return granted, nil
+}
+
+func checkGrant(ctx context.Context, organizationID uuid.UUID, p client.Permission) error {
+	const field = "organization_permissions"
+	name := p.ResourceType + ":" + p.Action
+	switch {
+	case p.Negate:
+		return invalid(field, "%s: a custom role can only allow; negate is for built-in roles.", name)
+	case wild(p):
+		return invalid(field, "%s: name every resource type and action; * is for built-in roles.", name)
+	case !known(p):
+		return invalid(field, "%s: there is no such resource type, or it has no such action.", name)
+	case !subjectFrom(ctx).Can(authz.Action(p.Action), authz.Object{Type: authz.Resource(p.ResourceType), OrganizationID: organizationID}):
+		return invalid(field, "%s: you do not hold this permission in the organization, so you cannot grant it.", name)
+	}
+	return nil
+}
+
+func wild(p client.Permission) bool { return p.ResourceType == authz.Star || p.Action == authz.Star }
+
+func known(p client.Permission) bool {
+	return slices.Contains(authz.Actions[authz.Resource(p.ResourceType)], authz.Action(p.Action))
+}
+
+// customRoles are the roles that an organization made for itself, by name.
+func (a *api) customRoles(ctx context.Context, organizationID uuid.UUID) (map[string]authz.Role, error) {
+	rows, err := a.store.ListCustomRoles(ctx, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	return rolesByName(rows)
+}
+
+// customRolesOfUser are those that count for a user's memberships, by
+// organization. Where all roles are built in, nothing is read.
+func (a *api) customRolesOfUser(ctx context.Context, s *store.Store, userID uuid.UUID, memberships []store.ListMembershipsOfUserRow) (map[uuid.UUID]map[string]authz.Role, error) {
+	if !slices.ContainsFunc(memberships, func(m store.ListMembershipsOfUserRow) bool { return !allBuiltIn(m.Roles) }) {
+		return nil, nil
+	}
+	rows, err := s.ListCustomRolesOfUser(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	byOrganization := map[uuid.UUID][]store.CustomRole{}
+	for _, row := range rows {
+		byOrganization[row.OrganizationID] = append(byOrganization[row.OrganizationID], row)
+	}
+	out := map[uuid.UUID]map[string]authz.Role{}
+	for id, rows := range byOrganization {
+		if out[id], err = rolesByName(rows); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func allBuiltIn(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return !authz.IsBuiltIn(name) })
+}
+
+func rolesByName(rows []store.CustomRole) (map[string]authz.Role, error) {
+	out := make(map[string]authz.Role, len(rows))
+	for _, row := range rows {
+		role, err := customRole(row)
+		if err != nil {
+			return nil, err
+		}
+		out[row.Name] = role
+	}
+	return out, nil
+}
+
+func customRole(row store.CustomRole) (authz.Role, error) {
+	stored, err := decode[[]client.Permission](row.Permissions, "permissions of a role")
+	if err != nil {
+		return authz.Role{}, err
+	}
+	permissions := make([]authz.Permission, len(stored))
+	for i, p := range stored {
+		permissions[i] = authz.Permission{Resource: authz.Resource(p.ResourceType), Action: authz.Action(p.Action)}
+	}
+	return authz.CustomRole(row.OrganizationID, row.Name, row.DisplayName, permissions), nil
+}
+
+func roleReply(row store.CustomRole) (*output[client.Role], error) {
+	role, err := customRole(row)
+	if err != nil {
+		return nil, err
+	}
+	return reply(roleResponse(role)), nil
 }
 
 // checkRoleChange returns the wanted roles, sorted and without repeats, when
 // the caller may hand out those that are new and take away those that go. A
 // zero organization means roles of the deployment.
-func checkRoleChange(ctx context.Context, organizationID uuid.UUID, have, want []string) ([]string, error) {
+func (a *api) checkRoleChange(ctx context.Context, organizationID uuid.UUID, have, want []string) ([]string, error) {
 	want = slices.Sorted(slices.Values(want))
 	want = slices.Compact(want)
 	added := difference(want, have)
@@ -39,11 +262,11 @@ func checkRoleChange(ctx context.Context, organizationID uuid.UUID, have, want [
 	if len(removed) > 0 && !subject.Can(authz.Unassign, object) {
 		return nil, forbidden("You may not take roles away.")
 	}
-	if err := checkAssignable(ctx, "roles", organizationID, added); err != nil {
+	if err := a.checkAssignable(ctx, "roles", organizationID, added); err != nil {
 		return nil, err
 	}
 	for _, name := range removed {
-		if knownRole(name, organizationID) && !subject.CanAssign(name, organizationID) {
+		if !subject.CanAssign(name, organizationID) {
 			return nil, invalid("roles", "You may not take the role %q away.", name)
 		}
 	}
@@ -51,12 +274,16 @@ func checkRoleChange(ctx context.Context, organizationID uuid.UUID, have, want [
 }
 
 // checkAssignable refuses roles that do not exist or that the caller may not hand out.
-func checkAssignable(ctx context.Context, field string, organizationID uuid.UUID, names []string) error {
+func (a *api) checkAssignable(ctx context.Context, field string, organizationID uuid.UUID, names []string) error {
 	for _, name := range names {
+		known, err := a.knownRole(ctx, name, organizationID)
+		if err != nil {
+			return err
+		}
 		switch {
 		case strings.Contains(name, ":"):
 			return invalid(field, "%q has a colon in it; give the bare name of the role.", name)
-		case !knownRole(name, organizationID):
+		case !known:
 			return invalid(field, "There is no role %q that can be given here.", name)
 		case !subjectFrom(ctx).CanAssign(name, organizationID):
 			return invalid(field, "You may not hand out the role %q.", name)
@@ -66,12 +293,22 @@ func checkAssignable(ctx context.Context, field string, organizationID uuid.UUID
 }
 
 // knownRole leaves out the roles that everybody holds without being given them.
-func knownRole(name string, organizationID uuid.UUID) bool {
+func (a *api) knownRole(ctx context.Context, name string, organizationID uuid.UUID) (bool, error) {
 	roles := authz.AssignableSiteRoles()
 	if organizationID != uuid.Nil {
 		roles = authz.AssignableOrganizationRoles(organizationID)
 	}
-	return slices.ContainsFunc(roles, func(r authz.Role) bool { return r.Name == name })
+	if slices.ContainsFunc(roles, func(r authz.Role) bool { return r.Name == name }) {
+		return true, nil
+	}
+	if organizationID == uuid.Nil || authz.IsBuiltIn(name) {
+		return false, nil
+	}
+	_, err := a.store.GetCustomRole(ctx, store.GetCustomRoleParams{OrganizationID: organizationID, Name: name})
+	if store.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func difference(of, without []string) []string {
@@ -81,7 +318,7 @@ func difference(of, without []string) []string {
 func assignableRoleResponses(ctx context.Context, organizationID uuid.UUID, roles []authz.Role) []client.AssignableRole {
 	out := make([]client.AssignableRole, len(roles))
 	for i, r := range roles {
-		out[i] = client.AssignableRole{Role: roleResponse(r), Assignable: subjectFrom(ctx).CanAssign(r.Name, organizationID), BuiltIn: true}
+		out[i] = client.AssignableRole{Role: roleResponse(r), Assignable: subjectFrom(ctx).CanAssign(r.Name, organizationID), BuiltIn: authz.IsBuiltIn(r.Name)}
 	}
 	return out
 }
@@ -114,10 +351,13 @@ func siteRoleResponses(names []string) []client.SlimRole {
 	return out
 }
 
-func organizationRoleResponses(organizationID uuid.UUID, names []string) []client.SlimRole {
+func organizationRoleResponses(organizationID uuid.UUID, names []string, custom map[string]authz.Role) []client.SlimRole {
 	out := make([]client.SlimRole, len(names))
 	for i, name := range names {
-		role, _ := authz.OrganizationRole(name, organizationID)
+		role, builtIn := authz.OrganizationRole(name, organizationID)
+		if !builtIn {
+			role = custom[name]
+		}
 		out[i] = client.SlimRole{Name: name, DisplayName: role.DisplayName, OrganizationID: organizationID.String()}
 	}
 	return out

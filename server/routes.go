@@ -109,6 +109,9 @@ func (a *api) memberRoutes(r *router) {
 func (a *api) roleRoutes(r *router) {
 	handle(r, get, "/users/roles", "List the site roles", onSite(authz.Read, authz.AssignRole), a.listSiteRoles)
 	handle(r, get, "/organizations/{organization}/members/roles", "List the roles of an organization", inOrganization(authz.Read, authz.AssignOrgRole), a.listOrganizationRoles)
+	handle(r, post, "/organizations/{organization}/members/roles", "Make a custom role", inOrganization(authz.Create, authz.AssignOrgRole), a.createRole)
+	handle(r, put, "/organizations/{organization}/members/roles", "Change a custom role", inOrganization(authz.Update, authz.AssignOrgRole), a.updateRole)
+	handle(r, del, "/organizations/{organization}/members/roles/{role}", "Delete a custom role", inOrganization(authz.Delete, authz.AssignOrgRole).visibly(), a.deleteRole, noContent)
 }
 
 func (a *api) groupRoutes(r *router) {

@@ -71,7 +71,7 @@ func (a *api) createUser(ctx context.Context, in *createUserInput) (*output[clie
 	if err != nil {
 		return nil, err
 	}
-	if err := checkAssignable(ctx, "roles", uuid.Nil, in.Body.Roles); err != nil {
+	if err := a.checkAssignable(ctx, "roles", uuid.Nil, in.Body.Roles); err != nil {
 		return nil, err
 	}
 	row, err := a.newUser(ctx, p)
@@ -370,7 +370,7 @@ func (a *api) updateUserRoles(ctx context.Context, in *updateUserRolesInput) (*o
 	if user.ID == callerID(ctx) {
 		return nil, badRequest("You cannot change your own roles.")
 	}
-	roles, err := checkRoleChange(ctx, uuid.Nil, user.Roles, in.Body.Roles)
+	roles, err := a.checkRoleChange(ctx, uuid.Nil, user.Roles, in.Body.Roles)
 	if err != nil {
 		return nil, err
 	}

@@ -134,6 +134,7 @@ func (w *world) value(t *testing.T, q query, p string, k int) any {
 
 // specials are parameters that are no column.
 var specials = map[string]func(w *world, q query, k int) any{
+	"role": func(_ *world, _ query, k int) any { return [2]string{"owner", "organization-admin"}[k%2] },
 	"organization_ids": func(_ *world, _ query, k int) any {
 		return store.JSON([]string{seedID("organizations", k%organizations), seedID("organizations", (k+1)%organizations)})
 	},

@@ -210,6 +210,45 @@ func (q *Queries) ListMembers(ctx context.Context, arg ListMembersParams) ([]Lis
 	return items, nil
 }
 
+const listMembersWithRole = `-- name: ListMembersWithRole :many
+SELECT m.organization_id, m.user_id, m.roles, m.created_at, m.updated_at FROM organization_members m
+WHERE m.organization_id = $1 AND CAST($2 AS TEXT) IN (SELECT value FROM json_list(m.roles)) ORDER BY m.user_id
+`
+
+type ListMembersWithRoleParams struct {
+	OrganizationID uuid.UUID
+	Role           string
+}
+
+func (q *Queries) ListMembersWithRole(ctx context.Context, arg ListMembersWithRoleParams) ([]OrganizationMember, error) {
+	rows, err := q.db.QueryContext(ctx, listMembersWithRole, arg.OrganizationID, arg.Role)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []OrganizationMember{}
+	for rows.Next() {
+		var i OrganizationMember
+		if err := rows.Scan(
+			&i.OrganizationID,
+			&i.UserID,
+			&i.Roles,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listMembershipsOfUser = `-- name: ListMembershipsOfUser :many
 SELECT m.organization_id, m.roles, o.default_member_roles, o.name FROM organization_members m JOIN organizations o ON o.id = m.organization_id
 WHERE m.user_id = $1 AND o.deleted = FALSE

@@ -25,6 +25,15 @@ type ApiKey struct {
 	UpdatedAt       Time
 }
 
+type CustomRole struct {
+	OrganizationID uuid.UUID
+	Name           string
+	DisplayName    string
+	Permissions    string
+	CreatedAt      Time
+	UpdatedAt      Time
+}
+
 type File struct {
 	ID        uuid.UUID
 	CreatedBy uuid.UUID

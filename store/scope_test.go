@@ -93,6 +93,7 @@ const (
 )
 
 var deploymentWide = map[string]string{
+	"ListCustomRolesOfUser":        "a subject has roles in several organizations; the user is the caller, or the owner of what is built",
 	"InsertFile":                   reasonFile,
 	"GetFile":                      reasonFile,
 	"GetFileInfo":                  reasonFile,

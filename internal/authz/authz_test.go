@@ -24,7 +24,7 @@ func holder(site []string, organization uuid.UUID, roles ...string) *authz.Subje
 	return &authz.Subject{
 		ID: uuid.New(), Roles: authz.SiteRoles(site),
 		Organizations: map[uuid.UUID]authz.Membership{
-			organization: {Roles: authz.OrganizationRoles(organization, roles, nil), Groups: []uuid.UUID{organization}},
+			organization: {Roles: authz.OrganizationRoles(organization, roles, nil, nil), Groups: []uuid.UUID{organization}},
 		},
 	}
 }
@@ -130,7 +130,7 @@ func TestNoRoleReachesAnotherOrganization(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		home, away := uuid.New(), uuid.New()
-		names := []string{authz.RoleOrganizationAdmin, authz.RoleOrganizationMember, authz.RoleOrganizationWorkspaceAccess}
+		names := organizationRoles(home)
 		s := holder(nil, home, rapid.SliceOf(rapid.SampledFrom(names)).Draw(t, "roles")...)
 		resource := rapid.SampledFrom(resources()).Draw(t, "resource")
 		action := rapid.SampledFrom(authz.Actions[resource]).Draw(t, "action")
@@ -156,6 +156,20 @@ func TestNobodyHandsOutMoreThanTheTableSays(t *testing.T) {
 	require.False(t, member.CanAssign(authz.RoleOrganizationWorkspaceAccess, home))
 }
 
+func denies(roles []authz.Role, r authz.Resource, a authz.Action) bool {
+	return slices.ContainsFunc(roles, func(role authz.Role) bool {
+		return slices.Contains(role.Organization, authz.Permission{Negate: true, Resource: r, Action: a})
+	})
+}
+
+func organizationRoles(organization uuid.UUID) []string {
+	var names []string
+	for _, role := range authz.AssignableOrganizationRoles(organization) {
+		names = append(names, role.Name)
+	}
+	return names
+}
+
 func resources() []authz.Resource {
 	var out []authz.Resource
 	for r := range authz.Actions {
@@ -179,18 +193,23 @@ func TestRoleMatrix(t *testing.T) {
 
 func matrix() string {
 	home := uuid.New()
-	columns := []struct {
+	type column struct {
 		name    string
 		subject *authz.Subject
-	}{
+	}
+	columns := []column{
 		{"member of the site", &authz.Subject{ID: uuid.New(), Roles: authz.SiteRoles(nil)}},
 		{"owner", &authz.Subject{ID: uuid.New(), Roles: authz.SiteRoles([]string{authz.RoleOwner})}},
-		{"organization-member", holder(nil, home)},
-		{"organization-workspace-access", holder(nil, home, authz.RoleOrganizationWorkspaceAccess)},
-		{"organization-admin", holder(nil, home, authz.RoleOrganizationAdmin)},
+	}
+	for _, role := range authz.AssignableSiteRoles()[1:] {
+		columns = append(columns, column{role.Name, &authz.Subject{ID: uuid.New(), Roles: authz.SiteRoles([]string{role.Name})}})
+	}
+	columns = append(columns, column{authz.RoleOrganizationMember, holder(nil, home)})
+	for _, role := range organizationRoles(home) {
+		columns = append(columns, column{role, holder(nil, home, role)})
 	}
 	var b strings.Builder
-	b.WriteString("# Roles\n\nWhat each built-in role may do. `all`: in every organization. `org`: in the role's own organization, to whatever is there. `own`: to what\nthe person owns, in an organization only as its member. Written by the tests of internal/authz.\n\n| permission |")
+	b.WriteString("# Roles\n\nWhat each built-in role may do. `all`: in every organization. `org`: in the role's own organization, to whatever is there. `own`: to what\nthe person owns, in an organization only as its member. `denied`: not even with another role of the organization. Written by the tests of internal/authz.\n\n| permission |")
 	for _, c := range columns {
 		b.WriteString(" " + c.name + " |")
 	}
@@ -211,8 +230,10 @@ func reach(s *authz.Subject, home uuid.UUID, r authz.Resource, a authz.Action) s
 	can := func(org, owner uuid.UUID) bool {
 		return s.Can(a, authz.Object{Type: r, OrganizationID: org, OwnerID: owner})
 	}
-	_, member := s.Organizations[home]
+	membership, member := s.Organizations[home]
 	switch {
+	case denies(membership.Roles, r, a):
+		return "denied"
 	case can(uuid.New(), uuid.Nil):
 		return "all"
 	case member && can(home, uuid.Nil):

@@ -8,13 +8,24 @@ import (
 
 // Names of the built-in roles.
 const (
-	RoleOwner  = "owner"
-	RoleMember = "member"
+	RoleOwner         = "owner"
+	RoleTemplateAdmin = "template-admin"
+	RoleUserAdmin     = "user-admin"
+	RoleAuditor       = "auditor"
+	RoleMember        = "member"
 
 	RoleOrganizationAdmin           = "organization-admin"
-	RoleOrganizationMember          = "organization-member"
+	RoleOrganizationUserAdmin       = "organization-user-admin"
+	RoleOrganizationTemplateAdmin   = "organization-template-admin"
+	RoleOrganizationAuditor         = "organization-auditor"
+	RoleOrganizationCreationBan     = "organization-workspace-creation-ban"
 	RoleOrganizationWorkspaceAccess = "organization-workspace-access"
+	RoleOrganizationMember          = "organization-member"
 )
+
+// retired are names that once were roles: nobody may take them, and they
+// grant nothing.
+var retired = []string{"agents-access", "organization-service-account"}
 
 // on spells out one resource with actions.
 func on(r Resource, actions ...Action) []Permission {
@@ -42,6 +53,14 @@ func everything(except ...Resource) []Permission {
 	return out
 }
 
+// not turns permissions into denials.
+func not(permissions []Permission) []Permission {
+	for i := range permissions {
+		permissions[i].Negate = true
+	}
+	return permissions
+}
+
 func compare[T ~string](x, y T) int {
 	if x < y {
 		return -1
@@ -58,6 +77,28 @@ var siteRoles = map[string]Role{
 	RoleOwner: {
 		Name: RoleOwner, DisplayName: "Owner",
 		Site: slices.Concat(everything(WorkspaceDormant, UserSecret), on(WorkspaceDormant, dormant...)),
+	},
+	RoleTemplateAdmin: {
+		Name: RoleTemplateAdmin, DisplayName: "Template Admin",
+		Site: slices.Concat(
+			on(Template, Actions[Template]...), on(File, Create, Read), on(Workspace, Read), on(WorkspaceDormant, Read), on(PrebuiltWorkspace, Update, Delete),
+			on(ProvisionerDaemon, crud...), on(User, Read), on(Group, Read), on(GroupMember, Read), on(Organization, Read), on(OrganizationMember, Read),
+			on(AssignOrgRole, Read),
+		),
+	},
+	RoleUserAdmin: {
+		Name: RoleUserAdmin, DisplayName: "User Admin",
+		Site: slices.Concat(
+			on(AssignRole, Assign, Unassign, Read), on(AssignOrgRole, Assign, Unassign, Read), on(User, Actions[User]...), on(Group, crud...),
+			on(GroupMember, Read), on(Organization, Read), on(OrganizationMember, crud...), on(IDPSyncSettings, Read, Update),
+		),
+	},
+	RoleAuditor: {
+		Name: RoleAuditor, DisplayName: "Auditor",
+		Site: slices.Concat(
+			on(AuditLog, Read), on(ConnectionLog, Read), on(User, Read), on(Group, Read), on(GroupMember, Read), on(Organization, Read),
+			on(OrganizationMember, Read), on(AssignOrgRole, Read), on(DeploymentStats, Read), on(DeploymentConfig, Read), on(Template, Read, ViewInsights),
+		),
 	},
 	RoleMember: {
 		Name: RoleMember, DisplayName: "Member",
@@ -79,6 +120,33 @@ var organizationRoles = map[string]Role{
 			on(Workspace, without(workspace, SSH, ApplicationConnect)...),
 			on(WorkspaceDormant, dormant...),
 		),
+	},
+	RoleOrganizationUserAdmin: {
+		Name: RoleOrganizationUserAdmin, DisplayName: "Organization User Admin",
+		Site: on(User, Read),
+		Organization: slices.Concat(
+			on(AssignOrgRole, Assign, Unassign, Read), on(Organization, Read), on(OrganizationMember, crud...), on(Group, crud...), on(GroupMember, Read),
+			on(IDPSyncSettings, Read, Update),
+		),
+	},
+	RoleOrganizationTemplateAdmin: {
+		Name: RoleOrganizationTemplateAdmin, DisplayName: "Organization Template Admin",
+		Organization: slices.Concat(
+			on(Template, Actions[Template]...), on(File, Create, Read), on(Workspace, Read), on(WorkspaceDormant, Read), on(PrebuiltWorkspace, Update, Delete),
+			on(Organization, Read), on(OrganizationMember, Read), on(Group, Read), on(GroupMember, Read), on(ProvisionerDaemon, crud...),
+			on(ProvisionerJobs, Create, Read, Update),
+		),
+	},
+	RoleOrganizationAuditor: {
+		Name: RoleOrganizationAuditor, DisplayName: "Organization Auditor",
+		Organization: slices.Concat(
+			on(AuditLog, Read), on(ConnectionLog, Read), on(Group, Read), on(GroupMember, Read), on(Organization, Read), on(OrganizationMember, Read),
+			on(Template, Read, ViewInsights),
+		),
+	},
+	RoleOrganizationCreationBan: {
+		Name: RoleOrganizationCreationBan, DisplayName: "Organization Workspace Creation Ban",
+		Organization: not(on(Workspace, Create, Delete, CreateAgent, DeleteAgent)),
 	},
 	RoleOrganizationMember: {
 		Name: RoleOrganizationMember,
@@ -126,39 +194,75 @@ func SiteRoles(names []string) []Role {
 }
 
 // OrganizationRoles expands a member's roles, the organization's default
-// roles and the one that every member holds.
-func OrganizationRoles(organizationID uuid.UUID, names, defaults []string) []Role {
+// roles and the one that every member holds. Those that are not built in are
+// looked up in custom; unknown names grant nothing.
+func OrganizationRoles(organizationID uuid.UUID, names, defaults []string, custom map[string]Role) []Role {
 	all := slices.Concat([]string{RoleOrganizationMember}, names, defaults)
 	slices.Sort(all)
 	var roles []Role
 	for _, name := range slices.Compact(all) {
 		if r, ok := OrganizationRole(name, organizationID); ok {
 			roles = append(roles, r)
+		} else if r, ok := custom[name]; ok && !IsBuiltIn(name) {
+			roles = append(roles, r)
 		}
 	}
 	return roles
 }
 
+// CustomRole is a role that an organization made for itself. It holds in that
+// organization only, whatever its permissions say.
+func CustomRole(organizationID uuid.UUID, name, displayName string, permissions []Permission) Role {
+	return Role{Name: name, DisplayName: displayName, OrganizationID: organizationID, Organization: permissions}
+}
+
+// IsBuiltIn tells whether a role of this name exists in every deployment, or
+// once did: no custom role may take it.
+func IsBuiltIn(name string) bool {
+	_, site := siteRoles[name]
+	_, organization := organizationRoles[name]
+	return site || organization || slices.Contains(retired, name)
+}
+
 // AssignableSiteRoles are the site roles that can be given to a user, in the
 // order in which they are shown.
-func AssignableSiteRoles() []Role { return []Role{siteRoles[RoleOwner]} }
+func AssignableSiteRoles() []Role {
+	var roles []Role
+	for _, name := range []string{RoleOwner, RoleTemplateAdmin, RoleUserAdmin, RoleAuditor} {
+		roles = append(roles, siteRoles[name])
+	}
+	return roles
+}
 
-// AssignableOrganizationRoles are the roles that can be given to a member.
+// AssignableOrganizationRoles are the built-in roles that can be given to a
+// member.
 func AssignableOrganizationRoles(organizationID uuid.UUID) []Role {
 	var roles []Role
-	for _, name := range []string{RoleOrganizationAdmin, RoleOrganizationWorkspaceAccess} {
+	for _, name := range assignableInOrganization {
 		r, _ := OrganizationRole(name, organizationID)
 		roles = append(roles, r)
 	}
 	return roles
 }
 
+var assignableInOrganization = []string{
+	RoleOrganizationAdmin, RoleOrganizationUserAdmin, RoleOrganizationTemplateAdmin, RoleOrganizationAuditor, RoleOrganizationCreationBan,
+	RoleOrganizationWorkspaceAccess,
+}
+
 // assigns says which role may hand out, and take away, which others:
 // section 15.5 of the reference.
 var assigns = map[string][]string{
-	RoleOwner:             {RoleOwner, RoleMember, RoleOrganizationAdmin, RoleOrganizationMember, RoleOrganizationWorkspaceAccess},
-	RoleOrganizationAdmin: {RoleOrganizationAdmin, RoleOrganizationMember, RoleOrganizationWorkspaceAccess},
+	RoleOwner: append([]string{
+		RoleOwner, RoleTemplateAdmin, RoleUserAdmin, RoleAuditor, RoleMember, RoleOrganizationMember,
+	}, assignableInOrganization...),
+	RoleUserAdmin:             {RoleMember, RoleOrganizationMember, RoleOrganizationWorkspaceAccess},
+	RoleOrganizationAdmin:     append([]string{RoleOrganizationMember}, assignableInOrganization...),
+	RoleOrganizationUserAdmin: {RoleOrganizationMember, RoleOrganizationWorkspaceAccess},
 }
+
+// assignsCustom are the roles that may hand out the custom ones as well.
+var assignsCustom = []string{RoleOwner, RoleOrganizationAdmin}
 
 // CanAssign tells whether the subject's roles may hand out the named role, of
 // the organization or, with a zero id, of the site.
@@ -167,5 +271,28 @@ func (s *Subject) CanAssign(role string, organizationID uuid.UUID) bool {
 	if organizationID != uuid.Nil {
 		roles = slices.Concat(roles, s.Organizations[organizationID].Roles)
 	}
+	if organizationID != uuid.Nil && !IsBuiltIn(role) {
+		return slices.ContainsFunc(roles, func(r Role) bool { return slices.Contains(assignsCustom, r.Name) })
+	}
 	return slices.ContainsFunc(roles, func(r Role) bool { return slices.Contains(assigns[r.Name], role) })
+}
+
+// Gains tells whether holding, or with lose no longer holding, the role in an
+// organization would let the subject do what it may not do now.
+func (s *Subject) Gains(role Role, organizationID uuid.UUID, lose bool) bool {
+	for _, level := range []struct {
+		permissions []Permission
+		object      Object
+	}{
+		{role.Site, Object{}}, {role.User, Object{OwnerID: s.ID}},
+		{role.Organization, Object{OrganizationID: organizationID}}, {role.Member, Object{OrganizationID: organizationID, OwnerID: s.ID}},
+	} {
+		for _, p := range level.permissions {
+			level.object.Type = p.Resource
+			if p.Negate == lose && !s.Can(p.Action, level.object) {
+				return true
+			}
+		}
+	}
+	return false
 }

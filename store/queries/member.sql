@@ -30,6 +30,10 @@ ORDER BY m.created_at, m.organization_id;
 UPDATE organization_members SET roles = @roles, updated_at = @updated_at
 WHERE organization_id = @organization_id AND user_id = @user_id RETURNING *;
 
+-- name: ListMembersWithRole :many
+SELECT m.* FROM organization_members m
+WHERE m.organization_id = @organization_id AND CAST(@role AS TEXT) IN (SELECT value FROM json_list(m.roles)) ORDER BY m.user_id;
+
 -- name: DeleteMember :execrows
 DELETE FROM organization_members WHERE organization_id = @organization_id AND user_id = @user_id;
 

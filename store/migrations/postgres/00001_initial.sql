@@ -78,6 +78,16 @@ CREATE TABLE organization_members (
 );
 CREATE INDEX organization_members_user ON organization_members (user_id);
 
+CREATE TABLE custom_roles (
+    organization_id TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
+    name            TEXT COLLATE "C" NOT NULL,
+    display_name    TEXT COLLATE "C" NOT NULL DEFAULT '',
+    permissions     TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    created_at      BIGINT NOT NULL,
+    updated_at      BIGINT NOT NULL,
+    PRIMARY KEY (organization_id, name)
+);
+
 CREATE TABLE groups (
     id              TEXT COLLATE "C" PRIMARY KEY,
     organization_id TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),

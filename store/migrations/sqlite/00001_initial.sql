@@ -78,6 +78,16 @@ CREATE TABLE organization_members (
 ) STRICT;
 CREATE INDEX organization_members_user ON organization_members (user_id);
 
+CREATE TABLE custom_roles (
+    organization_id TEXT NOT NULL REFERENCES organizations (id),
+    name            TEXT NOT NULL,
+    display_name    TEXT NOT NULL DEFAULT '',
+    permissions     TEXT NOT NULL DEFAULT '[]',
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, name)
+) STRICT;
+
 CREATE TABLE groups (
     id              TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL REFERENCES organizations (id),
