@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -115,7 +116,7 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 	defer closeLogs() //nolint:errcheck // nothing is left to tell it to
 	opts := provisioner.Options{
 		Name: o.name, Organization: o.organization, Tags: tags, CacheDir: o.cacheDir, SpoolDir: o.spoolDir,
-		TerraformPath: o.terraformPath, FetchEngine: fetchEngine(o.cacheDir), EnvAllow: o.envAllow, MaxJobs: o.maxJobs, Logger: logger, Version: Version(),
+		TerraformPath: o.terraformPath, FetchEngine: fetchEngine(o.cacheDir), EnvAllow: o.envAllow, MaxJobs: o.maxJobs, Logger: logger, Version: Version(), Metrics: provisioner.NewMetrics(),
 		Registered: func(r client.RegisteredDaemon) {
 			logger.Debug("connected", "organization", r.OrganizationName, "tags", tagList(r.Tags), "server", r.ServerVersion)
 		},
@@ -127,7 +128,7 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stopMetrics, err := o.serveMetrics(ctx)
+	stopMetrics, err := o.serveMetrics(ctx, logger, opts.Metrics)
 	if err != nil {
 		return err
 	}
@@ -217,16 +218,17 @@ func (o *provisionerStartOptions) describeKey(ctx context.Context, opts *provisi
 	return nil
 }
 
-func (o *provisionerStartOptions) serveMetrics(ctx context.Context) (stop func(), err error) {
+func (o *provisionerStartOptions) serveMetrics(ctx context.Context, logger *slog.Logger, jobs *provisioner.Metrics) (stop func(), err error) {
 	if !o.prometheus {
 		return func() {}, nil
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), jobs)
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.prometheusAddress)
 	if err != nil {
 		return nil, fmt.Errorf("serve metrics (--prometheus-address): %w", err)
 	}
+	logger.Info("serving metrics", "address", l.Addr())
 	web := &http.Server{Handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan struct{})
 	go func() {

@@ -47,6 +47,7 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 		"certificate": certificate,
 		"tarball":     tarball,
 		"sql":         runSQL,
+		"scrape":      scrape,
 		"eventually":  eventually,
 		"keep":        keep,
 		"terminate":   terminate,

@@ -269,7 +269,7 @@ func (s *Server) runDaemon(ctx, background context.Context, c Config, memory *me
 	}
 	daemon, err := provisioner.New(provisioner.Options{
 		Client: api, Name: name, CacheDir: c.CacheDir, SpoolDir: spool, TerraformPath: c.TerraformPath, Version: c.Version, Logger: c.Logger.With("daemon", name),
-		FetchEngine: c.FetchEngine, Standby: standby,
+		FetchEngine: c.FetchEngine, Standby: standby, Metrics: s.daemonMetrics,
 	})
 	if err != nil {
 		return err
@@ -330,7 +330,7 @@ func (s *Server) sideServers(l *listeners) []sideServer {
 	var servers []sideServer
 	if l.metrics != nil {
 		registry := prometheus.NewRegistry()
-		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.api.metrics)
+		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.api.metrics, s.daemonMetrics)
 		handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 		servers = append(servers, sideServer{&http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}, l.metrics})
 	}

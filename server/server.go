@@ -17,6 +17,7 @@ import (
 
 	"coder/client"
 	"coder/internal/password"
+	"coder/internal/provisioner"
 	"coder/internal/pubsub"
 	"coder/internal/schedule"
 	"coder/store"
@@ -125,6 +126,8 @@ type Server struct {
 	api     *api
 	router  *router
 	handler http.Handler
+	// daemonMetrics are of the daemons built into the server.
+	daemonMetrics *provisioner.Metrics
 }
 
 // New builds the server; Run must be called for anything to happen on its own.
@@ -157,7 +160,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err := a.rootRoutes(r); err != nil {
 		return nil, err
 	}
-	s := &Server{api: a, router: r}
+	s := &Server{api: a, router: r, daemonMetrics: provisioner.NewMetrics()}
 	s.handler = a.wrap(r.mux)
 	return s, nil
 }

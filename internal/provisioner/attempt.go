@@ -77,12 +77,14 @@ func (d *Daemon) perform(ctx context.Context, job client.AcquiredJob) {
 	}
 	defer a.close()
 	a.logger.Info("job taken", "type", job.Type, "workspace", job.Metadata.WorkspaceName, "transition", job.Metadata.Transition)
+	ended := d.opts.Metrics.begin(job.Type)
 	v, err := a.runJob(ctx)
 	if err != nil {
 		a.logger.Warn("job given back", "error", errors.Join(err, f.remove()))
+		ended(outcomeGivenBack)
 		return
 	}
-	a.conclude(ctx, v)
+	ended(a.conclude(ctx, v))
 }
 
 func (d *Daemon) newAttempt(ctx context.Context, f *folder, job client.AcquiredJob) (*attempt, error) {
@@ -412,7 +414,7 @@ func (a *attempt) proceed(process *supervisor.Process, ended <-chan struct{}) {
 
 // conclude hands the verdict in. What cannot be handed in now stays in the
 // spool, for this daemon's next look at it or for another's.
-func (a *attempt) conclude(ctx context.Context, v verdict) {
+func (a *attempt) conclude(ctx context.Context, v verdict) (outcome string) {
 	a.journal.enterStage(stageCleanUp)
 	report, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), reportPatience, errors.New("the server could not be reached for long"))
 	defer cancel()
@@ -422,13 +424,16 @@ func (a *attempt) conclude(ctx context.Context, v verdict) {
 	switch {
 	case err == nil:
 		a.logger.Info("job ended", "status", settled.Status, "retry", settled.Retry)
+		outcome = outcomeOf(settled)
 	case isOver(err):
 		a.logger.Warn("the server has ended this attempt without its report", "error", err)
+		outcome = outcomeOver
 	default:
 		a.logger.Error("report the job's end: it stays in the spool and is handed in later", "error", err)
-		return
+		return outcomeKept
 	}
 	if err := a.daemon.spool.settle(a.folder, settled); err != nil {
 		a.logger.Warn("record the job's end", "error", err)
 	}
+	return outcome
 }

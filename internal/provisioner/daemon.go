@@ -62,6 +62,8 @@ type Options struct {
 	// Standby has a supervisor ready for the next job; nil is one of this
 	// daemon's own. Run closes it.
 	Standby *supervisor.Standby
+	// Metrics count jobs; nil is some of this daemon's own.
+	Metrics *Metrics
 	// Registered, when set, is called with what the server said, each time
 	// the daemon has joined.
 	Registered func(client.RegisteredDaemon)
@@ -96,6 +98,9 @@ func New(opts Options) (*Daemon, error) {
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.Metrics == nil {
+		opts.Metrics = NewMetrics()
 	}
 	if opts.Getenv == nil {
 		opts.Getenv = os.Getenv

@@ -20,6 +20,7 @@ func (a *attempt) judge() verdict {
 		exit = &supervisor.Exit{}
 	}
 	a.noteExit(*exit)
+	a.daemon.opts.Metrics.engineRan(a.job.Type, exit.Steps)
 	ended := a.endOf(*exit)
 	if a.job.Type == client.JobWorkspaceBuild {
 		return a.judgeBuild(ended)

@@ -113,16 +113,18 @@ func (a *attempt) resume(ctx context.Context) {
 		return
 	}
 	a.logger.Info("taking up an attempt that an earlier daemon began")
+	ended := a.daemon.opts.Metrics.begin(a.job.Type)
 	a.learn(ctx)
 	a.attend(ctx)
-	a.conclude(ctx, a.follow(supervisor.Find(a.folder.dir)))
+	ended(a.conclude(ctx, a.follow(supervisor.Find(a.folder.dir))))
 }
 
 // resumeUnstarted gives back an attempt whose engine never started.
 func (a *attempt) resumeUnstarted(ctx context.Context) {
+	ended := a.daemon.opts.Metrics.begin(a.job.Type)
 	a.learn(ctx)
 	a.attend(ctx)
-	a.conclude(ctx, a.failedBefore(errors.New("the provisioner daemon stopped before the engine had started")))
+	ended(a.conclude(ctx, a.failedBefore(errors.New("the provisioner daemon stopped before the engine had started"))))
 }
 
 // learn asks once whether the job was canceled meanwhile.
