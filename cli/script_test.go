@@ -41,7 +41,7 @@ func TestStories(t *testing.T) {
 func runStories(t *testing.T, dir, bin string, env map[string]string) {
 	commands := map[string]func(*testscript.TestScript, bool, []string){
 		"server":      serverCommand(t),
-		"stop":        stopServer,
+		"halt":        haltServer,
 		"lose":        loseServer,
 		"website":     website,
 		"certificate": certificate,

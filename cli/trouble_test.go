@@ -26,11 +26,11 @@ import (
 
 // Commands of stories about what goes wrong.
 
-// stopServer is the command `stop`: it sends SIGTERM to the newest server,
+// haltServer is the command `halt`: it sends SIGTERM to the newest server,
 // which must end with status 0, and writes what it printed to server.out.
-func stopServer(ts *testscript.TestScript, neg bool, args []string) {
+func haltServer(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
-		ts.Fatalf("usage: stop")
+		ts.Fatalf("usage: halt")
 	}
 	p := newest(ts)
 	err := p.end(syscall.SIGTERM)

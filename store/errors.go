@@ -37,7 +37,7 @@ func IsReferenced(err error) bool {
 // IsFull: the disk holding the database takes no more, be it for want of room,
 // for a quota or a limit, or because it is broken; nothing was written.
 func IsFull(err error) bool {
-	return sqliteCode(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE) || postgresCode(err, "53100") ||
+	return sqliteCode(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE) || postgresCode(err, "53100") ||
 		errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
