@@ -360,7 +360,7 @@ func whoamiTable() table[whoamiRow] {
 			{"url", func(r whoamiRow) string { return r.URL }},
 			{"username", func(r whoamiRow) string { return r.Username }},
 			{"id", func(r whoamiRow) string { return r.ID }},
-			{"orgs", func(r whoamiRow) string { return listCell(r.OrganizationIDs, func(s string) string { return s }) }},
+			{"orgs", func(r whoamiRow) string { return listCell(r.OrganizationIDs, itself) }},
 			{"roles", func(r whoamiRow) string { return rolesCell(r.Roles) }},
 		},
 		defaults: []string{"url", "username", "id"},

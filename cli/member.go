@@ -52,11 +52,7 @@ func newMemberList(env *Env, selected *string) *cobra.Command {
 }
 
 func (o *memberListOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, *o.named)
+	c, org, err := o.env.clientAndOrganization(ctx, *o.named)
 	if err != nil {
 		return err
 	}
@@ -144,11 +140,7 @@ func memberError(user string, org client.Organization, err error) error {
 }
 
 func (o *memberOptions) run(ctx context.Context, do func(context.Context, *client.Client, client.Organization) error) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, *o.named)
+	c, org, err := o.env.clientAndOrganization(ctx, *o.named)
 	if err != nil {
 		return err
 	}

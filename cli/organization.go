@@ -50,6 +50,16 @@ func (e *Env) organization(ctx context.Context, c *client.Client, named string) 
 	return client.Organization{}, fmt.Errorf("you are a member of several organizations: choose one with --org or CODER_ORGANIZATION; yours are: %s", strings.Join(names, ", "))
 }
 
+// clientAndOrganization are what commands need that act in an organization.
+func (e *Env) clientAndOrganization(ctx context.Context, named string) (*client.Client, client.Organization, error) {
+	c, err := e.Client()
+	if err != nil {
+		return nil, client.Organization{}, err
+	}
+	org, err := e.organization(ctx, c, named)
+	return c, org, err
+}
+
 func orNone(names []string) string {
 	if len(names) == 0 {
 		return "(none)"
@@ -78,7 +88,7 @@ func organizationTable() table[client.Organization] {
 			{"updated at", func(o client.Organization) string { return timeCell(o.UpdatedAt) }},
 			{"default", func(o client.Organization) string { return strconv.FormatBool(o.IsDefault) }},
 			{"default org member roles", func(o client.Organization) string {
-				return listCell(o.DefaultOrgMemberRoles, func(s string) string { return s })
+				return listCell(o.DefaultOrgMemberRoles, itself)
 			}},
 		},
 		defaults: []string{"name", "display name", "id", "default"},
@@ -269,11 +279,7 @@ func (o *organizationEditOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, *o.named)
+	c, org, err := o.env.clientAndOrganization(ctx, *o.named)
 	if err != nil {
 		return err
 	}
@@ -354,11 +360,7 @@ func newOrganizationDelete(env *Env) *cobra.Command {
 }
 
 func (o *organizationDeleteOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.name)
+	c, org, err := o.env.clientAndOrganization(ctx, o.name)
 	if err != nil {
 		return err
 	}

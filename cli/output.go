@@ -162,6 +162,26 @@ func (v *choiceValue) Set(text string) error {
 	return nil
 }
 
+// choicesValue is a flag whose value is a list of some of a few.
+type choicesValue struct {
+	into  *[]string
+	valid []string
+}
+
+func (v *choicesValue) String() string { return "" }
+func (v *choicesValue) Type() string   { return strings.Join(v.valid, "|") }
+
+func (v *choicesValue) Set(text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if !slices.Contains(v.valid, part) {
+			return fmt.Errorf("%q is none of %s", part, strings.Join(v.valid, ", "))
+		}
+		*v.into = append(*v.into, part)
+	}
+	return nil
+}
+
 // printable makes text from elsewhere safe for a terminal: control characters
 // are shown, not obeyed.
 func printable(text string) string {
@@ -228,6 +248,9 @@ func listCell[T any](items []T, text func(T) string) string {
 	return "[" + strings.Join(cells, ", ") + "]"
 }
 
+// itself is the text of an item that is text.
+func itself(text string) string { return text }
+
 func tagsCell(tags map[string]string) string {
 	pairs := make([]string, 0, len(tags))
 	for k, v := range tags {
@@ -243,24 +266,4 @@ func deref[T any](p *T) T {
 		return zero
 	}
 	return *p
-}
-
-// choicesValue is a flag whose value is a list of some of a few.
-type choicesValue struct {
-	into  *[]string
-	valid []string
-}
-
-func (v *choicesValue) String() string { return "" }
-func (v *choicesValue) Type() string   { return strings.Join(v.valid, "|") }
-
-func (v *choicesValue) Set(text string) error {
-	for part := range strings.SplitSeq(text, ",") {
-		part = strings.TrimSpace(part)
-		if !slices.Contains(v.valid, part) {
-			return fmt.Errorf("%q is none of %s", part, strings.Join(v.valid, ", "))
-		}
-		*v.into = append(*v.into, part)
-	}
-	return nil
 }

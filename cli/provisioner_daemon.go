@@ -103,11 +103,7 @@ func (o *provisionerListOptions) run(ctx context.Context) error {
 	if o.limit < 1 {
 		return fmt.Errorf("the limit %d is not a positive number", o.limit)
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}

@@ -109,11 +109,7 @@ func (o *provisionerJobListOptions) run(ctx context.Context) error {
 	if o.limit < 1 {
 		return fmt.Errorf("the limit %d is not a positive number", o.limit)
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
@@ -162,11 +158,7 @@ func (o *provisionerJobCancelOptions) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%q is not the id of a job: see `coder provisioner jobs list`", o.job)
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}

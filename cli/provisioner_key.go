@@ -64,11 +64,7 @@ func (o *provisionerKeyCreateOptions) run(ctx context.Context) error {
 	if err := client.CheckName(client.NameProvisionerKey, o.name); err != nil {
 		return err
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
@@ -119,11 +115,7 @@ func newProvisionerKeyList(env *Env) *cobra.Command {
 }
 
 func (o *provisionerKeyListOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
@@ -158,11 +150,7 @@ func newProvisionerKeyDelete(env *Env) *cobra.Command {
 }
 
 func (o *provisionerKeyDeleteOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}

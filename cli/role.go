@@ -64,11 +64,7 @@ func newRoleShow(env *Env, selected *string) *cobra.Command {
 }
 
 func (o *roleShowOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, *o.named)
+	c, org, err := o.env.clientAndOrganization(ctx, *o.named)
 	if err != nil {
 		return err
 	}

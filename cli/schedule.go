@@ -150,11 +150,7 @@ func scheduleCommand(env *Env, use, short, example string, most int, run func(*s
 		Use: use, Short: short, Example: example, Args: rangeArgs(2, most),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.name, o.args = args[0], args[1:]
-			c, err := env.Client()
-			if err != nil {
-				return err
-			}
-			w, err := env.workspace(cmd.Context(), c, o.name)
+			c, w, err := env.clientAndWorkspace(cmd.Context(), o.name)
 			if err != nil {
 				return err
 			}

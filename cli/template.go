@@ -111,11 +111,7 @@ func newTemplateDelete(env *Env) *cobra.Command {
 }
 
 func (o *templateDeleteOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
@@ -235,11 +231,7 @@ func (o *templateEditOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
@@ -372,11 +364,7 @@ func newTemplateArchive(env *Env) *cobra.Command {
 }
 
 func (o *templateArchiveOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
@@ -446,11 +434,7 @@ func newTemplatePresetList(env *Env) *cobra.Command {
 }
 
 func (o *templatePresetListOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}

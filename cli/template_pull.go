@@ -54,11 +54,7 @@ func (o *templatePullOptions) run(ctx context.Context) error {
 	if (o.tar || o.zip) && o.env.IsTerminal(o.env.Stdout) {
 		return errors.New("an archive is nothing for a terminal: send standard output to a file, or leave out --tar and --zip")
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}

@@ -115,11 +115,7 @@ func (o *templatePushOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}

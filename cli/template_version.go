@@ -69,11 +69,7 @@ func newTemplateVersionList(env *Env) *cobra.Command {
 }
 
 func (o *templateVersionListOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
@@ -122,11 +118,7 @@ func (o *templateVersionPromoteOptions) run(ctx context.Context) error {
 	if o.template == "" || o.version == "" {
 		return fmt.Errorf("say which version of which template: give --template and --template-version")
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
@@ -171,11 +163,7 @@ func newTemplateVersionArchive(env *Env, verb, short string, archive bool) *cobr
 }
 
 func (o *templateVersionArchiveOptions) run(ctx context.Context, verb string) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}

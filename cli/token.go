@@ -30,8 +30,8 @@ func tokenTable() table[tokenRow] {
 		columns: []column[tokenRow]{
 			{"id", func(r tokenRow) string { return r.ID }},
 			{"name", func(r tokenRow) string { return r.TokenName }},
-			{"scopes", func(r tokenRow) string { return listCell(r.Scopes, func(s string) string { return s }) }},
-			{"allow list", func(r tokenRow) string { return listCell(r.AllowList, func(s string) string { return s }) }},
+			{"scopes", func(r tokenRow) string { return listCell(r.Scopes, itself) }},
+			{"allow list", func(r tokenRow) string { return listCell(r.AllowList, itself) }},
 			{"last used", func(r tokenRow) string { return timeCell(r.LastUsed) }},
 			{"expires at", func(r tokenRow) string { return timeCell(r.ExpiresAt) }},
 			{"created at", func(r tokenRow) string { return timeCell(r.CreatedAt) }},

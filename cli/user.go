@@ -70,11 +70,7 @@ func newUserCreate(env *Env) *cobra.Command {
 }
 
 func (o *userCreateOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	org, err := o.env.organization(ctx, c, o.organization)
+	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
@@ -208,7 +204,7 @@ func userDetailsTable() table[userDetails] {
 		{"created at", func(u userDetails) string { return timeCell(u.CreatedAt) }},
 		{"roles", func(u userDetails) string { return rolesCell(u.Roles) }},
 		{"organizations", func(u userDetails) string {
-			return listCell(u.Organizations, func(s string) string { return s })
+			return listCell(u.Organizations, itself)
 		}},
 	}}
 }
@@ -325,7 +321,7 @@ func (o *userEditRolesOptions) run(ctx context.Context) error {
 		}
 	}
 	roles := splitNames(o.roles)
-	text := fmt.Sprintf("Give %s the site roles %s?", user.Username, listCell(roles, func(s string) string { return s }))
+	text := fmt.Sprintf("Give %s the site roles %s?", user.Username, listCell(roles, itself))
 	if err := o.env.confirm(ctx, o.yes, text, true); err != nil {
 		return err
 	}

@@ -41,6 +41,16 @@ func noWorkspace(named string) error {
 	return fmt.Errorf("there is no workspace %q that you may see: see `coder list --all`", named)
 }
 
+// clientAndWorkspace are what commands need that act on a workspace.
+func (e *Env) clientAndWorkspace(ctx context.Context, named string) (*client.Client, client.Workspace, error) {
+	c, err := e.Client()
+	if err != nil {
+		return nil, client.Workspace{}, err
+	}
+	w, err := e.workspace(ctx, c, named)
+	return c, w, err
+}
+
 // splitWorkspace splits [owner/]name; without an owner it is the caller's.
 func splitWorkspace(named string) (owner, name string, err error) {
 	switch parts := strings.Split(named, "/"); len(parts) {
@@ -199,11 +209,7 @@ func newWorkspaceShow(env *Env) *cobra.Command {
 }
 
 func (o *workspaceShowOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	w, err := o.env.workspace(ctx, c, o.name)
+	_, w, err := o.env.clientAndWorkspace(ctx, o.name)
 	if err != nil {
 		return err
 	}
@@ -278,11 +284,7 @@ func (o *workspaceRenameOptions) run(ctx context.Context) error {
 	if err := client.CheckName(client.NameWorkspace, o.new); err != nil {
 		return err
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	w, err := o.env.workspace(ctx, c, o.name)
+	c, w, err := o.env.clientAndWorkspace(ctx, o.name)
 	if err != nil {
 		return err
 	}
@@ -316,11 +318,7 @@ func newWorkspaceFavorite(env *Env, favorite bool) *cobra.Command {
 		Short:   short,
 		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.Client()
-			if err != nil {
-				return err
-			}
-			w, err := env.workspace(cmd.Context(), c, args[0])
+			c, w, err := env.clientAndWorkspace(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -358,11 +356,7 @@ func (o *workspaceAutoupdateOptions) run(ctx context.Context) error {
 	if o.policy != client.AutomaticUpdatesAlways && o.policy != client.AutomaticUpdatesNever {
 		return fmt.Errorf("%q is no policy: choose always or never", o.policy)
 	}
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	w, err := o.env.workspace(ctx, c, o.name)
+	c, w, err := o.env.clientAndWorkspace(ctx, o.name)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -97,6 +96,10 @@ func (o *buildOptions) start(ctx context.Context, c *client.Client, w client.Wor
 	if err != nil {
 		return client.WorkspaceBuild{}, err
 	}
+	return o.startWith(ctx, c, w, version, values)
+}
+
+func (o *buildOptions) startWith(ctx context.Context, c *client.Client, w client.Workspace, version uuid.UUID, values []client.BuildParameter) (client.WorkspaceBuild, error) {
 	return o.build(ctx, c, w, client.CreateWorkspaceBuildRequest{
 		Transition: client.TransitionStart, TemplateVersionID: &version, RichParameterValues: values, Reason: client.BuildReasonCLI,
 	})
@@ -161,11 +164,7 @@ func buildCommand(use, short string, o *buildOptions, withParameters bool, run f
 // found gives a command's run its client and workspace.
 func (o *buildOptions) found(run func(context.Context, *client.Client, client.Workspace) error) func(context.Context) error {
 	return func(ctx context.Context) error {
-		c, err := o.env.Client()
-		if err != nil {
-			return err
-		}
-		w, err := o.env.workspace(ctx, c, o.name)
+		c, w, err := o.env.clientAndWorkspace(ctx, o.name)
 		if err != nil {
 			return err
 		}
@@ -247,9 +246,7 @@ func (o *buildOptions) stopAndStart(ctx context.Context, c *client.Client, w cli
 			return client.WorkspaceBuild{}, err
 		}
 	}
-	return o.build(ctx, c, w, client.CreateWorkspaceBuildRequest{
-		Transition: client.TransitionStart, TemplateVersionID: &version, RichParameterValues: values, Reason: client.BuildReasonCLI,
-	})
+	return o.startWith(ctx, c, w, version, values)
 }
 
 func newWorkspaceUpdate(env *Env) *cobra.Command {
@@ -333,11 +330,7 @@ func newWorkspaceCancel(env *Env) *cobra.Command {
 		Args:  exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			c, err := env.Client()
-			if err != nil {
-				return err
-			}
-			w, err := env.workspace(ctx, c, args[0])
+			c, w, err := env.clientAndWorkspace(ctx, args[0])
 			if err != nil {
 				return err
 			}
@@ -385,11 +378,7 @@ func newWorkspaceLogs(env *Env) *cobra.Command {
 }
 
 func (o *workspaceLogsOptions) run(ctx context.Context) error {
-	c, err := o.env.Client()
-	if err != nil {
-		return err
-	}
-	w, err := o.env.workspace(ctx, c, o.name)
+	c, w, err := o.env.clientAndWorkspace(ctx, o.name)
 	if err != nil {
 		return err
 	}
@@ -446,5 +435,5 @@ func buildFailed(w client.Workspace, err error) error {
 		return err
 	}
 	return fmt.Errorf("%w\nThe workspace %s is there all the same: look at it with `coder show %s`, try again with `coder start %s`, or remove it with `coder delete %s`",
-		err, w.FullName(), w.Name, w.Name, strings.TrimSpace(w.Name))
+		err, w.FullName(), w.Name, w.Name, w.Name)
 }
