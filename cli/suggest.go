@@ -52,7 +52,6 @@ func absentCommands() map[string]string {
 	const (
 		entering = "workspaces are made and kept, but not entered yet; see what one is made of with `coder show`"
 		licence  = "nothing here needs a licence, and every feature is on"
-		roles    = "roles are the built-in ones; see them with `coder organizations roles show`"
 		rest     = "`coder --help` lists what is"
 	)
 	absent := map[string]string{
@@ -62,8 +61,7 @@ func absentCommands() map[string]string {
 	for why, paths := range map[string][]string{
 		entering: {"ssh", "config-ssh", "port-forward", "tunnel", "ping", "open", "speedtest", "stat", "netcheck", "dotfiles", "external-auth"},
 		licence:  {"licenses", "license", "features"},
-		roles:    {"organizations roles create", "organizations roles update", "organizations settings"},
-		rest:     {"groups", "prebuilds", "sharing", "support", "notifications", "task", "tasks", "external-workspaces"},
+		rest:     {"groups", "organizations settings", "prebuilds", "sharing", "support", "notifications", "task", "tasks", "external-workspaces"},
 	} {
 		for _, path := range paths {
 			absent["coder "+path] = why
