@@ -105,8 +105,13 @@ func (a *api) addMember(ctx context.Context, in *MemberPath) (*output[client.Org
 	if !subjectFrom(ctx).Can(authz.Assign, authz.Object{Type: authz.AssignOrgRole, OrganizationID: org.ID}) {
 		return nil, errNotFound()
 	}
-	at := store.At(a.now())
-	member, err := a.store.InsertMember(ctx, store.InsertMemberParams{OrganizationID: org.ID, UserID: user.ID, CreatedAt: at, UpdatedAt: at})
+	var member store.OrganizationMember
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		if member, err = a.insertMember(ctx, tx, org.ID, user.ID); err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, memberCreated(member, user))
+	})
 	if store.IsConflict(err) {
 		return nil, badRequest(fmt.Sprintf("%s is already a member of the organization %s.", user.Username, org.Name))
 	}
@@ -130,8 +135,10 @@ func (a *api) removeMember(ctx context.Context, in *MemberPath) (*empty, error) 
 		if err := tx.DeleteGroupMemberships(ctx, store.DeleteGroupMembershipsParams{OrganizationID: org.ID, UserID: row.User.ID}); err != nil {
 			return err
 		}
-		_, err := tx.DeleteMember(ctx, store.DeleteMemberParams{OrganizationID: org.ID, UserID: row.User.ID})
-		return err
+		if _, err := tx.DeleteMember(ctx, store.DeleteMemberParams{OrganizationID: org.ID, UserID: row.User.ID}); err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, memberDeleted(row.OrganizationMember, row.User))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("remove member: %w", err)
@@ -152,7 +159,14 @@ func (a *api) updateMemberRoles(ctx context.Context, in *updateMemberRolesInput)
 	if err != nil {
 		return nil, err
 	}
-	member, err := a.store.UpdateMemberRoles(ctx, store.UpdateMemberRolesParams{OrganizationID: org.ID, UserID: row.User.ID, Roles: roles, UpdatedAt: store.At(a.now())})
+	var member store.OrganizationMember
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		member, err = tx.UpdateMemberRoles(ctx, store.UpdateMemberRolesParams{OrganizationID: org.ID, UserID: row.User.ID, Roles: roles, UpdatedAt: store.At(a.now())})
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, memberChanged(row.OrganizationMember, member, row.User))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("change roles: %w", err)
 	}

@@ -101,7 +101,11 @@ func (a *api) createOrganization(ctx context.Context, in *createOrganizationInpu
 		if err != nil {
 			return err
 		}
-		return a.insertMember(ctx, tx, org.ID, callerID(ctx))
+		member, err := a.insertMember(ctx, tx, org.ID, callerID(ctx))
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, organizationCreated(org), memberCreated(member, *requestFrom(ctx).user))
 	})
 	if store.IsConflict(err) {
 		return nil, taken("Organization", in.Body.Name, "name")
@@ -132,10 +136,9 @@ func (a *api) insertOrganization(ctx context.Context, tx *store.Store, p store.I
 	return org, err
 }
 
-func (a *api) insertMember(ctx context.Context, tx *store.Store, organizationID, userID uuid.UUID) error {
+func (a *api) insertMember(ctx context.Context, tx *store.Store, organizationID, userID uuid.UUID) (store.OrganizationMember, error) {
 	at := store.At(a.now())
-	_, err := tx.InsertMember(ctx, store.InsertMemberParams{OrganizationID: organizationID, UserID: userID, CreatedAt: at, UpdatedAt: at})
-	return err
+	return tx.InsertMember(ctx, store.InsertMemberParams{OrganizationID: organizationID, UserID: userID, CreatedAt: at, UpdatedAt: at})
 }
 
 func (a *api) updateOrganization(ctx context.Context, in *updateOrganizationInput) (*output[client.Organization], error) {
@@ -143,9 +146,19 @@ func (a *api) updateOrganization(ctx context.Context, in *updateOrganizationInpu
 	if err := applyOrganizationUpdate(ctx, &org, in.Body); err != nil {
 		return nil, err
 	}
-	updated, err := a.store.UpdateOrganization(ctx, store.UpdateOrganizationParams{
-		OrganizationID: org.ID, Name: org.Name, DisplayName: org.DisplayName, Description: org.Description, Icon: org.Icon,
-		DefaultMemberRoles: org.DefaultMemberRoles, UpdatedAt: store.At(a.now()),
+	var updated store.Organization
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		var err error
+		updated, err = tx.UpdateOrganization(ctx, store.UpdateOrganizationParams{
+			OrganizationID: org.ID, Name: org.Name, DisplayName: org.DisplayName, Description: org.Description, Icon: org.Icon,
+			DefaultMemberRoles: org.DefaultMemberRoles, UpdatedAt: store.At(a.now()),
+		})
+		if err != nil {
+			return err
+		}
+		entry := organizationEntry(client.AuditWrite, updated)
+		entry.before, entry.after = organizationResponse(organizationFrom(ctx)), organizationResponse(updated)
+		return a.audit(ctx, tx, entry)
 	})
 	if store.IsConflict(err) {
 		return nil, taken("Organization", org.Name, "name")
@@ -223,8 +236,12 @@ func (a *api) deleteOrganization(ctx context.Context, _ *OrganizationPath) (*out
 		if detail := organizationContents(counts); detail != "" {
 			return refuse(http.StatusConflict, "The organization is not empty.", "Delete what is in it first: "+detail+".")
 		}
-		_, err = tx.DeleteOrganization(ctx, store.DeleteOrganizationParams{OrganizationID: org.ID, UpdatedAt: store.At(a.now())})
-		return err
+		if _, err = tx.DeleteOrganization(ctx, store.DeleteOrganizationParams{OrganizationID: org.ID, UpdatedAt: store.At(a.now())}); err != nil {
+			return err
+		}
+		entry := organizationEntry(client.AuditDelete, org)
+		entry.before = organizationResponse(org)
+		return a.audit(ctx, tx, entry)
 	})
 	if err != nil {
 		return nil, err
@@ -261,11 +278,14 @@ func (a *api) ensureDefaultOrganization(ctx context.Context) error {
 		return err
 	}
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
-		_, err := a.insertOrganization(ctx, tx, store.InsertOrganizationParams{
+		org, err := a.insertOrganization(ctx, tx, store.InsertOrganizationParams{
 			Name: defaultOrganizationName, DisplayName: defaultOrganizationDisplayName, IsDefault: true,
 			DefaultMemberRoles: []string{authz.RoleOrganizationWorkspaceAccess},
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, organizationCreated(org))
 	})
 	if store.IsConflict(err) {
 		return nil // another replica was first

@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"net"
 	"net/http"
 	"time"
@@ -18,6 +16,8 @@ import (
 type request struct {
 	id      string
 	started time.Time
+	// success is the status of a reply when all goes well.
+	success int
 	ip      string
 	agent   string
 	// subject, user and key are those of the session; nil without one.
@@ -62,10 +62,15 @@ func organizationFrom(ctx context.Context) store.Organization {
 	return *requestFrom(ctx).organization
 }
 
-func newRequestID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails: it ends the program instead
-	return hex.EncodeToString(b[:])
+func newRequestID() string { return uuid.NewString() }
+
+// uuid is the request's id for the audit log; zero outside of a request.
+func (r *request) uuid() uuid.UUID {
+	id, err := uuid.Parse(r.id)
+	if err != nil {
+		return uuid.Nil
+	}
+	return id
 }
 
 func remoteIP(r *http.Request) string {

@@ -214,12 +214,20 @@ func (a *api) insertUser(ctx context.Context, tx *store.Store, row store.InsertU
 	if err != nil {
 		return store.User{}, err
 	}
+	entry := userEntry(client.AuditCreate, user)
+	entry.after = auditUser(user)
+	if user.HashedPassword != "" {
+		entry.secrets = []string{"password"}
+	}
+	entries := []auditEntry{entry}
 	for _, id := range organizations {
-		if err := a.insertMember(ctx, tx, id, user.ID); err != nil {
+		member, err := a.insertMember(ctx, tx, id, user.ID)
+		if err != nil {
 			return store.User{}, err
 		}
+		entries = append(entries, memberCreated(member, user))
 	}
-	return user, nil
+	return user, a.audit(ctx, tx, entries...)
 }
 
 func (a *api) updateProfile(ctx context.Context, in *updateProfileInput) (*output[client.User], error) {
@@ -239,10 +247,13 @@ func (a *api) updateProfile(ctx context.Context, in *updateProfileInput) (*outpu
 		updated, err = tx.UpdateUserProfile(ctx, store.UpdateUserProfileParams{
 			ID: user.ID, Username: in.Body.Username, Name: name, AvatarURL: user.AvatarURL, UpdatedAt: store.At(a.now()),
 		})
-		if err != nil || updated.Username == user.Username {
+		if err == nil && updated.Username != user.Username {
+			err = tx.RenameWorkspaceOwner(ctx, store.RenameWorkspaceOwnerParams{OwnerID: user.ID, Username: updated.Username})
+		}
+		if err != nil {
 			return err
 		}
-		return tx.RenameWorkspaceOwner(ctx, store.RenameWorkspaceOwnerParams{OwnerID: user.ID, Username: updated.Username})
+		return a.audit(ctx, tx, userChanged(user, updated))
 	})
 	if store.IsConflict(err) {
 		return nil, taken("User", in.Body.Username, "username")
@@ -276,7 +287,15 @@ func (a *api) activateUser(ctx context.Context, in *UserPath) (*output[client.Us
 }
 
 func (a *api) setUserStatus(ctx context.Context, user store.User, status string) (*output[client.User], error) {
-	updated, err := a.store.UpdateUserStatus(ctx, store.UpdateUserStatusParams{ID: user.ID, Status: status, UpdatedAt: store.At(a.now())})
+	var updated store.User
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		var err error
+		updated, err = tx.UpdateUserStatus(ctx, store.UpdateUserStatusParams{ID: user.ID, Status: status, UpdatedAt: store.At(a.now())})
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, userChanged(user, updated))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("change status: %w", err)
 	}
@@ -302,7 +321,7 @@ func (a *api) deleteUser(ctx context.Context, in *UserPath) (*output[message], e
 		if n > 0 {
 			return refuse(http.StatusExpectationFailed, "The user still owns "+plural(n, "workspace")+".", "Delete them first, in every organization.")
 		}
-		return a.removeUser(ctx, tx, user.ID)
+		return a.removeUser(ctx, tx, user)
 	})
 	if err != nil {
 		return nil, err
@@ -311,18 +330,30 @@ func (a *api) deleteUser(ctx context.Context, in *UserPath) (*output[message], e
 }
 
 // removeUser marks the row and drops what would still act in the user's name.
-func (a *api) removeUser(ctx context.Context, tx *store.Store, id uuid.UUID) error {
-	if _, err := tx.DeleteAPIKeysOfUser(ctx, id); err != nil {
+func (a *api) removeUser(ctx context.Context, tx *store.Store, user store.User) error {
+	if _, err := tx.DeleteAPIKeysOfUser(ctx, user.ID); err != nil {
 		return err
 	}
-	if err := tx.DeleteGroupMembershipsOfUser(ctx, id); err != nil {
+	if err := tx.DeleteGroupMembershipsOfUser(ctx, user.ID); err != nil {
 		return err
 	}
-	if err := tx.DeleteMemberships(ctx, id); err != nil {
+	memberships, err := tx.ListMembershipsOfUser(ctx, user.ID)
+	if err != nil {
 		return err
 	}
-	_, err := tx.DeleteUser(ctx, store.DeleteUserParams{ID: id, UpdatedAt: store.At(a.now())})
-	return err
+	if err := tx.DeleteMemberships(ctx, user.ID); err != nil {
+		return err
+	}
+	if _, err := tx.DeleteUser(ctx, store.DeleteUserParams{ID: user.ID, UpdatedAt: store.At(a.now())}); err != nil {
+		return err
+	}
+	entry := userEntry(client.AuditDelete, user)
+	entry.before = auditUser(user)
+	entries := []auditEntry{entry}
+	for _, m := range memberships {
+		entries = append(entries, memberDeleted(store.OrganizationMember{OrganizationID: m.OrganizationID, UserID: user.ID, Roles: m.Roles}, user))
+	}
+	return a.audit(ctx, tx, entries...)
 }
 
 // keepAnOwner refuses to take the last owner who can sign in from the deployment.
@@ -382,7 +413,10 @@ func (a *api) updateUserRoles(ctx context.Context, in *updateUserRolesInput) (*o
 			}
 		}
 		updated, err = tx.UpdateUserRoles(ctx, store.UpdateUserRolesParams{ID: user.ID, Roles: roles, UpdatedAt: store.At(a.now())})
-		return err
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, userChanged(user, updated))
 	})
 	if err != nil {
 		return nil, err
@@ -418,8 +452,18 @@ func (a *api) regenerateGitSSHKey(ctx context.Context, in *UserPath) (*output[cl
 	if err != nil {
 		return nil, err
 	}
+	old := user.SshPublicKey
 	user.SshPublicKey, user.UpdatedAt = public, store.At(a.now())
-	err = a.store.UpdateUserSSHKey(ctx, store.UpdateUserSSHKeyParams{ID: user.ID, SshPublicKey: public, SshPrivateKey: sealed, UpdatedAt: user.UpdatedAt})
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		p := store.UpdateUserSSHKeyParams{ID: user.ID, SshPublicKey: public, SshPrivateKey: sealed, UpdatedAt: user.UpdatedAt}
+		if err := tx.UpdateUserSSHKey(ctx, p); err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, auditEntry{
+			kind: client.AuditGitSSHKey, action: client.AuditWrite, id: user.ID, target: user.Username,
+			before: auditSSHKey{old}, after: auditSSHKey{public}, secrets: []string{"private_key"},
+		})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("replace SSH key: %w", err)
 	}

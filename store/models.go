@@ -25,6 +25,34 @@ type ApiKey struct {
 	UpdatedAt       Time
 }
 
+type AuditHead struct {
+	OrganizationID uuid.UUID
+	Entries        int64
+	Hash           []byte
+	Seal           []byte
+}
+
+type AuditLog struct {
+	OrganizationID   uuid.UUID
+	Seq              int64
+	ID               uuid.UUID
+	CreatedAt        Time
+	RequestID        uuid.UUID
+	UserID           *uuid.UUID
+	Username         string
+	IP               string
+	UserAgent        string
+	ResourceType     string
+	ResourceID       uuid.UUID
+	ResourceTarget   string
+	ResourceIcon     string
+	Action           string
+	StatusCode       int64
+	Diff             string
+	AdditionalFields string
+	Hash             []byte
+}
+
 type CustomRole struct {
 	OrganizationID uuid.UUID
 	Name           string

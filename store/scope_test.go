@@ -89,10 +89,14 @@ const (
 	reasonFile       = "files are uploaded before any organization is named; server/load.go authorizes by uploader or by template"
 	reasonHealth     = "health and statistics of the deployment, which only its own administrators may read"
 	reasonSetting    = "settings of the deployment"
+	reasonAudit      = "the log of several organizations; server/audit_search.go names the readable set in the filter"
 	reasonOrgs       = "the list of organizations itself; the server cuts it to the readable ones"
 )
 
 var deploymentWide = map[string]string{
+	"ListAuditLogs":                reasonAudit,
+	"CountAuditLogs":               reasonAudit,
+	"ListAuditHeads":               "for those who may read the whole audit log of the deployment",
 	"ListCustomRolesOfUser":        "a subject has roles in several organizations; the user is the caller, or the owner of what is built",
 	"InsertFile":                   reasonFile,
 	"GetFile":                      reasonFile,

@@ -22,8 +22,10 @@ const (
 // keyring keeps unwrapped organization keys in memory.
 type keyring struct {
 	deployment seal.Key
-	mu         sync.Mutex
-	keys       map[uuid.UUID]seal.Key
+	// audit is the key of the audit chains; it is set once, by Open.
+	audit seal.Key
+	mu    sync.Mutex
+	keys  map[uuid.UUID]seal.Key
 }
 
 func newKeyring(k seal.Key) *keyring {

@@ -69,6 +69,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.checkDeploymentKey(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if err := s.openAuditKey(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 

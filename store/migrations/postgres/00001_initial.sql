@@ -412,6 +412,39 @@ CREATE TABLE workspace_agents (
 );
 CREATE INDEX workspace_agents_job ON workspace_agents (job_id);
 
+-- Entries outlive the organization they are of; the zero organization is the deployment.
+CREATE TABLE audit_logs (
+    organization_id   TEXT COLLATE "C" NOT NULL,
+    seq               BIGINT NOT NULL,
+    id                TEXT COLLATE "C" NOT NULL,
+    created_at        BIGINT NOT NULL,
+    request_id        TEXT COLLATE "C" NOT NULL,
+    user_id           TEXT COLLATE "C",
+    username          TEXT COLLATE "C" NOT NULL DEFAULT '',
+    ip                TEXT COLLATE "C" NOT NULL DEFAULT '',
+    user_agent        TEXT COLLATE "C" NOT NULL DEFAULT '',
+    resource_type     TEXT COLLATE "C" NOT NULL,
+    resource_id       TEXT COLLATE "C" NOT NULL,
+    resource_target   TEXT COLLATE "C" NOT NULL DEFAULT '',
+    resource_icon     TEXT COLLATE "C" NOT NULL DEFAULT '',
+    action            TEXT COLLATE "C" NOT NULL,
+    status_code       BIGINT NOT NULL,
+    diff              TEXT COLLATE "C" NOT NULL DEFAULT '{}',
+    additional_fields TEXT COLLATE "C" NOT NULL DEFAULT '{}',
+    hash              BYTEA NOT NULL,
+    PRIMARY KEY (organization_id, seq)
+);
+CREATE INDEX audit_logs_created ON audit_logs (created_at);
+CREATE INDEX audit_logs_organization_created ON audit_logs (organization_id, created_at);
+CREATE INDEX audit_logs_resource ON audit_logs (resource_id);
+
+CREATE TABLE audit_heads (
+    organization_id TEXT COLLATE "C" PRIMARY KEY,
+    entries         BIGINT NOT NULL,
+    hash            BYTEA NOT NULL,
+    seal            BYTEA NOT NULL
+);
+
 CREATE TABLE leases (
     name       TEXT COLLATE "C" PRIMARY KEY,
     holder     TEXT COLLATE "C" NOT NULL,

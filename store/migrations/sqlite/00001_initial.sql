@@ -412,6 +412,39 @@ CREATE TABLE workspace_agents (
 ) STRICT;
 CREATE INDEX workspace_agents_job ON workspace_agents (job_id);
 
+-- Entries outlive the organization they are of; the zero organization is the deployment.
+CREATE TABLE audit_logs (
+    organization_id   TEXT NOT NULL,
+    seq               INTEGER NOT NULL,
+    id                TEXT NOT NULL,
+    created_at        INTEGER NOT NULL,
+    request_id        TEXT NOT NULL,
+    user_id           TEXT,
+    username          TEXT NOT NULL DEFAULT '',
+    ip                TEXT NOT NULL DEFAULT '',
+    user_agent        TEXT NOT NULL DEFAULT '',
+    resource_type     TEXT NOT NULL,
+    resource_id       TEXT NOT NULL,
+    resource_target   TEXT NOT NULL DEFAULT '',
+    resource_icon     TEXT NOT NULL DEFAULT '',
+    action            TEXT NOT NULL,
+    status_code       INTEGER NOT NULL,
+    diff              TEXT NOT NULL DEFAULT '{}',
+    additional_fields TEXT NOT NULL DEFAULT '{}',
+    hash              BLOB NOT NULL,
+    PRIMARY KEY (organization_id, seq)
+) STRICT;
+CREATE INDEX audit_logs_created ON audit_logs (created_at);
+CREATE INDEX audit_logs_organization_created ON audit_logs (organization_id, created_at);
+CREATE INDEX audit_logs_resource ON audit_logs (resource_id);
+
+CREATE TABLE audit_heads (
+    organization_id TEXT PRIMARY KEY,
+    entries         INTEGER NOT NULL,
+    hash            BLOB NOT NULL,
+    seal            BLOB NOT NULL
+) STRICT;
+
 CREATE TABLE leases (
     name       TEXT PRIMARY KEY,
     holder     TEXT NOT NULL,
