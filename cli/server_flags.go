@@ -69,6 +69,7 @@ func (o *serverOptions) addSessionFlags(f flags) {
 	f.yesno(&api.SecureCookie, "secure-auth-cookie", false, "CODER_SECURE_AUTH_COOKIE", "networking.secureAuthCookie", "Send the session cookie over TLS only")
 	f.choice(&o.sameSite, "samesite-auth-cookie", "lax", "CODER_SAMESITE_AUTH_COOKIE", "networking.sameSiteAuthCookie", "SameSite of the session cookie", "lax", "none")
 	f.number(&api.APIRateLimit, "api-rate-limit", 512, "CODER_API_RATE_LIMIT", "", "Requests a minute of each user, and of each address that is not signed in; negative is no limit")
+	f.yesno(&api.DisableWorkspaceSharing, "disable-workspace-sharing", false, "CODER_DISABLE_WORKSPACE_SHARING", "disableWorkspaceSharing", "Let nobody share workspaces; what was shared before counts for nothing")
 	f.yesno(&api.DisableRateLimits, "dangerous-disable-rate-limits", false, "CODER_DANGEROUS_DISABLE_RATE_LIMITS", "", "Lift every limit, also that of sign-in")
 }
 
@@ -237,7 +238,6 @@ func inertFlags() []inertFlag {
 		{name: "cluster-host", key: "networking.cluster.clusterHost", kind: textFlag},
 		{name: "disable-path-apps", key: "disablePathApps", kind: boolFlag, silent: off},
 		{name: "disable-owner-workspace-access", key: "disableOwnerWorkspaceAccess", kind: boolFlag, silent: off},
-		{name: "disable-workspace-sharing", key: "disableWorkspaceSharing", kind: boolFlag, silent: off},
 		{name: "health-check-refresh", key: "introspection.healthcheck.refresh", kind: spanFlag},
 		{name: "health-check-threshold-database", key: "introspection.healthcheck.thresholdDatabase", kind: spanFlag},
 		{name: "proxy-health-interval", key: "networking.http.proxyHealthInterval", kind: spanFlag},

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 
 	"github.com/google/uuid"
@@ -33,6 +34,30 @@ type GroupMembersResponse struct {
 	Count int           `json:"count"`
 }
 
+// PaginatedGroupsResponse is one page; Count is the number of all that match.
+type PaginatedGroupsResponse struct {
+	Groups []Group `json:"groups"`
+	Count  int     `json:"count"`
+}
+
+// CreateGroupRequest makes a group without members.
+type CreateGroupRequest struct {
+	Name           string `json:"name"`
+	DisplayName    string `json:"display_name,omitempty"`
+	AvatarURL      string `json:"avatar_url,omitempty" maxLength:"2048"`
+	QuotaAllowance int    `json:"quota_allowance,omitempty" minimum:"0" maximum:"2147483647" doc:"What each member's workspaces may cost a day"`
+}
+
+// UpdateGroupRequest changes what is given. Users are named by their ids.
+type UpdateGroupRequest struct {
+	AddUsers       []string `json:"add_users,omitempty"`
+	RemoveUsers    []string `json:"remove_users,omitempty"`
+	Name           string   `json:"name,omitempty" doc:"Empty leaves it as it is"`
+	DisplayName    *string  `json:"display_name,omitempty" nullable:"true"`
+	AvatarURL      *string  `json:"avatar_url,omitempty" nullable:"true" maxLength:"2048"`
+	QuotaAllowance *int     `json:"quota_allowance,omitempty" nullable:"true" minimum:"0" maximum:"2147483647"`
+}
+
 // IsEveryone says whether this is the group of all members.
 func (g Group) IsEveryone() bool { return g.ID == g.OrganizationID }
 
@@ -49,6 +74,27 @@ func (c *Client) GroupByName(ctx context.Context, organization, name string) (Gr
 // Group reads a group by id.
 func (c *Client) Group(ctx context.Context, id uuid.UUID) (Group, error) {
 	return get[Group](ctx, c, apiPath("groups", id))
+}
+
+// PaginatedGroups lists a page of the groups of an organization that the
+// caller may read.
+func (c *Client) PaginatedGroups(ctx context.Context, organization string, req MembersRequest) (PaginatedGroupsResponse, error) {
+	return get[PaginatedGroupsResponse](ctx, c, withQuery(apiPath("organizations", organization, "paginated-groups"), req.values(searchQuery(req.Query))))
+}
+
+// CreateGroup makes a group of an organization.
+func (c *Client) CreateGroup(ctx context.Context, organization string, req CreateGroupRequest) (Group, error) {
+	return send[Group](ctx, c, http.MethodPost, apiPath("organizations", organization, "groups"), req)
+}
+
+// UpdateGroup changes a group and its members: all of it, or nothing.
+func (c *Client) UpdateGroup(ctx context.Context, id uuid.UUID, req UpdateGroupRequest) (Group, error) {
+	return send[Group](ctx, c, http.MethodPatch, apiPath("groups", id), req)
+}
+
+// DeleteGroup deletes a group, and takes it off every access list.
+func (c *Client) DeleteGroup(ctx context.Context, id uuid.UUID) error {
+	return c.exec(ctx, http.MethodDelete, apiPath("groups", id), nil)
 }
 
 // Groups lists groups across organizations; both filters may be empty.

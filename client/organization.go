@@ -47,6 +47,28 @@ type UpdateOrganizationRequest struct {
 	DefaultOrgMemberRoles *[]string `json:"default_org_member_roles,omitempty"`
 }
 
+// Whose workspaces may be shared in an organization.
+const (
+	ShareableNone            = "none"
+	ShareableEveryone        = "everyone"
+	ShareableServiceAccounts = "service_accounts"
+)
+
+// WorkspaceSharingSettings say whose workspaces may be shared in an
+// organization. SharingGloballyDisabled is the server's, and overrides them.
+type WorkspaceSharingSettings struct {
+	SharingGloballyDisabled  bool   `json:"sharing_globally_disabled"`
+	SharingDisabled          bool   `json:"sharing_disabled" doc:"Deprecated: true when shareable_workspace_owners is none"`
+	ShareableWorkspaceOwners string `json:"shareable_workspace_owners" enum:"none,everyone,service_accounts"`
+}
+
+// UpdateWorkspaceSharingSettingsRequest changes whose workspaces may be
+// shared. What may no longer be shared is shared no more from then on.
+type UpdateWorkspaceSharingSettingsRequest struct {
+	ShareableWorkspaceOwners string `json:"shareable_workspace_owners,omitempty" enum:"none,everyone,service_accounts"`
+	SharingDisabled          *bool  `json:"sharing_disabled,omitempty" doc:"Deprecated: counts where shareable_workspace_owners is absent; true is none, false everyone"`
+}
+
 // Organizations lists the organizations that the caller may read.
 func (c *Client) Organizations(ctx context.Context) ([]Organization, error) {
 	return list[Organization](ctx, c, apiPath("organizations"))
@@ -70,4 +92,14 @@ func (c *Client) UpdateOrganization(ctx context.Context, organization string, re
 // DeleteOrganization deletes an organization; 409 says what is still in it.
 func (c *Client) DeleteOrganization(ctx context.Context, organization string) error {
 	return c.exec(ctx, http.MethodDelete, apiPath("organizations", organization), nil)
+}
+
+// WorkspaceSharingSettings reads whose workspaces may be shared.
+func (c *Client) WorkspaceSharingSettings(ctx context.Context, organization string) (WorkspaceSharingSettings, error) {
+	return get[WorkspaceSharingSettings](ctx, c, apiPath("organizations", organization, "settings", "workspace-sharing"))
+}
+
+// UpdateWorkspaceSharingSettings changes whose workspaces may be shared.
+func (c *Client) UpdateWorkspaceSharingSettings(ctx context.Context, organization string, req UpdateWorkspaceSharingSettingsRequest) (WorkspaceSharingSettings, error) {
+	return send[WorkspaceSharingSettings](ctx, c, http.MethodPatch, apiPath("organizations", organization, "settings", "workspace-sharing"), req)
 }

@@ -27,38 +27,39 @@ const (
 
 // Workspace is what a person works in: a chain of builds of a template.
 type Workspace struct {
-	ID                                   uuid.UUID           `json:"id"`
-	CreatedAt                            time.Time           `json:"created_at"`
-	UpdatedAt                            time.Time           `json:"updated_at"`
-	OwnerID                              uuid.UUID           `json:"owner_id"`
-	OwnerName                            string              `json:"owner_name"`
-	OwnerAvatarURL                       string              `json:"owner_avatar_url"`
-	OrganizationID                       uuid.UUID           `json:"organization_id"`
-	OrganizationName                     string              `json:"organization_name"`
-	TemplateID                           uuid.UUID           `json:"template_id"`
-	TemplateName                         string              `json:"template_name"`
-	TemplateDisplayName                  string              `json:"template_display_name"`
-	TemplateIcon                         string              `json:"template_icon"`
-	TemplateAllowUserCancelWorkspaceJobs bool                `json:"template_allow_user_cancel_workspace_jobs"`
-	TemplateActiveVersionID              uuid.UUID           `json:"template_active_version_id"`
-	TemplateRequireActiveVersion         bool                `json:"template_require_active_version"`
-	TemplateUseClassicParameterFlow      bool                `json:"template_use_classic_parameter_flow"`
-	LatestBuild                          WorkspaceBuild      `json:"latest_build"`
-	LatestAppStatus                      *WorkspaceAppStatus `json:"latest_app_status"`
-	Outdated                             bool                `json:"outdated"`
-	Name                                 string              `json:"name"`
-	AutostartSchedule                    *string             `json:"autostart_schedule,omitempty"`
-	TTLMillis                            *int64              `json:"ttl_ms,omitempty"`
-	LastUsedAt                           time.Time           `json:"last_used_at"`
-	DeletingAt                           *time.Time          `json:"deleting_at"`
-	DormantAt                            *time.Time          `json:"dormant_at"`
-	Health                               WorkspaceHealth     `json:"health"`
-	AutomaticUpdates                     string              `json:"automatic_updates" enum:"always,never"`
-	AllowRenames                         bool                `json:"allow_renames"`
-	Favorite                             bool                `json:"favorite"`
-	NextStartAt                          *time.Time          `json:"next_start_at"`
-	IsPrebuild                           bool                `json:"is_prebuild"`
-	TaskID                               *uuid.UUID          `json:"task_id,omitempty"`
+	ID                                   uuid.UUID              `json:"id"`
+	CreatedAt                            time.Time              `json:"created_at"`
+	UpdatedAt                            time.Time              `json:"updated_at"`
+	OwnerID                              uuid.UUID              `json:"owner_id"`
+	OwnerName                            string                 `json:"owner_name"`
+	OwnerAvatarURL                       string                 `json:"owner_avatar_url"`
+	OrganizationID                       uuid.UUID              `json:"organization_id"`
+	OrganizationName                     string                 `json:"organization_name"`
+	TemplateID                           uuid.UUID              `json:"template_id"`
+	TemplateName                         string                 `json:"template_name"`
+	TemplateDisplayName                  string                 `json:"template_display_name"`
+	TemplateIcon                         string                 `json:"template_icon"`
+	TemplateAllowUserCancelWorkspaceJobs bool                   `json:"template_allow_user_cancel_workspace_jobs"`
+	TemplateActiveVersionID              uuid.UUID              `json:"template_active_version_id"`
+	TemplateRequireActiveVersion         bool                   `json:"template_require_active_version"`
+	TemplateUseClassicParameterFlow      bool                   `json:"template_use_classic_parameter_flow"`
+	LatestBuild                          WorkspaceBuild         `json:"latest_build"`
+	LatestAppStatus                      *WorkspaceAppStatus    `json:"latest_app_status"`
+	Outdated                             bool                   `json:"outdated"`
+	Name                                 string                 `json:"name"`
+	AutostartSchedule                    *string                `json:"autostart_schedule,omitempty"`
+	TTLMillis                            *int64                 `json:"ttl_ms,omitempty"`
+	LastUsedAt                           time.Time              `json:"last_used_at"`
+	DeletingAt                           *time.Time             `json:"deleting_at"`
+	DormantAt                            *time.Time             `json:"dormant_at"`
+	Health                               WorkspaceHealth        `json:"health"`
+	AutomaticUpdates                     string                 `json:"automatic_updates" enum:"always,never"`
+	AllowRenames                         bool                   `json:"allow_renames"`
+	Favorite                             bool                   `json:"favorite"`
+	NextStartAt                          *time.Time             `json:"next_start_at"`
+	IsPrebuild                           bool                   `json:"is_prebuild"`
+	TaskID                               *uuid.UUID             `json:"task_id,omitempty"`
+	SharedWith                           []SharedWorkspaceActor `json:"shared_with,omitempty"`
 }
 
 // FullName is owner/name.

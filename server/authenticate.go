@@ -123,9 +123,12 @@ func (a *api) subject(ctx context.Context, user store.User) (*authz.Subject, err
 		return nil, err
 	}
 	s := &authz.Subject{ID: user.ID, Name: user.Username, Roles: authz.SiteRoles(user.Roles), Organizations: map[uuid.UUID]authz.Membership{}}
+	if a.options.DisableWorkspaceSharing {
+		s.Roles = append(s.Roles, authz.SharingDisabled())
+	}
 	for _, m := range memberships {
 		membership := authz.Membership{
-			Roles:  authz.OrganizationRoles(m.OrganizationID, m.Roles, m.DefaultMemberRoles, custom[m.OrganizationID]),
+			Roles:  authz.OrganizationRoles(m.OrganizationID, authz.Sharing(m.ShareableWorkspaceOwners), m.Roles, m.DefaultMemberRoles, custom[m.OrganizationID]),
 			Groups: []uuid.UUID{m.OrganizationID},
 		}
 		for _, g := range groups {

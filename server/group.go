@@ -44,6 +44,21 @@ type groupNameMembersInput struct {
 	PageInput
 }
 
+type pageGroupsInput struct {
+	OrganizationPath
+	PageInput
+}
+
+type createGroupInput struct {
+	OrganizationPath
+	Body client.CreateGroupRequest
+}
+
+type updateGroupInput struct {
+	GroupPath
+	Body client.UpdateGroupRequest
+}
+
 func (a *api) listOrganizationGroups(ctx context.Context, _ *OrganizationPath) (*output[[]client.Group], error) {
 	groups, err := a.readableGroups(ctx, organizationFrom(ctx))
 	if err != nil {
@@ -130,15 +145,66 @@ func (a *api) replyGroup(ctx context.Context, g store.Group, withoutMembers bool
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.store.ListMembersOfGroups(ctx, store.ListMembersOfGroupsParams{OrganizationID: org.ID, GroupID: g.ID.String()})
+	groups, err := a.groupResponses(ctx, org, []store.Group{g})
 	if err != nil {
 		return nil, err
 	}
-	response := groupResponse(ctx, org, g, rows)
 	if withoutMembers {
-		response.Members = []client.ReducedUser{}
+		groups[0].Members = []client.ReducedUser{}
 	}
-	return reply(response), nil
+	return reply(groups[0]), nil
+}
+
+// pageGroups searches the readable groups of an organization by their names.
+func (a *api) pageGroups(ctx context.Context, in *pageGroupsInput) (*output[client.PaginatedGroupsResponse], error) {
+	org := organizationFrom(ctx)
+	filter, err := groupFilter(subjectFrom(ctx), org.ID, in.Query)
+	if err != nil {
+		return nil, err
+	}
+	count, err := a.store.Filtered(filter).CountGroups(ctx, org.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.AfterID != "" {
+		filter.Where("(lower(g.name), g.id) > (SELECT lower(x.name), x.id FROM groups x WHERE x.id = ? AND x.organization_id = g.organization_id)", strings.ToLower(in.AfterID))
+	}
+	rows, err := a.store.Filtered(filter).ListGroupsPage(ctx, store.ListGroupsPageParams{OrganizationID: org.ID, MaxRows: in.rows(), SkipRows: in.Offset})
+	if err != nil {
+		return nil, err
+	}
+	groups, err := a.groupResponses(ctx, org, rows)
+	if err != nil {
+		return nil, err
+	}
+	return reply(client.PaginatedGroupsResponse{Groups: groups, Count: int(count)}), nil
+}
+
+// groupFilter turns a search for groups into conditions on the table g, and
+// leaves only those that the subject may read.
+func groupFilter(subject *authz.Subject, organizationID uuid.UUID, q string) (store.Filter, error) {
+	var filter store.Filter
+	s := parseSearch(q, "search", "name")
+	words := []string{s.words}
+	for _, key := range []string{"search", "name"} {
+		text, _ := s.text(key)
+		words = append(words, text)
+	}
+	for _, text := range words {
+		if text != "" {
+			filter.Where(`lower(g.name) LIKE lower(?) ESCAPE '\' OR lower(g.display_name) LIKE lower(?) ESCAPE '\'`, likePattern(text), likePattern(text))
+		}
+	}
+	if !subject.Can(authz.Read, authz.Object{Type: authz.Group, OrganizationID: organizationID}) {
+		own := slices.DeleteFunc(slices.Clone(subject.Organizations[organizationID].Groups), func(id uuid.UUID) bool {
+			return !subject.Can(authz.Read, groupObject(store.Group{ID: id, OrganizationID: organizationID}))
+		})
+		filter.Where("g.id IN (SELECT value FROM json_list(?))", store.IDs(own))
+	}
+	if only := subject.Only(authz.Group); only != nil {
+		filter.Where("g.id IN (SELECT value FROM json_list(?))", store.JSON(only))
+	}
+	return filter, s.err()
 }
 
 func (a *api) listGroupMembers(ctx context.Context, in *groupMembersInput) (*output[client.GroupMembersResponse], error) {
@@ -193,33 +259,41 @@ func (a *api) readableGroups(ctx context.Context, org store.Organization) ([]cli
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.store.ListMembersOfGroups(ctx, store.ListMembersOfGroupsParams{OrganizationID: org.ID})
+	return a.groupResponses(ctx, org, slices.DeleteFunc(groups, func(g store.Group) bool { return !subjectFrom(ctx).Can(authz.Read, groupObject(g)) }))
+}
+
+// groupResponses converts groups of one organization with two queries, however
+// many they are.
+func (a *api) groupResponses(ctx context.Context, org store.Organization, groups []store.Group) ([]client.Group, error) {
+	ids := make([]uuid.UUID, len(groups))
+	for i, g := range groups {
+		ids[i] = g.ID
+	}
+	rows, err := a.store.ListMembersOfGroups(ctx, store.ListMembersOfGroupsParams{OrganizationID: org.ID, Ids: store.IDs(ids)})
 	if err != nil {
 		return nil, err
 	}
-	out := []client.Group{}
-	for _, g := range groups {
-		if subjectFrom(ctx).Can(authz.Read, groupObject(g)) {
-			out = append(out, groupResponse(ctx, org, g, rows))
-		}
+	members := map[uuid.UUID][]store.User{}
+	for _, row := range rows {
+		members[row.GroupID] = append(members[row.GroupID], row.User)
+	}
+	out := make([]client.Group, len(groups))
+	for i, g := range groups {
+		out[i] = groupResponse(ctx, org, g, members[g.ID])
 	}
 	return out, nil
 }
 
 // groupResponse shows the members that the caller may read, and counts all.
-func groupResponse(ctx context.Context, org store.Organization, g store.Group, rows []store.ListMembersOfGroupsRow) client.Group {
+func groupResponse(ctx context.Context, org store.Organization, g store.Group, members []store.User) client.Group {
 	out := client.Group{
-		ID: g.ID, Name: g.Name, DisplayName: g.DisplayName, OrganizationID: g.OrganizationID, Members: []client.ReducedUser{},
+		ID: g.ID, Name: g.Name, DisplayName: g.DisplayName, OrganizationID: g.OrganizationID, Members: []client.ReducedUser{}, TotalMemberCount: len(members),
 		AvatarURL: g.AvatarURL, QuotaAllowance: int(g.QuotaAllowance), Source: g.Source,
 		OrganizationName: org.Name, OrganizationDisplayName: org.DisplayName,
 	}
-	for _, row := range rows {
-		if row.GroupID != g.ID {
-			continue
-		}
-		out.TotalMemberCount++
-		if subjectFrom(ctx).Can(authz.Read, groupMemberObject(g.OrganizationID, row.User.ID)) {
-			out.Members = append(out.Members, reducedUserResponse(row.User))
+	for _, u := range members {
+		if subjectFrom(ctx).Can(authz.Read, groupMemberObject(g.OrganizationID, u.ID)) {
+			out.Members = append(out.Members, reducedUserResponse(u))
 		}
 	}
 	return out

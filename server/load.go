@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -161,6 +162,15 @@ func (a *api) group(ctx context.Context, action authz.Action, id uuid.UUID) (sto
 	return g, nil
 }
 
+// isGroup does not tell a group that does not exist from one of elsewhere.
+func isGroup(ctx context.Context, s *store.Store, organizationID, id uuid.UUID) (bool, error) {
+	g, err := s.GetGroup(ctx, id)
+	if store.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil && g.OrganizationID == organizationID, err
+}
+
 // aclActions are what the roles of an access list allow.
 var aclActions = map[string][]authz.Action{
 	"use":   {authz.Read, authz.Use},
@@ -278,6 +288,45 @@ func workspaceObject(w store.Workspace) authz.Object {
 	return authz.Object{Type: kind, ID: w.ID.String(), OrganizationID: w.OrganizationID, OwnerID: w.OwnerID}
 }
 
+// workspaceACLActions are what the roles of a workspace's access list allow.
+// Neither makes or destroys anything: that stays with roles.
+var workspaceACLActions = map[string][]authz.Action{
+	"use":   {authz.Read, authz.SSH, authz.ApplicationConnect, authz.Start, authz.Stop},
+	"admin": {authz.Read, authz.SSH, authz.ApplicationConnect, authz.Start, authz.Stop, authz.Update, authz.Share},
+}
+
+// sharedObject is the object of a workspace with its access list, which is
+// read only for members who do not own it: what owners may do comes from their
+// roles alone, so that nobody gets around a role by sharing with themselves.
+func (a *api) sharedObject(ctx context.Context, w store.Workspace) (authz.Object, error) {
+	object, subject := workspaceObject(w), subjectFrom(ctx)
+	if _, member := subject.Organizations[w.OrganizationID]; !member || w.OwnerID == subject.ID || a.options.DisableWorkspaceSharing {
+		return object, nil
+	}
+	rows, err := a.store.ListWorkspaceACL(ctx, store.ListWorkspaceACLParams{OrganizationID: w.OrganizationID, WorkspaceID: w.ID})
+	if err != nil {
+		return object, err
+	}
+	object.UserACL, object.GroupACL = map[string][]authz.Action{}, map[string][]authz.Action{}
+	for _, row := range rows {
+		acl := object.UserACL
+		if row.ActorType == actorGroup {
+			acl = object.GroupACL
+		}
+		acl[row.ActorID.String()] = sharedActions(object.Type, row.Role)
+	}
+	return object, nil
+}
+
+func sharedActions(kind authz.Resource, role string) []authz.Action {
+	actions := workspaceACLActions[role]
+	if kind != authz.WorkspaceDormant {
+		return actions
+	}
+	possible := authz.DormantActions()
+	return slices.DeleteFunc(slices.Clone(actions), func(a authz.Action) bool { return !slices.Contains(possible, a) })
+}
+
 // workspace loads one, deleted or not. Who may read it but not do the action
 // gets 403: it is no secret to them.
 func (a *api) workspace(ctx context.Context, action authz.Action, id uuid.UUID) (store.Workspace, error) {
@@ -290,6 +339,12 @@ func (a *api) workspace(ctx context.Context, action authz.Action, id uuid.UUID) 
 
 func (a *api) checkWorkspace(ctx context.Context, action authz.Action, w store.Workspace) error {
 	subject, object := subjectFrom(ctx), workspaceObject(w)
+	if !subject.Can(authz.Read, object) || !subject.Can(action, object) {
+		var err error
+		if object, err = a.sharedObject(ctx, w); err != nil {
+			return err
+		}
+	}
 	if !subject.Can(authz.Read, object) {
 		return errNotFound()
 	}

@@ -135,10 +135,14 @@ func (a *api) removeMember(ctx context.Context, in *MemberPath) (*empty, error) 
 		if err := tx.DeleteGroupMemberships(ctx, store.DeleteGroupMembershipsParams{OrganizationID: org.ID, UserID: row.User.ID}); err != nil {
 			return err
 		}
+		dropped, err := a.withStore(tx).dropFromAccessLists(ctx, org.ID, row.User.ID)
+		if err != nil {
+			return err
+		}
 		if _, err := tx.DeleteMember(ctx, store.DeleteMemberParams{OrganizationID: org.ID, UserID: row.User.ID}); err != nil {
 			return err
 		}
-		return a.audit(ctx, tx, memberDeleted(row.OrganizationMember, row.User))
+		return a.audit(ctx, tx, append(dropped, memberDeleted(row.OrganizationMember, row.User))...)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("remove member: %w", err)

@@ -337,7 +337,7 @@ func (a *api) ownerRoles(ctx context.Context, tx *store.Store, organizationID uu
 		if m.OrganizationID != organizationID {
 			continue
 		}
-		for _, r := range authz.OrganizationRoles(m.OrganizationID, m.Roles, m.DefaultMemberRoles, custom[m.OrganizationID]) {
+		for _, r := range authz.OrganizationRoles(m.OrganizationID, authz.Sharing(m.ShareableWorkspaceOwners), m.Roles, m.DefaultMemberRoles, custom[m.OrganizationID]) {
 			roles = append(roles, client.OwnerRole{Name: r.Name, OrgID: m.OrganizationID.String()})
 		}
 	}

@@ -44,6 +44,9 @@ type Options struct {
 	DisableSessionExpiryRefresh bool
 	DisablePasswordAuth         bool
 	DisableRateLimits           bool
+	// DisableWorkspaceSharing forbids to share workspaces in every organization,
+	// and makes what was shared before count for nothing.
+	DisableWorkspaceSharing bool
 	// APIRateLimit is requests a minute and user; negative is none, 0 is 512.
 	APIRateLimit int
 	SecureCookie bool

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -71,23 +70,13 @@ func (a *api) templateUsers(ctx context.Context, t store.Template) ([]client.Tem
 }
 
 func (a *api) templateGroups(ctx context.Context, t store.Template) ([]client.TemplateGroup, error) {
-	org, err := a.store.GetOrganization(ctx, t.OrganizationID)
+	groups, err := a.listedGroups(ctx, t.OrganizationID, func(id uuid.UUID) bool { return t.GroupACL[id.String()] != "" })
 	if err != nil {
 		return nil, err
 	}
-	groups, err := a.store.ListGroups(ctx, org.ID)
-	if err != nil {
-		return nil, err
-	}
-	members, err := a.store.ListMembersOfGroups(ctx, store.ListMembersOfGroupsParams{OrganizationID: org.ID})
-	if err != nil {
-		return nil, err
-	}
-	out := []client.TemplateGroup{}
-	for _, g := range groups {
-		if role, ok := t.GroupACL[g.ID.String()]; ok {
-			out = append(out, client.TemplateGroup{Group: groupResponse(ctx, org, g, members), Role: role})
-		}
+	out := make([]client.TemplateGroup, len(groups))
+	for i, g := range groups {
+		out[i] = client.TemplateGroup{Group: g, Role: t.GroupACL[g.ID.String()]}
 	}
 	return out, nil
 }
@@ -100,92 +89,20 @@ func (a *api) updateTemplateACL(ctx context.Context, in *updateTemplateACLInput)
 		if err != nil {
 			return err
 		}
-		if err := checkACL(ctx, tx, t.OrganizationID, in.Body); err != nil {
+		err = checkACL(ctx, tx, t.OrganizationID, aclEntries{"user_perms", "member", in.Body.UserPerms}, aclEntries{"group_perms", "group", in.Body.GroupPerms})
+		if err != nil {
 			return err
 		}
-		return tx.UpdateTemplateACL(ctx, store.UpdateTemplateACLParams{
-			OrganizationID: t.OrganizationID, ID: t.ID, UserACL: mergeACL(t.UserACL, in.Body.UserPerms), GroupACL: mergeACL(t.GroupACL, in.Body.GroupPerms),
-			UpdatedAt: store.At(a.now()),
-		})
+		entry, err := a.withStore(tx).storeTemplateACL(ctx, t, mergeACL(t.UserACL, in.Body.UserPerms), mergeACL(t.GroupACL, in.Body.GroupPerms))
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, entry)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return said("The access list of the template has been changed."), nil
-}
-
-func mergeACL(acl store.StringMap, changes map[string]string) store.StringMap {
-	out := cloneMap(acl)
-	for text, role := range changes {
-		id, err := uuid.Parse(text)
-		if err != nil {
-			continue // checkACL has refused it
-		}
-		if role == "" {
-			delete(out, id.String())
-		} else {
-			out[id.String()] = role
-		}
-	}
-	return out
-}
-
-// checkACL wants members and groups of the template's organization. Entries
-// that only go away are not looked up: their user or group may be gone.
-func checkACL(ctx context.Context, tx *store.Store, organizationID uuid.UUID, req client.UpdateTemplateACLRequest) error {
-	groups, err := tx.ListGroups(ctx, organizationID)
-	if err != nil {
-		return err
-	}
-	isGroup := func(id uuid.UUID) (bool, error) {
-		return slices.ContainsFunc(groups, func(g store.Group) bool { return g.ID == id }), nil
-	}
-	isMember := func(id uuid.UUID) (bool, error) {
-		_, err := tx.GetMember(ctx, store.GetMemberParams{OrganizationID: organizationID, UserID: id})
-		if store.IsNotFound(err) {
-			return false, nil
-		}
-		return err == nil, err
-	}
-	var wrong []client.ValidationError
-	for _, list := range []struct {
-		field, what string
-		entries     map[string]string
-		known       func(uuid.UUID) (bool, error)
-	}{{"user_perms", "member", req.UserPerms, isMember}, {"group_perms", "group", req.GroupPerms, isGroup}} {
-		for text, role := range list.entries {
-			id, err := uuid.Parse(text)
-			if err != nil {
-				wrong = append(wrong, client.ValidationError{Field: list.field, Detail: fmt.Sprintf("%q is not a UUID.", text)})
-				continue
-			}
-			problem, err := aclProblem(id, role, list.what, list.known)
-			if err != nil {
-				return err
-			}
-			if problem != "" {
-				wrong = append(wrong, client.ValidationError{Field: list.field, Detail: problem})
-			}
-		}
-	}
-	if wrong != nil {
-		return badRequest("The request is not valid.", wrong...)
-	}
-	return nil
-}
-
-func aclProblem(id uuid.UUID, role, what string, known func(uuid.UUID) (bool, error)) (string, error) {
-	switch {
-	case role == "":
-		return "", nil
-	case role != client.TemplateRoleUse && role != client.TemplateRoleAdmin:
-		return fmt.Sprintf("%q is not a role; use %s, %s, or nothing to remove the entry.", role, client.TemplateRoleAdmin, client.TemplateRoleUse), nil
-	}
-	ok, err := known(id)
-	if err != nil || ok {
-		return "", err
-	}
-	return fmt.Sprintf("The organization has no %s %s.", what, id), nil
 }
 
 // listTemplateACLAvailable searches the members and groups that the caller may see.

@@ -341,17 +341,22 @@ func (a *api) removeUser(ctx context.Context, tx *store.Store, user store.User) 
 	if err != nil {
 		return err
 	}
+	entry := userEntry(client.AuditDelete, user)
+	entry.before = auditUser(user)
+	entries := []auditEntry{entry}
+	for _, m := range memberships {
+		dropped, err := a.withStore(tx).dropFromAccessLists(ctx, m.OrganizationID, user.ID)
+		if err != nil {
+			return err
+		}
+		entries = append(entries, dropped...)
+		entries = append(entries, memberDeleted(store.OrganizationMember{OrganizationID: m.OrganizationID, UserID: user.ID, Roles: m.Roles}, user))
+	}
 	if err := tx.DeleteMemberships(ctx, user.ID); err != nil {
 		return err
 	}
 	if _, err := tx.DeleteUser(ctx, store.DeleteUserParams{ID: user.ID, UpdatedAt: store.At(a.now())}); err != nil {
 		return err
-	}
-	entry := userEntry(client.AuditDelete, user)
-	entry.before = auditUser(user)
-	entries := []auditEntry{entry}
-	for _, m := range memberships {
-		entries = append(entries, memberDeleted(store.OrganizationMember{OrganizationID: m.OrganizationID, UserID: user.ID, Roles: m.Roles}, user))
 	}
 	return a.audit(ctx, tx, entries...)
 }

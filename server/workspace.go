@@ -26,12 +26,12 @@ func (a *api) workspaceRoutes(r *router) {
 	handle(r, del, "/workspaces/{workspace}/favorite", "Unmark a favorite workspace", onObject(authz.Read, authz.Workspace), a.setFavorite(false), noContent)
 	handle(r, post, "/workspaces/{workspace}/usage", "Report that a workspace is in use", onObject(authz.Update, authz.Workspace), a.useWorkspace, noContent)
 	handle(r, get, "/workspaces/{workspace}/timings", "Get how long the newest build took", onObject(authz.Read, authz.Workspace), a.getWorkspaceTimings)
-	handle(r, get, "/workspaces/{workspace}/acl", "Get with whom a workspace is shared", onObject(authz.Read, authz.Workspace), a.getWorkspaceACL)
 	handle(r, get, "/workspaces/{workspace}/port-share", "List shared ports", onObject(authz.Read, authz.Workspace), a.listPortShares)
 	handle(r, post, "/workspaces/{workspace}/port-share", "Share a port", onObject(authz.Update, authz.Workspace), a.sharePort)
 	handle(r, del, "/workspaces/{workspace}/port-share", "Stop sharing a port", onObject(authz.Update, authz.Workspace), a.unsharePort, noContent)
 	handleRaw(r, get, "/workspaces/{workspace}/watch", "Watch a workspace as server-sent events", onObject(authz.Read, authz.Workspace), a.watchWorkspace)
 	handleRaw(r, get, "/workspaces/{workspace}/watch-ws", "Watch a workspace over a WebSocket", onObject(authz.Read, authz.Workspace), a.watchWorkspaceSocket)
+	a.workspaceACLRoutes(r)
 	a.workspaceScheduleRoutes(r)
 	a.workspaceBuildRoutes(r)
 	a.workspaceStateRoutes(r)
@@ -463,19 +463,6 @@ func (a *api) getWorkspaceTimings(ctx context.Context, in *WorkspacePath) (*outp
 	return a.getBuildTimings(ctx, &BuildPath{w.LatestBuildID})
 }
 
-// workspaceACL is empty until workspaces can be shared.
-type workspaceACL struct {
-	Users []client.MinimalUser `json:"users"`
-	Group []client.Group       `json:"group"`
-}
-
-func (a *api) getWorkspaceACL(ctx context.Context, in *WorkspacePath) (*output[workspaceACL], error) {
-	if _, err := a.liveWorkspace(ctx, authz.Read, in.Workspace); err != nil {
-		return nil, err
-	}
-	return reply(workspaceACL{Users: []client.MinimalUser{}, Group: []client.Group{}}), nil
-}
-
 func (a *api) workspaceReply(ctx context.Context, id uuid.UUID) (*output[client.Workspace], error) {
 	w, err := a.workspaceResponse(ctx, id)
 	if err != nil {
@@ -517,6 +504,10 @@ func (a *api) workspaceResponses(ctx context.Context, ids []uuid.UUID) ([]client
 	if err != nil {
 		return nil, err
 	}
+	shared, err := a.sharedWith(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	place := make(map[uuid.UUID]int, len(rows))
 	for i := range rows {
 		place[rows[i].Workspace.ID] = i
@@ -525,7 +516,9 @@ func (a *api) workspaceResponses(ctx context.Context, ids []uuid.UUID) ([]client
 	viewer := callerID(ctx)
 	for _, id := range ids {
 		if i, found := place[id]; found {
-			out = append(out, workspaceResponse(&rows[i], &builds[i], viewer))
+			w := workspaceResponse(&rows[i], &builds[i], viewer)
+			w.SharedWith = shared[id]
+			out = append(out, w)
 		}
 	}
 	return out, nil

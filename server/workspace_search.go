@@ -16,16 +16,19 @@ import (
 func workspaceKeys() []string {
 	return []string{
 		"owner", "user", "name", "template", "template_id", "id", "organization", "status", "has-agent", "healthy", "dormant",
-		"last_used_after", "last_used_before", "outdated", "param", "has-ai-task", "has_external_agent", "shared",
+		"last_used_after", "last_used_before", "outdated", "param", "has-ai-task", "has_external_agent",
+		"shared", "shared_with_user", "shared_with_group",
 	}
 }
 
 // readable is where the caller may read workspaces: all of an organization's,
-// or only its own ones there.
+// or only its own ones there, and what others share with it.
 type readable struct {
 	everywhere    bool        // all of every organization's
-	organizations []uuid.UUID // either
+	organizations []uuid.UUID // any of these
 	all           []uuid.UUID
+	own           []uuid.UUID
+	actors        []uuid.UUID // the caller and its groups, when shared ones count
 	caller        uuid.UUID
 	only          []string // ids that a token is narrowed to; nil is no limit
 }
@@ -49,21 +52,46 @@ func (a *api) readableWorkspaces(ctx context.Context) (readable, error) {
 		}
 	}
 	for _, id := range organizations {
-		switch {
-		case subject.Can(authz.Read, authz.Object{Type: authz.Workspace, OrganizationID: id}):
+		object := authz.Object{Type: authz.Workspace, OrganizationID: id}
+		if subject.Can(authz.Read, object) {
 			r.all = append(r.all, id)
-		case !subject.Can(authz.Read, authz.Object{Type: authz.Workspace, OrganizationID: id, OwnerID: r.caller}):
+			r.organizations = append(r.organizations, id)
 			continue
 		}
-		r.organizations = append(r.organizations, id)
+		groups := a.sharingGroups(subject, id)
+		r.actors = append(r.actors, groups...)
+		object.OwnerID = r.caller
+		own := subject.Can(authz.Read, object)
+		if own {
+			r.own = append(r.own, id)
+		}
+		if own || groups != nil {
+			r.organizations = append(r.organizations, id)
+		}
+	}
+	if r.actors != nil {
+		r.actors = append(r.actors, r.caller)
 	}
 	return r, nil
+}
+
+// sharingGroups are the subject's groups in an organization where it may read
+// what is shared with it; everybody is in one at least.
+func (a *api) sharingGroups(subject *authz.Subject, organizationID uuid.UUID) []uuid.UUID {
+	shared := authz.Object{
+		Type: authz.Workspace, OrganizationID: organizationID, UserACL: map[string][]authz.Action{subject.ID.String(): {authz.Read}},
+	}
+	if a.options.DisableWorkspaceSharing || !subject.Can(authz.Read, shared) {
+		return nil
+	}
+	return subject.Organizations[organizationID].Groups
 }
 
 // restrict adds the conditions that the list of organizations cannot express.
 func (r readable) restrict(f *store.Filter) {
 	if len(r.all) < len(r.organizations) {
-		f.Where("w.owner_id = ? OR w.organization_id IN (SELECT value FROM json_list(?))", r.caller, store.IDs(r.all))
+		condition, args := store.ReadableWorkspaces{All: r.all, Own: r.own, Owner: r.caller, Actors: r.actors}.Condition()
+		f.Where(condition, args...)
 	}
 	if r.only != nil {
 		f.Where("w.id IN (SELECT value FROM json_list(?))", store.JSON(r.only))
@@ -114,6 +142,7 @@ func (a *api) workspaceFilter(ctx context.Context, q string, in readable) (store
 	s.whereTemplate(&f)
 	s.whereTimes(&f)
 	s.whereState(&f)
+	s.whereShared(&f, in.caller)
 	s.whereParameters(&f)
 	if err := s.err(); err != nil {
 		return f, err
@@ -211,11 +240,27 @@ func (s *search) whereState(f *store.Filter) {
 	if len(statuses) > 0 {
 		f.Where("w.latest_status IN (SELECT value FROM json_list(?))", store.JSON(statuses))
 	}
-	// No workspace is shared yet, and none belongs to an AI task.
-	for _, key := range []string{"shared", "has-ai-task"} {
-		if wanted, given := s.bool(key); given && wanted {
-			f.Where("1 = 0")
+	if wanted, given := s.bool("has-ai-task"); given && wanted {
+		f.Where("1 = 0") // there are none
+	}
+}
+
+// whereShared looks at the access lists themselves: a user is not found by
+// the groups they are in. A group is named alone, or as organization/group.
+func (s *search) whereShared(f *store.Filter, caller uuid.UUID) {
+	if wanted, given := s.bool("shared"); given {
+		f.Where("CASE WHEN EXISTS (SELECT 1 FROM workspace_acl a WHERE a.workspace_id = w.id) THEN 1 ELSE 0 END = ?", number(wanted))
+	}
+	if user, given := s.one("shared_with_user"); given {
+		if user == client.Me {
+			user = caller.String()
 		}
+		f.Where(`EXISTS (SELECT 1 FROM workspace_acl a JOIN users u ON u.id = a.actor_id
+			WHERE a.workspace_id = w.id AND a.actor_type = 'user' AND (u.id = ? OR lower(u.username) = ?))`, user, user)
+	}
+	if group, given := s.one("shared_with_group"); given {
+		f.Where(`EXISTS (SELECT 1 FROM workspace_acl a JOIN groups g ON g.id = a.actor_id JOIN organizations o ON o.id = g.organization_id
+			WHERE a.workspace_id = w.id AND a.actor_type = 'group' AND (g.id = ? OR lower(g.name) = ? OR lower(o.name) || '/' || lower(g.name) = ?))`, group, group, group)
 	}
 }
 

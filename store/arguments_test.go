@@ -138,9 +138,10 @@ var specials = map[string]func(w *world, q query, k int) any{
 	"organization_ids": func(_ *world, _ query, k int) any {
 		return store.JSON([]string{seedID("organizations", k%organizations), seedID("organizations", (k+1)%organizations)})
 	},
-	"ids":      func(w *world, q query, k int) any { return w.list(q.table(), k) },
-	"user_ids": func(w *world, _ query, k int) any { return w.list("users", k) },
-	"job_ids":  func(w *world, _ query, k int) any { return w.list("provisioner_jobs", k) },
+	"ids":           func(w *world, q query, k int) any { return w.list(q.table(), k) },
+	"user_ids":      func(w *world, _ query, k int) any { return w.list("users", k) },
+	"workspace_ids": func(w *world, _ query, k int) any { return w.list("workspaces", k) },
+	"job_ids":       func(w *world, _ query, k int) any { return w.list("provisioner_jobs", k) },
 	"statuses": func(_ *world, _ query, k int) any {
 		return [2]string{`[]`, `["running","canceling","pending"]`}[k%2]
 	},

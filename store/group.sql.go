@@ -29,6 +29,52 @@ func (q *Queries) CountGroupMembers(ctx context.Context, arg CountGroupMembersPa
 	return count, err
 }
 
+const countGroups = `-- name: CountGroups :one
+SELECT count(*) FROM groups g WHERE g.organization_id = $1 /* filter */
+`
+
+func (q *Queries) CountGroups(ctx context.Context, organizationID uuid.UUID) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countGroups, organizationID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const deleteGroup = `-- name: DeleteGroup :execrows
+DELETE FROM groups WHERE organization_id = $1 AND id = $2 AND id <> organization_id
+`
+
+type DeleteGroupParams struct {
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) DeleteGroup(ctx context.Context, arg DeleteGroupParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteGroup, arg.OrganizationID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const deleteGroupMember = `-- name: DeleteGroupMember :execrows
+DELETE FROM group_members WHERE organization_id = $1 AND group_id = $2 AND user_id = $3
+`
+
+type DeleteGroupMemberParams struct {
+	OrganizationID uuid.UUID
+	GroupID        uuid.UUID
+	UserID         uuid.UUID
+}
+
+func (q *Queries) DeleteGroupMember(ctx context.Context, arg DeleteGroupMemberParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, deleteGroupMember, arg.OrganizationID, arg.GroupID, arg.UserID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const getGroup = `-- name: GetGroup :one
 SELECT id, organization_id, name, display_name, avatar_url, quota_allowance, source, created_at, updated_at FROM groups WHERE id = $1
 `
@@ -309,19 +355,63 @@ func (q *Queries) ListGroupsOfUser(ctx context.Context, arg ListGroupsOfUserPara
 	return items, nil
 }
 
+const listGroupsPage = `-- name: ListGroupsPage :many
+SELECT id, organization_id, name, display_name, avatar_url, quota_allowance, source, created_at, updated_at FROM groups g WHERE g.organization_id = $1 /* filter */
+ORDER BY lower(g.name), g.id LIMIT $3 OFFSET $2
+`
+
+type ListGroupsPageParams struct {
+	OrganizationID uuid.UUID
+	SkipRows       int32
+	MaxRows        int32
+}
+
+func (q *Queries) ListGroupsPage(ctx context.Context, arg ListGroupsPageParams) ([]Group, error) {
+	rows, err := q.db.QueryContext(ctx, listGroupsPage, arg.OrganizationID, arg.SkipRows, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Group{}
+	for rows.Next() {
+		var i Group
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.Name,
+			&i.DisplayName,
+			&i.AvatarURL,
+			&i.QuotaAllowance,
+			&i.Source,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listMembersOfGroups = `-- name: ListMembersOfGroups :many
 SELECT g.id AS group_id, u.id, u.email, u.username, u.name, u.avatar_url, u.hashed_password, u.login_type, u.status, u.roles, u.ssh_public_key, u.ssh_private_key, u.created_at, u.updated_at, u.last_seen_at, u.deleted FROM groups g
 JOIN organization_members m ON m.organization_id = g.organization_id
 JOIN users u ON u.id = m.user_id
 WHERE g.organization_id = $1 AND u.deleted = FALSE
-  AND (CAST($2 AS TEXT) = '' OR g.id = CAST($2 AS TEXT))
+  AND g.id IN (SELECT value FROM json_list($2))
   AND (g.id = g.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = g.id AND gm.user_id = u.id))
 ORDER BY lower(u.username), u.id
 `
 
 type ListMembersOfGroupsParams struct {
 	OrganizationID uuid.UUID
-	GroupID        string
+	Ids            string
 }
 
 type ListMembersOfGroupsRow struct {
@@ -330,7 +420,7 @@ type ListMembersOfGroupsRow struct {
 }
 
 func (q *Queries) ListMembersOfGroups(ctx context.Context, arg ListMembersOfGroupsParams) ([]ListMembersOfGroupsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listMembersOfGroups, arg.OrganizationID, arg.GroupID)
+	rows, err := q.db.QueryContext(ctx, listMembersOfGroups, arg.OrganizationID, arg.Ids)
 	if err != nil {
 		return nil, err
 	}
@@ -367,4 +457,44 @@ func (q *Queries) ListMembersOfGroups(ctx context.Context, arg ListMembersOfGrou
 		return nil, err
 	}
 	return items, nil
+}
+
+const updateGroup = `-- name: UpdateGroup :one
+UPDATE groups SET name = $1, display_name = $2, avatar_url = $3, quota_allowance = $4, updated_at = $5
+WHERE organization_id = $6 AND id = $7 RETURNING id, organization_id, name, display_name, avatar_url, quota_allowance, source, created_at, updated_at
+`
+
+type UpdateGroupParams struct {
+	Name           string
+	DisplayName    string
+	AvatarURL      string
+	QuotaAllowance int64
+	UpdatedAt      Time
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) UpdateGroup(ctx context.Context, arg UpdateGroupParams) (Group, error) {
+	row := q.db.QueryRowContext(ctx, updateGroup,
+		arg.Name,
+		arg.DisplayName,
+		arg.AvatarURL,
+		arg.QuotaAllowance,
+		arg.UpdatedAt,
+		arg.OrganizationID,
+		arg.ID,
+	)
+	var i Group
+	err := row.Scan(
+		&i.ID,
+		&i.OrganizationID,
+		&i.Name,
+		&i.DisplayName,
+		&i.AvatarURL,
+		&i.QuotaAllowance,
+		&i.Source,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+	)
+	return i, err
 }

@@ -250,15 +250,16 @@ func (q *Queries) ListMembersWithRole(ctx context.Context, arg ListMembersWithRo
 }
 
 const listMembershipsOfUser = `-- name: ListMembershipsOfUser :many
-SELECT m.organization_id, m.roles, o.default_member_roles, o.name FROM organization_members m JOIN organizations o ON o.id = m.organization_id
+SELECT m.organization_id, m.roles, o.default_member_roles, o.shareable_workspace_owners, o.name FROM organization_members m JOIN organizations o ON o.id = m.organization_id
 WHERE m.user_id = $1 AND o.deleted = FALSE
 `
 
 type ListMembershipsOfUserRow struct {
-	OrganizationID     uuid.UUID
-	Roles              Strings
-	DefaultMemberRoles Strings
-	Name               string
+	OrganizationID           uuid.UUID
+	Roles                    Strings
+	DefaultMemberRoles       Strings
+	ShareableWorkspaceOwners string
+	Name                     string
 }
 
 // scope: deployment
@@ -275,6 +276,7 @@ func (q *Queries) ListMembershipsOfUser(ctx context.Context, userID uuid.UUID) (
 			&i.OrganizationID,
 			&i.Roles,
 			&i.DefaultMemberRoles,
+			&i.ShareableWorkspaceOwners,
 			&i.Name,
 		); err != nil {
 			return nil, err

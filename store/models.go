@@ -139,17 +139,18 @@ type Lease struct {
 }
 
 type Organization struct {
-	ID                 uuid.UUID
-	Name               string
-	DisplayName        string
-	Description        string
-	Icon               string
-	IsDefault          bool
-	DefaultMemberRoles Strings
-	SealingKey         []byte
-	CreatedAt          Time
-	UpdatedAt          Time
-	Deleted            bool
+	ID                       uuid.UUID
+	Name                     string
+	DisplayName              string
+	Description              string
+	Icon                     string
+	IsDefault                bool
+	DefaultMemberRoles       Strings
+	ShareableWorkspaceOwners string
+	SealingKey               []byte
+	CreatedAt                Time
+	UpdatedAt                Time
+	Deleted                  bool
 }
 
 type OrganizationMember struct {
@@ -339,6 +340,16 @@ type Workspace struct {
 	CreatedAt         Time
 	UpdatedAt         Time
 	Deleted           bool
+}
+
+type WorkspaceACL struct {
+	WorkspaceID    uuid.UUID
+	OrganizationID uuid.UUID
+	ActorType      string
+	ActorID        uuid.UUID
+	Role           string
+	CreatedAt      Time
+	UpdatedAt      Time
 }
 
 type WorkspaceAgent struct {

@@ -60,7 +60,7 @@ func (q *Queries) DeleteOrganization(ctx context.Context, arg DeleteOrganization
 }
 
 const getDefaultOrganization = `-- name: GetDefaultOrganization :one
-SELECT id, name, display_name, description, icon, is_default, default_member_roles, sealing_key, created_at, updated_at, deleted FROM organizations WHERE is_default = TRUE
+SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted FROM organizations WHERE is_default = TRUE
 `
 
 // scope: deployment
@@ -75,6 +75,7 @@ func (q *Queries) GetDefaultOrganization(ctx context.Context) (Organization, err
 		&i.Icon,
 		&i.IsDefault,
 		&i.DefaultMemberRoles,
+		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -84,7 +85,7 @@ func (q *Queries) GetDefaultOrganization(ctx context.Context) (Organization, err
 }
 
 const getOrganization = `-- name: GetOrganization :one
-SELECT id, name, display_name, description, icon, is_default, default_member_roles, sealing_key, created_at, updated_at, deleted FROM organizations WHERE id = $1 AND deleted = FALSE
+SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted FROM organizations WHERE id = $1 AND deleted = FALSE
 `
 
 func (q *Queries) GetOrganization(ctx context.Context, organizationID uuid.UUID) (Organization, error) {
@@ -98,6 +99,7 @@ func (q *Queries) GetOrganization(ctx context.Context, organizationID uuid.UUID)
 		&i.Icon,
 		&i.IsDefault,
 		&i.DefaultMemberRoles,
+		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -107,7 +109,7 @@ func (q *Queries) GetOrganization(ctx context.Context, organizationID uuid.UUID)
 }
 
 const getOrganizationByName = `-- name: GetOrganizationByName :one
-SELECT id, name, display_name, description, icon, is_default, default_member_roles, sealing_key, created_at, updated_at, deleted FROM organizations WHERE lower(name) = lower($1) AND deleted = FALSE
+SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted FROM organizations WHERE lower(name) = lower($1) AND deleted = FALSE
 `
 
 // scope: deployment
@@ -122,6 +124,7 @@ func (q *Queries) GetOrganizationByName(ctx context.Context, name string) (Organ
 		&i.Icon,
 		&i.IsDefault,
 		&i.DefaultMemberRoles,
+		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -133,7 +136,7 @@ func (q *Queries) GetOrganizationByName(ctx context.Context, name string) (Organ
 const insertOrganization = `-- name: InsertOrganization :one
 INSERT INTO organizations (id, name, display_name, description, icon, is_default, default_member_roles, sealing_key, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-RETURNING id, name, display_name, description, icon, is_default, default_member_roles, sealing_key, created_at, updated_at, deleted
+RETURNING id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted
 `
 
 type InsertOrganizationParams struct {
@@ -172,6 +175,7 @@ func (q *Queries) InsertOrganization(ctx context.Context, arg InsertOrganization
 		&i.Icon,
 		&i.IsDefault,
 		&i.DefaultMemberRoles,
+		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
 		&i.CreatedAt,
 		&i.UpdatedAt,
@@ -181,7 +185,7 @@ func (q *Queries) InsertOrganization(ctx context.Context, arg InsertOrganization
 }
 
 const listOrganizations = `-- name: ListOrganizations :many
-SELECT id, name, display_name, description, icon, is_default, default_member_roles, sealing_key, created_at, updated_at, deleted FROM organizations WHERE deleted = FALSE ORDER BY lower(name)
+SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted FROM organizations WHERE deleted = FALSE ORDER BY lower(name)
 `
 
 // scope: deployment
@@ -202,6 +206,7 @@ func (q *Queries) ListOrganizations(ctx context.Context) ([]Organization, error)
 			&i.Icon,
 			&i.IsDefault,
 			&i.DefaultMemberRoles,
+			&i.ShareableWorkspaceOwners,
 			&i.SealingKey,
 			&i.CreatedAt,
 			&i.UpdatedAt,
@@ -221,7 +226,7 @@ func (q *Queries) ListOrganizations(ctx context.Context) ([]Organization, error)
 }
 
 const listOrganizationsOfUser = `-- name: ListOrganizationsOfUser :many
-SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.sealing_key, o.created_at, o.updated_at, o.deleted FROM organizations o JOIN organization_members m ON m.organization_id = o.id
+SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.shareable_workspace_owners, o.sealing_key, o.created_at, o.updated_at, o.deleted FROM organizations o JOIN organization_members m ON m.organization_id = o.id
 WHERE m.user_id = $1 AND o.deleted = FALSE ORDER BY lower(o.name)
 `
 
@@ -243,6 +248,7 @@ func (q *Queries) ListOrganizationsOfUser(ctx context.Context, userID uuid.UUID)
 			&i.Icon,
 			&i.IsDefault,
 			&i.DefaultMemberRoles,
+			&i.ShareableWorkspaceOwners,
 			&i.SealingKey,
 			&i.CreatedAt,
 			&i.UpdatedAt,
@@ -264,7 +270,7 @@ func (q *Queries) ListOrganizationsOfUser(ctx context.Context, userID uuid.UUID)
 const updateOrganization = `-- name: UpdateOrganization :one
 UPDATE organizations SET name = $1, display_name = $2, description = $3, icon = $4,
     default_member_roles = $5, updated_at = $6
-WHERE id = $7 AND deleted = FALSE RETURNING id, name, display_name, description, icon, is_default, default_member_roles, sealing_key, created_at, updated_at, deleted
+WHERE id = $7 AND deleted = FALSE RETURNING id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted
 `
 
 type UpdateOrganizationParams struct {
@@ -296,6 +302,38 @@ func (q *Queries) UpdateOrganization(ctx context.Context, arg UpdateOrganization
 		&i.Icon,
 		&i.IsDefault,
 		&i.DefaultMemberRoles,
+		&i.ShareableWorkspaceOwners,
+		&i.SealingKey,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.Deleted,
+	)
+	return i, err
+}
+
+const updateOrganizationSharing = `-- name: UpdateOrganizationSharing :one
+UPDATE organizations SET shareable_workspace_owners = $1, updated_at = $2
+WHERE id = $3 AND deleted = FALSE RETURNING id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted
+`
+
+type UpdateOrganizationSharingParams struct {
+	ShareableWorkspaceOwners string
+	UpdatedAt                Time
+	OrganizationID           uuid.UUID
+}
+
+func (q *Queries) UpdateOrganizationSharing(ctx context.Context, arg UpdateOrganizationSharingParams) (Organization, error) {
+	row := q.db.QueryRowContext(ctx, updateOrganizationSharing, arg.ShareableWorkspaceOwners, arg.UpdatedAt, arg.OrganizationID)
+	var i Organization
+	err := row.Scan(
+		&i.ID,
+		&i.Name,
+		&i.DisplayName,
+		&i.Description,
+		&i.Icon,
+		&i.IsDefault,
+		&i.DefaultMemberRoles,
+		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
 		&i.CreatedAt,
 		&i.UpdatedAt,

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		fill(t, s, f)
 		ctx, id, ids := t.Context(), uuid.New(), store.IDs([]uuid.UUID{uuid.New(), uuid.New()})
 		plans := s.Plans(func(q *store.Queries) { hotQueries(ctx, q, f, id, ids) })
+		maps.Copy(plans, filteredPlans(ctx, s, f, id))
 		require.GreaterOrEqual(t, len(plans), 20)
 		for query, plan := range plans {
 			for _, table := range wholeTable.FindAllStringSubmatch(plan, -1) {
@@ -43,9 +45,23 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 	})
 }
 
+// What a member's list of workspaces runs must cost what the member's own and
+// shared workspaces are, not what their organization has.
+func filteredPlans(ctx context.Context, s *store.Store, f *fixture, id uuid.UUID) map[string]string {
+	member := store.ReadableWorkspaces{Own: []uuid.UUID{f.organization.ID}, Owner: id, Actors: []uuid.UUID{id, f.organization.ID}}
+	condition, args := member.Condition()
+	var filter store.Filter
+	filter.Where(condition, args...)
+	organizations := store.IDs([]uuid.UUID{f.organization.ID})
+	return s.PlansFiltered(filter, func(q *store.Queries) {
+		_, _ = q.ListWorkspaceIDs(ctx, store.ListWorkspaceIDsParams{OrganizationIds: organizations, ViewerID: id.String(), MaxRows: 50})
+		_, _ = q.CountWorkspaces(ctx, organizations)
+	})
+}
+
 // isLarge: the name in a plan is a large table or its alias in the query.
 func isLarge(query, name string) bool {
-	for _, table := range []string{"provisioner_jobs", "job_logs", "workspaces", "workspace_builds", "users", "api_keys", "template_versions", "workspace_resources", "job_attempts"} {
+	for _, table := range []string{"provisioner_jobs", "job_logs", "workspaces", "workspace_builds", "users", "api_keys", "template_versions", "workspace_resources", "job_attempts", "workspace_acl"} {
 		if name == table || regexp.MustCompile(`\b`+table+` `+name+`\b`).MatchString(query) {
 			return true
 		}
@@ -82,6 +98,9 @@ func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID,
 	_ = q.RenewAttempts(ctx, store.RenewAttemptsParams{RenewedAt: now, Ids: ids})
 	_, _ = q.ClaimProvisionerJob(ctx, store.ClaimProvisionerJobParams{OrganizationID: o, ID: id})
 	_, _ = q.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: o, WorkspaceID: id})
+	_, _ = q.ListWorkspaceACL(ctx, store.ListWorkspaceACLParams{OrganizationID: o, WorkspaceID: id})
+	_, _ = q.ListWorkspaceACLNames(ctx, ids)
+	_, _ = q.ListWorkspacesOfActor(ctx, store.ListWorkspacesOfActorParams{OrganizationID: o, ActorID: id})
 	_, _ = q.ListTemplatesOfFile(ctx, id)
 	_, _ = q.GetTemplateVersion(ctx, id)
 	_, _ = q.ListTemplateVersionsByIDs(ctx, ids)
@@ -118,5 +137,7 @@ func fill(t *testing.T, s *store.Store, f *fixture) {
 		SELECT 'build' || n, $1, 'workspace' || n, $2, 'job' || n, 1, 'start', 'initiator', 'user' || n, n, n FROM SERIES`, f.organization.ID.String(), f.version.ID.String())
 	exec(`INSERT INTO workspace_resources (id, organization_id, job_id, transition, address, type, name, created_at)
 		SELECT 'resource' || n, $1, 'job' || n, 'start', 'a', 'b', 'c', n FROM SERIES`, f.organization.ID.String())
+	exec(`INSERT INTO workspace_acl (workspace_id, organization_id, actor_type, actor_id, role, created_at, updated_at)
+		SELECT 'workspace' || n, $1, 'user', 'user' || (n + 1), 'use', n, n FROM SERIES`, f.organization.ID.String())
 	exec("ANALYZE")
 }

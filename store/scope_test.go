@@ -166,6 +166,7 @@ var deploymentWide = map[string]string{
 	"PutUserSetting":               reasonUser,
 	"DeleteGroupMembershipsOfUser": "deleting a user takes every membership",
 	"ListWorkspaceDetails":         reasonAuthorized,
+	"ListWorkspaceACLNames":        reasonAuthorized,
 	"ListOtherWorkspaceIDs":        "for those who may read every workspace of the deployment",
 	"RenameWorkspaceOwner":         "a user owns workspaces in several organizations; nothing is shown",
 	"ListDaemonsSeenSince":         reasonHealth,

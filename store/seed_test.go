@@ -88,7 +88,7 @@ func seedID(table string, k int) string {
 
 // pointsTo says which table a column's ids are of.
 var pointsTo = map[string]string{
-	"user_id": "users", "owner_id": "users", "viewer_id": "users", "initiator_id": "users", "created_by": "users",
+	"user_id": "users", "owner_id": "users", "actor_id": "users", "viewer_id": "users", "initiator_id": "users", "created_by": "users",
 	"template_id": "templates", "active_version_id": "template_versions", "template_version_id": "template_versions",
 	"job_id": "provisioner_jobs", "file_id": "files", "workspace_id": "workspaces",
 	"workspace_build_id": "workspace_builds", "latest_build_id": "workspace_builds", "key_id": "provisioner_keys",
@@ -107,6 +107,7 @@ var seedTexts = map[string][]string{
 	"provisioner_jobs.type":       {"workspace_build", "template_version_import"},
 	"provisioner_jobs.status":     {"succeeded", "pending", "failed", "running", "succeeded", "canceling"},
 	"workspace_builds.transition": {"start", "start", "stop", "start", "delete"},
+	"workspace_acl.actor_type":    {"user", "group"},
 	"organization_members.roles":  {`[]`, `["organization-admin","ä"]`},
 }
 

@@ -24,7 +24,7 @@ func holder(site []string, organization uuid.UUID, roles ...string) *authz.Subje
 	return &authz.Subject{
 		ID: uuid.New(), Roles: authz.SiteRoles(site),
 		Organizations: map[uuid.UUID]authz.Membership{
-			organization: {Roles: authz.OrganizationRoles(organization, roles, nil, nil), Groups: []uuid.UUID{organization}},
+			organization: {Roles: authz.OrganizationRoles(organization, authz.SharingEveryone, roles, nil, nil), Groups: []uuid.UUID{organization}},
 		},
 	}
 }

@@ -1,5 +1,7 @@
 package authz
 
+import "slices"
+
 // Kinds of objects, section 15.1 of the reference.
 const (
 	APIKey             Resource = "api_key"
@@ -65,6 +67,9 @@ var (
 	workspace = []Action{ApplicationConnect, Create, CreateAgent, Delete, DeleteAgent, Read, Share, SSH, Start, Stop, Update, UpdateAgent}
 	dormant   = []Action{Read, Create, Update, Delete, Stop, CreateAgent, DeleteAgent, UpdateAgent}
 )
+
+// DormantActions are what roles allow on a workspace that is dormant, at most.
+func DormantActions() []Action { return slices.Clone(dormant) }
 
 // Actions lists the actions of every kind of object.
 var Actions = map[Resource][]Action{

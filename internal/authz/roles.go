@@ -148,17 +148,7 @@ var organizationRoles = map[string]Role{
 		Name: RoleOrganizationCreationBan, DisplayName: "Organization Workspace Creation Ban",
 		Organization: not(on(Workspace, Create, Delete, CreateAgent, DeleteAgent)),
 	},
-	RoleOrganizationMember: {
-		Name: RoleOrganizationMember,
-		Organization: slices.Concat(
-			on(ProvisionerDaemon, Read), on(Organization, Read), on(AssignOrgRole, Read),
-			on(OrganizationMember, Read), on(Group, Read),
-		),
-		Member: slices.Concat(
-			on(OrganizationMember, Read), on(GroupMember, Read), on(APIKey, crud...),
-			on(NotificationMsg, Read, Update), on(NotificationPref, Read, Update), on(InboxNotification, Create, Read, Update),
-		),
-	},
+	RoleOrganizationMember: memberOfOrganization(SharingEveryone),
 	RoleOrganizationWorkspaceAccess: {
 		Name: RoleOrganizationWorkspaceAccess, DisplayName: "Organization Workspace Access",
 		Member: slices.Concat(
@@ -166,6 +156,47 @@ var organizationRoles = map[string]Role{
 			on(File, Create, Read), on(ProvisionerDaemon, Create, Read),
 		),
 	},
+}
+
+// Sharing says whose workspaces may be shared in an organization.
+type Sharing string
+
+// The choices of an organization; any other value counts as SharingNone.
+const (
+	SharingNone            Sharing = "none"
+	SharingEveryone        Sharing = "everyone"
+	SharingServiceAccounts Sharing = "service_accounts"
+)
+
+// memberOfOrganization is what every member holds. Who may share sees whom to
+// share with; who may not is denied it, whatever other roles allow.
+func memberOfOrganization(sharing Sharing) Role {
+	r := Role{
+		Name:         RoleOrganizationMember,
+		Organization: slices.Concat(on(ProvisionerDaemon, Read), on(Organization, Read), on(AssignOrgRole, Read)),
+		Member: slices.Concat(
+			on(OrganizationMember, Read), on(GroupMember, Read), on(APIKey, crud...),
+			on(NotificationMsg, Read, Update), on(NotificationPref, Read, Update), on(InboxNotification, Create, Read, Update),
+		),
+	}
+	switch sharing {
+	case SharingEveryone:
+		r.Organization = append(r.Organization, on(OrganizationMember, Read)...)
+		r.Organization = append(r.Organization, on(Group, Read)...)
+		return r
+	case SharingServiceAccounts:
+		r.Organization = append(r.Organization, on(OrganizationMember, Read)...)
+	default:
+		r.Organization = append(r.Organization, not(on(Workspace, Share))...)
+	}
+	r.Member = append(r.Member, not(on(Workspace, Share))...)
+	return r
+}
+
+// SharingDisabled is held by everybody, owners too, where the deployment
+// forbids to share workspaces.
+func SharingDisabled() Role {
+	return Role{Name: RoleMember, Site: not(on(Workspace, Share))}
 }
 
 // SiteRole returns a built-in role of the deployment.
@@ -194,13 +225,20 @@ func SiteRoles(names []string) []Role {
 }
 
 // OrganizationRoles expands a member's roles, the organization's default
-// roles and the one that every member holds. Those that are not built in are
-// looked up in custom; unknown names grant nothing.
-func OrganizationRoles(organizationID uuid.UUID, names, defaults []string, custom map[string]Role) []Role {
+// roles and the one that every member holds, which depends on whose workspaces
+// may be shared. Those that are not built in are looked up in custom; unknown
+// names grant nothing.
+func OrganizationRoles(organizationID uuid.UUID, sharing Sharing, names, defaults []string, custom map[string]Role) []Role {
+	member := memberOfOrganization(sharing)
+	member.OrganizationID = organizationID
 	all := slices.Concat([]string{RoleOrganizationMember}, names, defaults)
 	slices.Sort(all)
 	var roles []Role
 	for _, name := range slices.Compact(all) {
+		if name == RoleOrganizationMember {
+			roles = append(roles, member)
+			continue
+		}
 		if r, ok := OrganizationRole(name, organizationID); ok {
 			roles = append(roles, r)
 		} else if r, ok := custom[name]; ok && !IsBuiltIn(name) {

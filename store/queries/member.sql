@@ -17,7 +17,7 @@ WHERE m.organization_id = @organization_id AND u.deleted = FALSE /* filter */;
 
 -- name: ListMembershipsOfUser :many
 -- scope: deployment
-SELECT m.organization_id, m.roles, o.default_member_roles, o.name FROM organization_members m JOIN organizations o ON o.id = m.organization_id
+SELECT m.organization_id, m.roles, o.default_member_roles, o.shareable_workspace_owners, o.name FROM organization_members m JOIN organizations o ON o.id = m.organization_id
 WHERE m.user_id = @user_id AND o.deleted = FALSE;
 
 -- name: ListMembershipsOfUsers :many

@@ -29,6 +29,10 @@ UPDATE organizations SET name = @name, display_name = @display_name, description
     default_member_roles = @default_member_roles, updated_at = @updated_at
 WHERE id = @organization_id AND deleted = FALSE RETURNING *;
 
+-- name: UpdateOrganizationSharing :one
+UPDATE organizations SET shareable_workspace_owners = @shareable_workspace_owners, updated_at = @updated_at
+WHERE id = @organization_id AND deleted = FALSE RETURNING *;
+
 -- name: DeleteOrganization :execrows
 UPDATE organizations SET deleted = TRUE, updated_at = @updated_at
 WHERE id = @organization_id AND deleted = FALSE AND is_default = FALSE;

@@ -60,6 +60,7 @@ CREATE TABLE organizations (
     icon                 TEXT COLLATE "C" NOT NULL DEFAULT '',
     is_default           BOOLEAN NOT NULL DEFAULT FALSE,
     default_member_roles TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    shareable_workspace_owners TEXT COLLATE "C" NOT NULL DEFAULT 'everyone',
     sealing_key          BYTEA NOT NULL,
     created_at           BIGINT NOT NULL,
     updated_at           BIGINT NOT NULL,
@@ -336,6 +337,18 @@ CREATE INDEX workspaces_favorite ON workspaces (owner_id) WHERE favorite = TRUE 
 CREATE INDEX workspaces_list ON workspaces ((CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
 CREATE INDEX workspaces_organization_list ON workspaces (organization_id, (CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
 CREATE INDEX workspaces_template ON workspaces (template_id) WHERE deleted = FALSE;
+
+CREATE TABLE workspace_acl (
+    workspace_id    TEXT COLLATE "C" NOT NULL REFERENCES workspaces (id),
+    organization_id TEXT COLLATE "C" NOT NULL,
+    actor_type      TEXT COLLATE "C" NOT NULL,
+    actor_id        TEXT COLLATE "C" NOT NULL,
+    role            TEXT COLLATE "C" NOT NULL,
+    created_at      BIGINT NOT NULL,
+    updated_at      BIGINT NOT NULL,
+    PRIMARY KEY (workspace_id, actor_id)
+);
+CREATE INDEX workspace_acl_actor ON workspace_acl (actor_id, workspace_id);
 
 CREATE TABLE workspace_builds (
     id                  TEXT COLLATE "C" PRIMARY KEY,

@@ -60,6 +60,7 @@ CREATE TABLE organizations (
     icon                 TEXT NOT NULL DEFAULT '',
     is_default           INTEGER NOT NULL DEFAULT FALSE,
     default_member_roles TEXT NOT NULL DEFAULT '[]',
+    shareable_workspace_owners TEXT NOT NULL DEFAULT 'everyone',
     sealing_key          BLOB NOT NULL,
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
@@ -336,6 +337,18 @@ CREATE INDEX workspaces_favorite ON workspaces (owner_id) WHERE favorite = TRUE 
 CREATE INDEX workspaces_list ON workspaces ((CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
 CREATE INDEX workspaces_organization_list ON workspaces (organization_id, (CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
 CREATE INDEX workspaces_template ON workspaces (template_id) WHERE deleted = FALSE;
+
+CREATE TABLE workspace_acl (
+    workspace_id    TEXT NOT NULL REFERENCES workspaces (id),
+    organization_id TEXT NOT NULL,
+    actor_type      TEXT NOT NULL,
+    actor_id        TEXT NOT NULL,
+    role            TEXT NOT NULL,
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    PRIMARY KEY (workspace_id, actor_id)
+) STRICT;
+CREATE INDEX workspace_acl_actor ON workspace_acl (actor_id, workspace_id);
 
 CREATE TABLE workspace_builds (
     id                  TEXT PRIMARY KEY,
