@@ -342,7 +342,11 @@ func (a *api) listWorkspaceOwners(ctx context.Context, in *workspaceOwnersInput)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := a.findUser(ctx, in.User); err != nil {
+	user, err := a.findUser(ctx, in.User)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.store.GetMember(ctx, store.GetMemberParams{OrganizationID: org.ID, UserID: user.ID}); err != nil {
 		return nil, err
 	}
 	filter, err := userFilter(in.Query)
