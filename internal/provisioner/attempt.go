@@ -107,7 +107,8 @@ func (d *Daemon) newAttempt(ctx context.Context, f *folder, job client.AcquiredJ
 		journal: journal, shipper: shipper, states: states, work: newEngineWork(), reasons: make(chan error, 16),
 	}
 	if before, err := terraform.ParseState(job.State); err == nil {
-		states.stored = func(stored *terraform.State) { a.journal.addIntents(a.work.recorded(before, stored)) }
+		a.work.before = before
+		states.stored = func(stored *terraform.State) { a.journal.addIntents(a.work.taken(stored)) }
 	}
 	a.jobCtx, a.cancelJob = context.WithCancelCause(context.WithoutCancel(ctx))
 	return a, nil

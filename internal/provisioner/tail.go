@@ -135,12 +135,16 @@ func (o *output) take(f *follow, line []byte, behind int64) {
 		o.journal.enterStage(f.stage)
 		f.stage = ""
 	}
-	if event.Hook != nil && event.Hook.Done && !event.Hook.Failed && makes(event.Hook.Action) {
+	made := event.Hook != nil && event.Hook.Done && !event.Hook.Failed && makes(event.Hook.Action)
+	if made {
 		// Fulfilled only when the server has the state that says so: till
 		// then it knows the object's id, to find it in a state or to name it.
 		event.Intent.Done, event.Intent.ID = false, event.Hook.ID
 	}
 	o.journal.addEvent(event, level, f.name, behind)
+	if made {
+		o.journal.addIntents(o.work.fulfilled())
+	}
 	if event.Planned && f.applyStage != "" {
 		o.journal.enterStage(f.applyStage)
 		f.applyStage = ""

@@ -16,11 +16,14 @@ type engineWork struct {
 	mu sync.Mutex
 	// made by address: what the engine has begun to create and is not known
 	// to be in a state that the server holds.
-	made    map[string]making
-	started map[string]time.Time
-	timings []client.StageTiming
-	stage   string
-	errors  []string
+	made map[string]making
+	// before is the state that the job began with, stored the newest one that
+	// the server has taken.
+	before, stored *terraform.State
+	started        map[string]time.Time
+	timings        []client.StageTiming
+	stage          string
+	errors         []string
 }
 
 // making is a resource that the engine creates or has created. That it is
@@ -64,15 +67,27 @@ func (w *engineWork) track(hook terraform.Hook) {
 	}
 }
 
-// recorded returns the intents that are fulfilled by a state that the server
-// has taken.
-func (w *engineWork) recorded(before, stored *terraform.State) []client.Intent {
+// taken notes the newest state that the server has.
+func (w *engineWork) taken(stored *terraform.State) []client.Intent {
+	w.mu.Lock()
+	w.stored = stored
+	w.mu.Unlock()
+	return w.fulfilled()
+}
+
+// fulfilled returns the intents that the newest state on the server fulfils,
+// each once. The state may arrive there before the engine's line about it is
+// read, or after: ask when either is news.
+func (w *engineWork) fulfilled() []client.Intent {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.before == nil || w.stored == nil {
+		return nil
+	}
 	intents := []client.Intent{}
 	for _, address := range slices.Sorted(maps.Keys(w.made)) {
 		made := w.made[address]
-		if made.done && stored.Records(address, made.id, before) {
+		if made.done && w.stored.Records(address, made.id, w.before) {
 			delete(w.made, address)
 			intents = append(intents, client.Intent{Address: address, Action: made.action, Done: true})
 		}
