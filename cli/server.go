@@ -52,7 +52,7 @@ func newServer(env *Env) *cobra.Command {
 		},
 	}
 	o.addFlags(cmd)
-	cmd.AddCommand(newServerCreateAdmin(env))
+	cmd.AddCommand(newServerCreateAdmin(env), newServerVerifyIsolation(env))
 	return cmd
 }
 

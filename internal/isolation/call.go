@@ -41,6 +41,9 @@ func (w *world) call(ctx context.Context, r request) answer {
 	if err != nil {
 		return answer{body: err.Error()}
 	}
+	for name, values := range w.options.Header {
+		req.Header[name] = values
+	}
 	for name, values := range r.as.header {
 		req.Header[name] = values
 	}

@@ -23,6 +23,8 @@ type Options struct {
 	// URL of the deployment and Token of one of its owners.
 	URL   string
 	Token string
+	// Header is added to every request, for what stands before the server.
+	Header http.Header
 	// Progress, when set, is told what is being done.
 	Progress func(string)
 }
@@ -30,23 +32,29 @@ type Options struct {
 // Leak is a call whose answer tells about an organization that the caller has
 // nothing to do with.
 type Leak struct {
-	Operation string
-	Caller    string
+	Operation string `json:"operation"`
+	Caller    string `json:"caller"`
 	// Call is the request; Got is its answer, Want what a call for something
 	// that does not exist is answered.
-	Call, Got, Want string
+	Call string `json:"call"`
+	Got  string `json:"got"`
+	Want string `json:"want"`
 }
 
 // Report is what a run found.
 type Report struct {
 	// Operations is how many the server documents, Compared how many calls
 	// were compared with their twin.
-	Operations, Compared int
-	Leaks                []Leak
+	Operations int    `json:"operations"`
+	Compared   int    `json:"compared"`
+	Leaks      []Leak `json:"leaks"`
 	// Unproven are operations that nobody could make succeed, or for which
 	// there is no rule how to call them.
-	Unproven []string
+	Unproven []string `json:"unproven"`
 }
+
+// Proven tells whether nothing leaks, and every comparison was worth making.
+func (r *Report) Proven() bool { return len(r.Leaks)+len(r.Unproven) == 0 }
 
 // Operation is one that the server documents.
 type Operation struct {
@@ -81,6 +89,9 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := w.api.User(ctx, client.Me); err != nil {
+		return nil, fmt.Errorf("ask as an owner of the deployment: %w", err)
+	}
 	operations, err := w.documented(ctx)
 	if err != nil {
 		return nil, err
@@ -90,7 +101,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if err := w.makeAttackers(ctx); err != nil {
 		return nil, fmt.Errorf("make the callers: %w", err)
 	}
-	c := &check{world: w, report: &Report{Operations: len(operations)}, operations: operations}
+	c := &check{world: w, report: &Report{Operations: len(operations), Leaks: []Leak{}, Unproven: []string{}}, operations: operations}
 	c.remember(ctx)
 	if err := w.makeVictim(ctx); err != nil {
 		return nil, fmt.Errorf("make the organization to be seen by nobody: %w", err)

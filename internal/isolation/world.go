@@ -58,7 +58,12 @@ type world struct {
 }
 
 func newWorld(o Options) (*world, error) {
-	api, err := client.New(o.URL, client.Options{Token: o.Token, Header: http.Header{client.HeaderBypassRateLimit: {"true"}}})
+	header := o.Header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
+	header.Set(client.HeaderBypassRateLimit, "true")
+	api, err := client.New(o.URL, client.Options{Token: o.Token, Header: header})
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +114,11 @@ func (w *world) person(ctx context.Context, org client.Organization, name string
 }
 
 func (w *world) clientOf(c credential) (*client.Client, error) {
-	return client.New(w.options.URL, client.Options{Header: c.header})
+	header := c.header.Clone()
+	for name, values := range w.options.Header {
+		header[name] = values
+	}
+	return client.New(w.options.URL, client.Options{Header: header})
 }
 
 // makeAttackers makes an organization with a holder of every built-in role.
@@ -211,6 +220,11 @@ func (w *world) register(ctx context.Context) (uuid.UUID, error) {
 }
 
 func (w *world) makeTemplate(ctx context.Context) error {
+	file, err := w.admin.Upload(ctx, client.ContentTypeTar, bytes.NewReader(archive(w.mark)))
+	if err != nil {
+		return err
+	}
+	w.file = file.ID
 	v, err := w.importVersion(ctx, nil)
 	if err != nil {
 		return err
@@ -226,13 +240,8 @@ func (w *world) makeTemplate(ctx context.Context) error {
 
 // pendingVersion asks for an import that nobody has taken yet.
 func (w *world) pendingVersion(ctx context.Context, template *uuid.UUID) (client.TemplateVersion, error) {
-	file, err := w.admin.Upload(ctx, client.ContentTypeTar, bytes.NewReader(archive(w.mark+" "+random())))
-	if err != nil {
-		return client.TemplateVersion{}, err
-	}
-	w.file = file.ID
 	return w.admin.CreateTemplateVersion(ctx, w.victim.ID.String(), client.CreateTemplateVersionRequest{
-		TemplateID: template, StorageMethod: client.StorageFile, FileID: &file.ID, Provisioner: client.ProvisionerTerraform, Name: "n-" + w.mark + "-" + random()[:6],
+		TemplateID: template, StorageMethod: client.StorageFile, FileID: &w.file, Provisioner: client.ProvisionerTerraform, Name: "n-" + w.mark + "-" + random()[:6],
 	})
 }
 
