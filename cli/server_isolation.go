@@ -81,7 +81,7 @@ func (o *serverIsolationOptions) run(ctx context.Context) error {
 // explainIsolation adds what to do about the one likely reason.
 func explainIsolation(err error) error {
 	if status := client.StatusCode(err); status == 403 || status == 404 {
-		return fmt.Errorf("%w; only an owner of the deployment can make this check", err)
+		return fmt.Errorf("only an owner of the deployment can make this check: %w", err)
 	}
 	return err
 }

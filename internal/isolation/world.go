@@ -32,7 +32,6 @@ type world struct {
 	mark, userMark string
 
 	home      client.Organization
-	homeAdmin *client.Client
 	attackers []credential
 	homeKey   credential
 
