@@ -1,7 +1,11 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -83,4 +87,124 @@ type AuditLog struct {
 	OrganizationID   uuid.UUID                 `json:"organization_id"`
 	Organization     *MinimalOrganization      `json:"organization,omitempty"`
 	User             *User                     `json:"user"`
+}
+
+// AuditLogsResponse is one page, the newest entries first. Count is of all
+// that match; it stops at CountCap.
+type AuditLogsResponse struct {
+	AuditLogs []AuditLog `json:"audit_logs"`
+	Count     int        `json:"count"`
+	CountCap  int        `json:"count_cap"`
+}
+
+// AuditLogsRequest asks for a page. Limit 0 is the server's page size.
+type AuditLogsRequest struct {
+	Query         string
+	Limit, Offset int
+}
+
+// AuditEntry is an entry with its place in the chain of its log.
+type AuditEntry struct {
+	AuditLog
+	// Sequence counts from 1 within the log of one organization, or of the deployment.
+	Sequence int64 `json:"sequence"`
+	// Hash is in hexadecimal.
+	Hash string `json:"hash"`
+}
+
+// AuditEntriesResponse is a part of an export. Cursor is what to give as
+// After for the next part, now or at any later time; More tells whether there
+// is one already.
+type AuditEntriesResponse struct {
+	Entries []AuditEntry `json:"entries"`
+	Cursor  string       `json:"cursor"`
+	More    bool         `json:"more"`
+}
+
+// AuditFromEnd as a cursor skips all entries that there are.
+const AuditFromEnd = "end"
+
+// AuditEntriesRequest asks for entries in the order in which they were
+// written, log by log. An empty Organization is every log that the caller may
+// read.
+type AuditEntriesRequest struct {
+	Organization, After, Query string
+	Limit                      int
+}
+
+// AuditHead is how far a log has come.
+type AuditHead struct {
+	// OrganizationID is zero for the log of the deployment.
+	OrganizationID uuid.UUID `json:"organization_id"`
+	Count          int64     `json:"count"`
+	Hash           string    `json:"hash"`
+}
+
+// String is the form in which a head is noted: COUNT:HASH.
+func (h AuditHead) String() string { return strconv.FormatInt(h.Count, 10) + ":" + h.Hash }
+
+// AuditVerification is the result of reading a whole log against its key.
+// Count and Hash are as far as it is sound.
+type AuditVerification struct {
+	AuditHead
+	Valid bool        `json:"valid"`
+	Fault *AuditFault `json:"fault,omitempty"`
+}
+
+// AuditFault names the first entry that is not as it was written.
+type AuditFault struct {
+	Sequence int64  `json:"sequence"`
+	Problem  string `json:"problem"`
+}
+
+// TestAuditLogRequest describes an entry of a test.
+type TestAuditLogRequest struct {
+	Action           string          `json:"action,omitempty"`
+	ResourceType     string          `json:"resource_type,omitempty"`
+	ResourceID       uuid.UUID       `json:"resource_id,omitzero"`
+	AdditionalFields json.RawMessage `json:"additional_fields,omitempty"`
+	Time             time.Time       `json:"time,omitzero"`
+	BuildReason      string          `json:"build_reason,omitempty"`
+	OrganizationID   uuid.UUID       `json:"organization_id,omitzero"`
+	RequestID        uuid.UUID       `json:"request_id,omitzero"`
+}
+
+// auditValues leaves out what is not set.
+func auditValues(pairs ...string) url.Values {
+	q := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" && pairs[i+1] != "0" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return q
+}
+
+// AuditLogs lists entries that the caller may read.
+func (c *Client) AuditLogs(ctx context.Context, req AuditLogsRequest) (AuditLogsResponse, error) {
+	q := auditValues("q", req.Query, "limit", strconv.Itoa(req.Limit), "offset", strconv.Itoa(req.Offset))
+	return get[AuditLogsResponse](ctx, c, withQuery(apiPath("audit"), q))
+}
+
+// AuditEntries reads a part of the logs, in the order in which it was written.
+func (c *Client) AuditEntries(ctx context.Context, req AuditEntriesRequest) (AuditEntriesResponse, error) {
+	q := auditValues("organization", req.Organization, "after", req.After, "q", req.Query, "limit", strconv.Itoa(req.Limit))
+	return get[AuditEntriesResponse](ctx, c, withQuery(apiPath("audit", "entries"), q))
+}
+
+// AuditHead reads how far the log of an organization has come; empty is the
+// log of the deployment.
+func (c *Client) AuditHead(ctx context.Context, organization string) (AuditHead, error) {
+	return get[AuditHead](ctx, c, withQuery(apiPath("audit", "head"), auditValues("organization", organization)))
+}
+
+// VerifyAudit has the server read a log against its key, and with a noted
+// head (COUNT:HASH) against that too. It takes as long as the log is.
+func (c *Client) VerifyAudit(ctx context.Context, organization, head string) (AuditVerification, error) {
+	return get[AuditVerification](ctx, c, withQuery(apiPath("audit", "verify"), auditValues("organization", organization, "head", head)))
+}
+
+// GenerateTestAuditLog adds an entry for a test.
+func (c *Client) GenerateTestAuditLog(ctx context.Context, req TestAuditLogRequest) error {
+	return c.exec(ctx, http.MethodPost, apiPath("audit", "testgenerate"), req)
 }

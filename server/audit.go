@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"coder/client"
 	"coder/internal/audit"
 	"coder/store"
 )
@@ -63,10 +62,13 @@ func (a *api) auditRow(ctx context.Context, e auditEntry) (store.InsertAuditLogP
 		e.fields = map[string]any{}
 	}
 	req := requestFrom(ctx)
+	if req.daemon != nil || req.attempt != nil {
+		req = &request{id: req.id} // a daemon's report: what follows from it the server does by itself
+	}
 	row := store.InsertAuditLogParams{
 		OrganizationID: e.organization, ID: uuid.New(), CreatedAt: store.At(a.now()), RequestID: req.uuid(), IP: req.ip, UserAgent: req.agent,
 		ResourceType: e.kind, ResourceID: e.id, ResourceTarget: e.target, ResourceIcon: e.icon, Action: e.action,
-		StatusCode: int64(cmp.Or(e.status, req.success, http.StatusOK)), Diff: store.JSON(diff), AdditionalFields: store.JSON(e.fields),
+		StatusCode: int64(cmp.Or(e.status, req.success(), http.StatusOK)), Diff: store.JSON(diff), AdditionalFields: store.JSON(e.fields),
 	}
 	if who := cmp.Or(e.user, req.user); who != nil {
 		row.UserID, row.Username = &who.ID, who.Username
@@ -74,62 +76,14 @@ func (a *api) auditRow(ctx context.Context, e auditEntry) (store.InsertAuditLogP
 	return row, nil
 }
 
-// The entries of the nouns, and the shapes that are compared where a response
-// of the API says too much.
-
-func userEntry(action string, u store.User) auditEntry {
-	return auditEntry{kind: client.AuditUser, action: action, id: u.ID, target: u.Username, icon: u.AvatarURL}
-}
-
-func userChanged(before, after store.User) auditEntry {
-	e := userEntry(client.AuditWrite, after)
-	e.before, e.after = auditUser(before), auditUser(after)
-	return e
-}
-
-func auditUser(u store.User) client.User {
-	return client.User{ReducedUser: reducedUserResponse(u), OrganizationIDs: []uuid.UUID{}, Roles: siteRoleResponses(u.Roles)}
-}
-
-type auditSSHKey struct {
-	PublicKey string `json:"public_key"`
-}
-
-func organizationEntry(action string, o store.Organization) auditEntry {
-	return auditEntry{organization: o.ID, kind: client.AuditOrganization, action: action, id: o.ID, target: o.Name, icon: o.Icon}
-}
-
-func organizationCreated(o store.Organization) auditEntry {
-	e := organizationEntry(client.AuditCreate, o)
-	e.after = organizationResponse(o)
-	return e
-}
-
-// auditMember has the names of roles only.
-type auditMember struct {
-	UserID   uuid.UUID `json:"user_id"`
-	Username string    `json:"username"`
-	Roles    []string  `json:"roles"`
-}
-
-func memberEntry(action string, m store.OrganizationMember, u store.User) auditEntry {
-	return auditEntry{organization: m.OrganizationID, kind: client.AuditOrganizationMember, action: action, id: u.ID, target: u.Username, icon: u.AvatarURL}
-}
-
-func memberCreated(m store.OrganizationMember, u store.User) auditEntry {
-	e := memberEntry(client.AuditCreate, m, u)
-	e.after = auditMember{u.ID, u.Username, m.Roles}
-	return e
-}
-
-func memberDeleted(m store.OrganizationMember, u store.User) auditEntry {
-	e := memberEntry(client.AuditDelete, m, u)
-	e.before = auditMember{u.ID, u.Username, m.Roles}
-	return e
-}
-
-func memberChanged(before, after store.OrganizationMember, u store.User) auditEntry {
-	e := memberEntry(client.AuditWrite, after, u)
-	e.before, e.after = auditMember{u.ID, u.Username, nonNil(before.Roles)}, auditMember{u.ID, u.Username, nonNil(after.Roles)}
-	return e
+// auditKeyChange records what happened to a key of somebody.
+func (a *api) auditKeyChange(ctx context.Context, tx *store.Store, action string, before, after *store.ApiKey) error {
+	key := either(before, after)
+	owner, err := tx.GetUserIncludingDeleted(ctx, key.UserID)
+	if err != nil {
+		return err
+	}
+	entry := apiKeyEntry(action, key, owner)
+	entry.before, entry.after = shape(before, auditKey), shape(after, auditKey)
+	return a.audit(ctx, tx, entry)
 }

@@ -86,7 +86,7 @@ func (a *api) canAct(ctx context.Context, action authz.Action, object authz.Obje
 	if err == nil {
 		return true, nil
 	}
-	if e := a.refusal(ctx, err); e.StatusCode < 500 {
+	if e := a.explain(ctx, err); e.StatusCode < 500 {
 		return false, nil
 	}
 	return false, err

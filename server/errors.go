@@ -57,9 +57,17 @@ func errUnauthenticated(detail string) *client.Error {
 	return refuse(http.StatusUnauthorized, "You are not signed in, or your session has ended.", detail)
 }
 
-// refusal turns any error of a handler into the body that is sent. What
-// nobody expected becomes a 500 that shows the request's id and nothing else.
+// refusal turns any error of a handler into the body that is sent, once a
+// request, and records it where it belongs in the audit log.
 func (a *api) refusal(ctx context.Context, err error) *client.Error {
+	e := a.explain(ctx, err)
+	a.auditRefusal(ctx, e)
+	return e
+}
+
+// explain knows the statuses. What nobody expected becomes a 500 that shows
+// the request's id and nothing else.
+func (a *api) explain(ctx context.Context, err error) *client.Error {
 	var e *client.Error
 	switch {
 	case errors.As(err, &e):

@@ -27,7 +27,7 @@ func (a *api) gate(hctx huma.Context, p permission, timeout time.Duration, next 
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	requestFrom(ctx).success = hctx.Operation().DefaultStatus
+	requestFrom(ctx).operation, requestFrom(ctx).permission = hctx.Operation(), p
 	err := a.admit(ctx, r, p)
 	if err == nil {
 		err = a.limit(w, r, p, hctx.Operation())

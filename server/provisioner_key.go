@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -37,8 +38,14 @@ func (a *api) createProvisionerKey(ctx context.Context, in *createProvisionerKey
 		return nil, err
 	}
 	secret := newSecret(provisionerKeyLength)
-	_, err := a.store.InsertProvisionerKey(ctx, store.InsertProvisionerKeyParams{
-		ID: uuid.New(), OrganizationID: organizationFrom(ctx).ID, Name: name, HashedSecret: hashSecret(secret), Tags: in.Body.Tags, CreatedAt: store.At(a.now()),
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		key, err := tx.InsertProvisionerKey(ctx, store.InsertProvisionerKeyParams{
+			ID: uuid.New(), OrganizationID: organizationFrom(ctx).ID, Name: name, HashedSecret: hashSecret(secret), Tags: in.Body.Tags, CreatedAt: store.At(a.now()),
+		})
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, provisionerKeyChanged(organizationFrom(ctx), nil, &key))
 	})
 	if store.IsConflict(err) {
 		return nil, taken("Provisioner key", name, "name")
@@ -131,12 +138,23 @@ func (a *api) deleteProvisionerKey(ctx context.Context, in *ProvisionerKeyPath) 
 	if reservedKeyID(name) != uuid.Nil {
 		return nil, badRequest(fmt.Sprintf("The key %q is reserved and cannot be deleted.", name))
 	}
-	n, err := a.store.DeleteProvisionerKey(ctx, store.DeleteProvisionerKeyParams{OrganizationID: organizationFrom(ctx).ID, Name: name})
+	org := organizationFrom(ctx)
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		keys, err := tx.ListProvisionerKeys(ctx, org.ID)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(keys, func(k store.ProvisionerKey) bool { return k.Name == name })
+		if i < 0 {
+			return errNotFound()
+		}
+		if _, err := tx.DeleteProvisionerKey(ctx, store.DeleteProvisionerKeyParams{OrganizationID: org.ID, Name: name}); err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, provisionerKeyChanged(org, &keys[i], nil))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("delete provisioner key: %w", err)
-	}
-	if n == 0 {
-		return nil, errNotFound()
 	}
 	return &empty{}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"coder/internal/authz"
@@ -16,10 +17,12 @@ import (
 type request struct {
 	id      string
 	started time.Time
-	// success is the status of a reply when all goes well.
-	success int
-	ip      string
-	agent   string
+	path    string
+	// operation and permission are of the route; nil and zero before it is found.
+	operation  *huma.Operation
+	permission permission
+	ip         string
+	agent      string
 	// subject, user and key are those of the session; nil without one.
 	subject *authz.Subject
 	user    *store.User
@@ -35,6 +38,14 @@ type requestKey struct{}
 
 func withRequest(ctx context.Context, r *request) context.Context {
 	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// success is the status of the reply when all goes well; 0 where none is declared.
+func (r *request) success() int {
+	if r.operation == nil {
+		return 0
+	}
+	return r.operation.DefaultStatus
 }
 
 // requestFrom never returns nil; outside of a request it is an empty one.

@@ -51,8 +51,15 @@ func (a *api) createRole(ctx context.Context, in *customRoleInput) (*output[clie
 		return nil, err
 	}
 	at := store.At(a.now())
-	row, err := a.store.InsertCustomRole(ctx, store.InsertCustomRoleParams{
-		OrganizationID: org.ID, Name: in.Body.Name, DisplayName: in.Body.DisplayName, Permissions: store.JSON(permissions), CreatedAt: at, UpdatedAt: at,
+	var row store.CustomRole
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		row, err = tx.InsertCustomRole(ctx, store.InsertCustomRoleParams{
+			OrganizationID: org.ID, Name: in.Body.Name, DisplayName: in.Body.DisplayName, Permissions: store.JSON(permissions), CreatedAt: at, UpdatedAt: at,
+		})
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, roleChanged(client.AuditCreate, nil, &row))
 	})
 	if store.IsConflict(err) {
 		return nil, invalid("name", "There is a role %q already; choose another name, or change it with PUT.", in.Body.Name)
@@ -68,7 +75,8 @@ func (a *api) updateRole(ctx context.Context, in *customRoleInput) (*output[clie
 	if authz.IsBuiltIn(in.Body.Name) {
 		return nil, invalid("name", "%q is a built-in role, which cannot be changed.", in.Body.Name)
 	}
-	if _, err := a.store.GetCustomRole(ctx, store.GetCustomRoleParams{OrganizationID: org.ID, Name: in.Body.Name}); err != nil {
+	old, err := a.store.GetCustomRole(ctx, store.GetCustomRoleParams{OrganizationID: org.ID, Name: in.Body.Name})
+	if err != nil {
 		return nil, err
 	}
 	in.Body.OrganizationPermissions = slices.DeleteFunc(in.Body.OrganizationPermissions, func(p client.Permission) bool { return !known(p) && !wild(p) })
@@ -76,8 +84,15 @@ func (a *api) updateRole(ctx context.Context, in *customRoleInput) (*output[clie
 	if err != nil {
 		return nil, err
 	}
-	row, err := a.store.UpdateCustomRole(ctx, store.UpdateCustomRoleParams{
-		OrganizationID: org.ID, Name: in.Body.Name, DisplayName: in.Body.DisplayName, Permissions: store.JSON(permissions), UpdatedAt: store.At(a.now()),
+	var row store.CustomRole
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		row, err = tx.UpdateCustomRole(ctx, store.UpdateCustomRoleParams{
+			OrganizationID: org.ID, Name: in.Body.Name, DisplayName: in.Body.DisplayName, Permissions: store.JSON(permissions), UpdatedAt: store.At(a.now()),
+		})
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, roleChanged(client.AuditWrite, &old, &row))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("change a role: %w", err)
@@ -93,6 +108,10 @@ func (a *api) deleteRole(ctx context.Context, in *RolePath) (*empty, error) {
 		return nil, badRequest(fmt.Sprintf("%q is a built-in role, which cannot be deleted.", in.Role))
 	}
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		role, err := tx.GetCustomRole(ctx, store.GetCustomRoleParams{OrganizationID: org.ID, Name: in.Role})
+		if err != nil {
+			return err
+		}
 		deleted, err := tx.DeleteCustomRole(ctx, store.DeleteCustomRoleParams{OrganizationID: org.ID, Name: in.Role})
 		if err != nil {
 			return err
@@ -100,7 +119,10 @@ func (a *api) deleteRole(ctx context.Context, in *RolePath) (*empty, error) {
 		if deleted == 0 {
 			return errNotFound()
 		}
-		return a.takeRole(ctx, tx, org.ID, in.Role)
+		if err := a.takeRole(ctx, tx, org.ID, in.Role); err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, roleChanged(client.AuditDelete, &role, nil))
 	})
 	if err != nil {
 		return nil, err
@@ -114,10 +136,17 @@ func (a *api) takeRole(ctx context.Context, tx *store.Store, organizationID uuid
 		return err
 	}
 	for _, m := range members {
-		_, err := tx.UpdateMemberRoles(ctx, store.UpdateMemberRolesParams{
+		after, err := tx.UpdateMemberRoles(ctx, store.UpdateMemberRolesParams{
 			OrganizationID: organizationID, UserID: m.UserID, Roles: difference(m.Roles, []string{name}), UpdatedAt: store.At(a.now()),
 		})
 		if err != nil {
+			return err
+		}
+		user, err := tx.GetUserIncludingDeleted(ctx, m.UserID)
+		if err != nil {
+			return err
+		}
+		if err := a.audit(ctx, tx, memberChanged(m, after, user)); err != nil {
 			return err
 		}
 	}

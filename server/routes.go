@@ -45,6 +45,7 @@ func (a *api) routes(r *router) {
 	a.provisionerDaemonRoutes(r)
 	a.deploymentRoutes(r)
 	a.userSettingRoutes(r)
+	a.auditRoutes(r)
 }
 
 // rootRoutes are the few paths outside of the API that every client and load

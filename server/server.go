@@ -116,6 +116,7 @@ type api struct {
 	leases     *leases
 	queues     *queues
 	buildTimes *buildTimes
+	refusals   *refusals
 }
 
 // newOfflineAPI is enough of the API for commands that work on the store
@@ -152,6 +153,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a.leases = newLeases()
 	a.queues = newQueues()
 	a.buildTimes = newBuildTimes()
+	a.refusals = newRefusals()
 	if a.generation, err = o.Store.RaiseGeneration(ctx); err != nil {
 		return nil, err
 	}
@@ -227,7 +229,7 @@ func every(ctx context.Context, interval time.Duration, fn func(context.Context)
 // and a 500 instead of a dropped connection when a handler panics.
 func (a *api) wrap(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := &request{id: newRequestID(), started: a.now(), ip: remoteIP(r), agent: r.UserAgent()}
+		req := &request{id: newRequestID(), started: a.now(), path: r.URL.Path, ip: remoteIP(r), agent: r.UserAgent()}
 		ctx := withRequest(r.Context(), req)
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")

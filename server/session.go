@@ -90,7 +90,8 @@ func (a *api) createFirstUser(ctx context.Context, in *createFirstUserInput) (*o
 
 // login answers an unknown address and a wrong password alike, in words and in time.
 func (a *api) login(ctx context.Context, in *loginInput) (*sessionOutput[client.LoginWithPasswordResponse], error) {
-	user, err := a.store.GetUserByEmail(ctx, strings.TrimSpace(in.Body.Email))
+	email := strings.TrimSpace(in.Body.Email)
+	user, err := a.store.GetUserByEmail(ctx, email)
 	if err != nil && !store.IsNotFound(err) {
 		return nil, err
 	}
@@ -98,25 +99,22 @@ func (a *api) login(ctx context.Context, in *loginInput) (*sessionOutput[client.
 	if err != nil {
 		return nil, err
 	}
-	if a.options.DisablePasswordAuth && !(ok && holdsOwner(user)) {
-		return nil, forbidden("Signing in with a password is disabled on this deployment.")
-	}
-	if !ok {
-		return nil, refuse(http.StatusUnauthorized, "The email address or the password is wrong.", "")
-	}
-	if user.LoginType != client.LoginPassword {
-		return nil, forbidden("This account signs in with " + user.LoginType + ", not with a password.")
-	}
-	if user.Status == client.UserSuspended {
-		return nil, refuse(http.StatusUnauthorized, "Your account is suspended.", "Ask an administrator to activate it.")
+	if refused := a.checkLogin(user, ok); refused != nil {
+		return nil, a.auditFailedLogin(ctx, user, email, refused)
 	}
 	var token string
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
-		token, _, err = a.newSession(ctx, tx, newSessionParams{user: user, loginType: user.LoginType, lifetime: a.options.SessionDuration})
+		var key store.ApiKey
+		token, key, err = a.newSession(ctx, tx, newSessionParams{user: user, loginType: user.LoginType, lifetime: a.options.SessionDuration})
 		if err != nil {
 			return err
 		}
-		return tx.TouchUser(ctx, store.TouchUserParams{ID: user.ID, LastSeenAt: store.At(a.now())})
+		if err := tx.TouchUser(ctx, store.TouchUserParams{ID: user.ID, LastSeenAt: store.At(a.now())}); err != nil {
+			return err
+		}
+		entry := apiKeyEntry(client.AuditLogin, key, user)
+		entry.user, entry.after = &user, auditKey(key)
+		return a.audit(ctx, tx, entry)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sign in: %w", err)
@@ -124,6 +122,21 @@ func (a *api) login(ctx context.Context, in *loginInput) (*sessionOutput[client.
 	return &sessionOutput[client.LoginWithPasswordResponse]{
 		Cookie: a.sessionCookie(token, cookieLifetime), Body: client.LoginWithPasswordResponse{SessionToken: token},
 	}, nil
+}
+
+// checkLogin refuses who may not sign in; ok is whether the password was right.
+func (a *api) checkLogin(user store.User, ok bool) *client.Error {
+	switch {
+	case a.options.DisablePasswordAuth && !(ok && holdsOwner(user)):
+		return forbidden("Signing in with a password is disabled on this deployment.")
+	case !ok:
+		return refuse(http.StatusUnauthorized, "The email address or the password is wrong.", "")
+	case user.LoginType != client.LoginPassword:
+		return forbidden("This account signs in with " + user.LoginType + ", not with a password.")
+	case user.Status == client.UserSuspended:
+		return refuse(http.StatusUnauthorized, "Your account is suspended.", "Ask an administrator to activate it.")
+	}
+	return nil
 }
 
 func (a *api) sessionCookie(token string, lifetime time.Duration) http.Cookie {
@@ -138,8 +151,16 @@ func (a *api) sessionCookie(token string, lifetime time.Duration) http.Cookie {
 }
 
 func (a *api) logout(ctx context.Context, _ *struct{}) (*sessionOutput[message], error) {
-	key := requestFrom(ctx).key
-	if _, err := a.store.DeleteAPIKey(ctx, store.DeleteAPIKeyParams{ID: key.ID, UserID: key.UserID}); err != nil {
+	req := requestFrom(ctx)
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		if _, err := tx.DeleteAPIKey(ctx, store.DeleteAPIKeyParams{ID: req.key.ID, UserID: req.key.UserID}); err != nil {
+			return err
+		}
+		entry := apiKeyEntry(client.AuditLogout, *req.key, *req.user)
+		entry.before = auditKey(*req.key)
+		return a.audit(ctx, tx, entry)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("sign out: %w", err)
 	}
 	cookie := a.sessionCookie("", 0)
@@ -183,7 +204,7 @@ func (a *api) updatePassword(ctx context.Context, in *updatePasswordInput) (*emp
 	if err != nil {
 		return nil, err
 	}
-	err = a.store.InTx(ctx, func(tx *store.Store) error { return setPassword(ctx, tx, user.ID, hash, store.At(a.now())) })
+	err = a.store.InTx(ctx, func(tx *store.Store) error { return a.setPassword(ctx, tx, user, hash) })
 	if err != nil {
 		return nil, fmt.Errorf("change password: %w", err)
 	}
@@ -192,12 +213,17 @@ func (a *api) updatePassword(ctx context.Context, in *updatePasswordInput) (*emp
 
 // setPassword also ends every session and token: whoever knew the old
 // password may have made them.
-func setPassword(ctx context.Context, tx *store.Store, userID uuid.UUID, hash string, at store.Time) error {
-	if err := tx.UpdateUserPassword(ctx, store.UpdateUserPasswordParams{ID: userID, HashedPassword: hash, UpdatedAt: at}); err != nil {
+func (a *api) setPassword(ctx context.Context, tx *store.Store, user store.User, hash string) error {
+	if err := tx.UpdateUserPassword(ctx, store.UpdateUserPasswordParams{ID: user.ID, HashedPassword: hash, UpdatedAt: store.At(a.now())}); err != nil {
 		return err
 	}
-	_, err := tx.DeleteAPIKeysOfUser(ctx, userID)
-	return err
+	ended, err := tx.DeleteAPIKeysOfUser(ctx, user.ID)
+	if err != nil {
+		return err
+	}
+	entry := userEntry(client.AuditWrite, user)
+	entry.secrets, entry.fields = []string{"password"}, map[string]any{"sessions_ended": ended}
+	return a.audit(ctx, tx, entry)
 }
 
 // checkOldPassword asks people for it when they change their own.

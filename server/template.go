@@ -179,7 +179,10 @@ func (a *api) insertTemplate(ctx context.Context, row store.Template) (t store.T
 		if err == nil && bound == 0 {
 			err = invalid("template_version_id", "The version belongs to a template already; import a new one without a template.")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, templateChanged(client.AuditCreate, nil, &t))
 	})
 	return t, err
 }
@@ -205,7 +208,10 @@ func (a *api) updateTemplate(ctx context.Context, in *updateTemplateInput) (*sta
 		if updated, err = a.storeTemplate(ctx, tx, t, in.Body); store.IsConflict(err) {
 			err = taken("Template", t.Name, "name")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, templateChanged(client.AuditWrite, &old, &updated))
 	})
 	if err != nil {
 		return nil, err
@@ -263,7 +269,10 @@ func (a *api) deleteTemplate(ctx context.Context, in *TemplatePath) (*output[mes
 		if err == nil && deleted == 0 {
 			err = errNotFound()
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, templateChanged(client.AuditDelete, &t, nil))
 	})
 	if err != nil {
 		return nil, err

@@ -167,6 +167,7 @@ func (a *api) updateTemplateVersion(ctx context.Context, in *updateVersionInput)
 	if err != nil {
 		return nil, err
 	}
+	old := v
 	if in.Body.Name != nil && *in.Body.Name != v.Name {
 		if err := checkName("name", client.NameTemplateVersion, *in.Body.Name); err != nil {
 			return nil, err
@@ -176,8 +177,15 @@ func (a *api) updateTemplateVersion(ctx context.Context, in *updateVersionInput)
 	if in.Body.Message != nil {
 		v.Message = *in.Body.Message
 	}
-	updated, err := a.store.UpdateTemplateVersion(ctx, store.UpdateTemplateVersionParams{
-		OrganizationID: v.OrganizationID, ID: v.ID, Name: v.Name, Message: v.Message, UpdatedAt: store.At(a.now()),
+	var updated store.TemplateVersion
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		updated, err = tx.UpdateTemplateVersion(ctx, store.UpdateTemplateVersionParams{
+			OrganizationID: v.OrganizationID, ID: v.ID, Name: v.Name, Message: v.Message, UpdatedAt: store.At(a.now()),
+		})
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, versionChanged(client.AuditWrite, &old, &updated))
 	})
 	if store.IsConflict(err) {
 		return nil, invalid("name", "The template has another version %q; choose another name.", v.Name)
@@ -211,7 +219,12 @@ func (a *api) promoteTemplateVersion(ctx context.Context, in *promoteInput) (*ou
 		if err == nil && rows == 0 {
 			err = errNotFound()
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		after := t
+		after.ActiveVersionID = v.ID
+		return a.audit(ctx, tx, templateChanged(client.AuditWrite, &t, &after))
 	})
 	if err != nil {
 		return nil, err

@@ -44,15 +44,15 @@ func (a *api) unarchiveTemplateVersion(ctx context.Context, in *TemplateVersionP
 	if err != nil {
 		return nil, err
 	}
-	if err := a.setArchived(ctx, a.store, v, false); err != nil {
+	if err := a.store.InTx(ctx, func(tx *store.Store) error { return a.setArchived(ctx, tx, v, false) }); err != nil {
 		return nil, err
 	}
 	return said(fmt.Sprintf("Version %s is out of the archive.", v.Name)), nil
 }
 
 // setArchived refuses what is so already.
-func (a *api) setArchived(ctx context.Context, s *store.Store, v store.TemplateVersion, archived bool) error {
-	rows, err := s.ArchiveTemplateVersion(ctx, store.ArchiveTemplateVersionParams{
+func (a *api) setArchived(ctx context.Context, tx *store.Store, v store.TemplateVersion, archived bool) error {
+	rows, err := tx.ArchiveTemplateVersion(ctx, store.ArchiveTemplateVersionParams{
 		OrganizationID: v.OrganizationID, ID: v.ID, Archived: archived, UpdatedAt: store.At(a.now()),
 	})
 	switch {
@@ -63,7 +63,9 @@ func (a *api) setArchived(ctx context.Context, s *store.Store, v store.TemplateV
 	case rows == 0:
 		return badRequest(fmt.Sprintf("Version %s is not archived.", v.Name))
 	}
-	return nil
+	before, after := v, v
+	before.Archived, after.Archived = !archived, archived
+	return a.audit(ctx, tx, versionChanged(client.AuditWrite, &before, &after))
 }
 
 // archiveTemplateVersions archives the versions whose import did not succeed,
@@ -80,7 +82,11 @@ func (a *api) archiveTemplateVersions(ctx context.Context, in *archiveVersionsIn
 			return err
 		}
 		for _, id := range ids {
-			if err := a.setArchived(ctx, tx, store.TemplateVersion{ID: id, OrganizationID: t.OrganizationID}, true); err != nil {
+			v, err := versionOf(ctx, tx, t, id)
+			if err != nil {
+				return err
+			}
+			if err := a.setArchived(ctx, tx, v, true); err != nil {
 				return err
 			}
 		}

@@ -232,7 +232,10 @@ func (a *api) insertNamedVersion(ctx context.Context, d versionDraft, name strin
 				return err
 			}
 		}
-		return insertVariables(ctx, tx, version, d.variables)
+		if err := insertVariables(ctx, tx, version, d.variables); err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, versionChanged(client.AuditCreate, nil, &version))
 	})
 	return version, job, err
 }

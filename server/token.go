@@ -82,8 +82,13 @@ func (a *api) replyToken(ctx context.Context, p newSessionParams) (*output[clien
 	var token string
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		var err error
-		token, _, err = a.newSession(ctx, tx, p)
-		return err
+		var key store.ApiKey
+		if token, key, err = a.newSession(ctx, tx, p); err != nil {
+			return err
+		}
+		entry := apiKeyEntry(client.AuditCreate, key, p.user)
+		entry.after = auditKey(key)
+		return a.audit(ctx, tx, entry)
 	})
 	if store.IsConflict(err) {
 		return nil, taken("Token", p.tokenName, "name")
@@ -247,10 +252,16 @@ func (a *api) deleteAPIKey(ctx context.Context, in *apiKeyInput) (*empty, error)
 	if err != nil {
 		return nil, err
 	}
-	n, err := a.store.DeleteAPIKey(ctx, store.DeleteAPIKeyParams{ID: key.ID, UserID: key.UserID})
-	if err == nil && n == 0 {
-		return nil, errNotFound()
-	}
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		n, err := tx.DeleteAPIKey(ctx, store.DeleteAPIKeyParams{ID: key.ID, UserID: key.UserID})
+		if err == nil && n == 0 {
+			err = errNotFound()
+		}
+		if err != nil {
+			return err
+		}
+		return a.auditKeyChange(ctx, tx, client.AuditDelete, &key, nil)
+	})
 	return &empty{}, err
 }
 
@@ -261,7 +272,15 @@ func (a *api) expireAPIKey(ctx context.Context, in *apiKeyInput) (*empty, error)
 		return nil, err
 	}
 	at := store.At(a.now())
-	_, err = a.store.ExpireAPIKey(ctx, store.ExpireAPIKeyParams{ID: key.ID, ExpiresAt: at, UpdatedAt: at})
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		n, err := tx.ExpireAPIKey(ctx, store.ExpireAPIKeyParams{ID: key.ID, ExpiresAt: at, UpdatedAt: at})
+		if err != nil || n == 0 {
+			return err
+		}
+		ended := key
+		ended.ExpiresAt = at
+		return a.auditKeyChange(ctx, tx, client.AuditWrite, &key, &ended)
+	})
 	return &empty{}, err
 }
 

@@ -89,7 +89,15 @@ func writeUserSetting[T any](ctx context.Context, a *api, ref, name string, valu
 	if err != nil {
 		return nil, err
 	}
-	if err := a.store.PutUserSetting(ctx, store.PutUserSettingParams{UserID: user.ID, Name: name, Value: store.JSON(value)}); err != nil {
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		if err := tx.PutUserSetting(ctx, store.PutUserSettingParams{UserID: user.ID, Name: name, Value: store.JSON(value)}); err != nil {
+			return err
+		}
+		entry := userEntry(client.AuditWrite, user)
+		entry.before, entry.after = map[string]any{}, map[string]any{name: value}
+		return a.audit(ctx, tx, entry)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("write the setting %s of a user: %w", name, err)
 	}
 	return reply(value), nil

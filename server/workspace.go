@@ -292,7 +292,11 @@ func (a *api) newWorkspace(ctx context.Context, owner store.User, template store
 	}
 	var made madeBuild
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
-		if _, err := tx.InsertWorkspace(ctx, row); err != nil {
+		w, err := tx.InsertWorkspace(ctx, row)
+		if err != nil {
+			return err
+		}
+		if err := a.audit(ctx, tx, workspaceChanged(client.AuditCreate, nil, &w)); err != nil {
 			return err
 		}
 		made, err = a.commitPlan(ctx, tx, plan)
@@ -430,7 +434,15 @@ func (a *api) renameWorkspace(ctx context.Context, in *renameWorkspaceInput) (*e
 	if err := checkName("name", client.NameWorkspace, in.Body.Name); err != nil {
 		return nil, err
 	}
-	err = a.store.RenameWorkspace(ctx, store.RenameWorkspaceParams{OrganizationID: w.OrganizationID, ID: w.ID, Name: in.Body.Name, UpdatedAt: store.At(a.now())})
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		err := tx.RenameWorkspace(ctx, store.RenameWorkspaceParams{OrganizationID: w.OrganizationID, ID: w.ID, Name: in.Body.Name, UpdatedAt: store.At(a.now())})
+		if err != nil {
+			return err
+		}
+		after := w
+		after.Name = in.Body.Name
+		return a.audit(ctx, tx, workspaceChanged(client.AuditWrite, &w, &after))
+	})
 	if store.IsConflict(err) {
 		return nil, taken("Workspace", in.Body.Name, "name")
 	}

@@ -55,7 +55,11 @@ func (a *api) settleBuild(ctx context.Context, tx *store.Store, w store.Workspac
 		}
 	}
 	if build.Transition == client.TransitionDelete {
-		return tx.DeleteWorkspace(ctx, store.DeleteWorkspaceParams{OrganizationID: build.OrganizationID, ID: build.WorkspaceID, UpdatedAt: now})
+		err := tx.DeleteWorkspace(ctx, store.DeleteWorkspaceParams{OrganizationID: build.OrganizationID, ID: build.WorkspaceID, UpdatedAt: now})
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, workspaceChanged(client.AuditDelete, &w, nil))
 	}
 	template, err := tx.GetTemplate(ctx, w.TemplateID)
 	if err != nil {

@@ -159,6 +159,9 @@ func (a *api) commitPlan(ctx context.Context, tx *store.Store, p buildPlan) (mad
 	if err != nil {
 		return madeBuild{}, err
 	}
+	if err := a.audit(ctx, tx, buildEntry(w, p.template, made.build)); err != nil {
+		return madeBuild{}, err
+	}
 	if p.state != nil {
 		if err := a.insertState(ctx, tx, made.build, p.state, p.initiator); err != nil {
 			return madeBuild{}, err

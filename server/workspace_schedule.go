@@ -85,8 +85,16 @@ func (a *api) updateAutostart(ctx context.Context, in *updateAutostartInput) (*e
 	if !w.DormantAt.IsZero() {
 		next = store.Time{}
 	}
-	err = a.store.SetWorkspaceAutostart(ctx, store.SetWorkspaceAutostartParams{
-		OrganizationID: w.OrganizationID, ID: w.ID, AutostartSchedule: text, NextStartAt: next, UpdatedAt: store.At(a.now()),
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		err := tx.SetWorkspaceAutostart(ctx, store.SetWorkspaceAutostartParams{
+			OrganizationID: w.OrganizationID, ID: w.ID, AutostartSchedule: text, NextStartAt: next, UpdatedAt: store.At(a.now()),
+		})
+		if err != nil {
+			return err
+		}
+		after := w
+		after.AutostartSchedule = text
+		return a.audit(ctx, tx, workspaceChanged(client.AuditWrite, &w, &after))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set autostart: %w", err)
@@ -144,10 +152,15 @@ func (a *api) updateTTL(ctx context.Context, in *updateTTLInput) (*empty, error)
 	now := store.At(a.now())
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
 		err := tx.SetWorkspaceTTL(ctx, store.SetWorkspaceTTLParams{OrganizationID: w.OrganizationID, ID: w.ID, TTLMs: ttl, UpdatedAt: now})
-		if err != nil || ttl != nil {
+		if err == nil && ttl == nil {
+			err = clearDeadline(ctx, tx, w, now)
+		}
+		if err != nil {
 			return err
 		}
-		return clearDeadline(ctx, tx, w, now)
+		after := w
+		after.TTLMs = ttl
+		return a.audit(ctx, tx, workspaceChanged(client.AuditWrite, &w, &after))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set time to live: %w", err)
@@ -371,7 +384,13 @@ func (a *api) setDormant(ctx context.Context, tx *store.Store, w store.Workspace
 	if _, err := tx.SetWorkspaceDormant(ctx, p); err != nil {
 		return err
 	}
-	return tx.SetWorkspaceNextStart(ctx, store.SetWorkspaceNextStartParams{OrganizationID: w.OrganizationID, ID: w.ID, NextStartAt: next})
+	err := tx.SetWorkspaceNextStart(ctx, store.SetWorkspaceNextStartParams{OrganizationID: w.OrganizationID, ID: w.ID, NextStartAt: next})
+	if err != nil {
+		return err
+	}
+	after := w
+	after.DormantAt, after.DeletingAt = p.DormantAt, p.DeletingAt
+	return a.audit(ctx, tx, workspaceChanged(client.AuditWrite, &w, &after))
 }
 
 func (a *api) updateAutomaticUpdates(ctx context.Context, in *updateAutomaticUpdatesInput) (*empty, error) {
@@ -383,8 +402,16 @@ func (a *api) updateAutomaticUpdates(ctx context.Context, in *updateAutomaticUpd
 	if updates != client.AutomaticUpdatesAlways && updates != client.AutomaticUpdatesNever {
 		return nil, invalid("automatic_updates", "%q is neither always nor never.", updates)
 	}
-	err = a.store.SetWorkspaceAutomaticUpdates(ctx, store.SetWorkspaceAutomaticUpdatesParams{
-		OrganizationID: w.OrganizationID, ID: w.ID, AutomaticUpdates: updates, UpdatedAt: store.At(a.now()),
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		err := tx.SetWorkspaceAutomaticUpdates(ctx, store.SetWorkspaceAutomaticUpdatesParams{
+			OrganizationID: w.OrganizationID, ID: w.ID, AutomaticUpdates: updates, UpdatedAt: store.At(a.now()),
+		})
+		if err != nil {
+			return err
+		}
+		after := w
+		after.AutomaticUpdates = updates
+		return a.audit(ctx, tx, workspaceChanged(client.AuditWrite, &w, &after))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set automatic updates: %w", err)

@@ -98,7 +98,10 @@ func (a *api) updateState(ctx context.Context, in *updateStateInput) (*empty, er
 		if err := a.checkStateFree(ctx, tx, locked, build); err != nil {
 			return err
 		}
-		return a.insertState(ctx, tx, build, in.Body.State, callerID(ctx))
+		if err := a.insertState(ctx, tx, build, in.Body.State, callerID(ctx)); err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, stateReplaced(w, build))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("replace state: %w", err)

@@ -92,7 +92,7 @@ func (q *Queries) InsertAuditLog(ctx context.Context, arg InsertAuditLogParams) 
 }
 
 const listAuditChain = `-- name: ListAuditChain :many
-SELECT organization_id, seq, id, created_at, request_id, user_id, username, ip, user_agent, resource_type, resource_id, resource_target, resource_icon, action, status_code, diff, additional_fields, hash FROM audit_logs WHERE organization_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+SELECT organization_id, seq, id, created_at, request_id, user_id, username, ip, user_agent, resource_type, resource_id, resource_target, resource_icon, action, status_code, diff, additional_fields, hash FROM audit_logs l WHERE l.organization_id = $1 AND l.seq > $2 /* filter */ ORDER BY l.seq LIMIT $3
 `
 
 type ListAuditChainParams struct {

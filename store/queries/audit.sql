@@ -12,7 +12,7 @@ INSERT INTO audit_heads (organization_id, entries, hash, seal) VALUES (@organiza
 ON CONFLICT (organization_id) DO UPDATE SET entries = excluded.entries, hash = excluded.hash, seal = excluded.seal;
 
 -- name: ListAuditChain :many
-SELECT * FROM audit_logs WHERE organization_id = @organization_id AND seq > @after ORDER BY seq LIMIT @max_rows;
+SELECT * FROM audit_logs l WHERE l.organization_id = @organization_id AND l.seq > @after /* filter */ ORDER BY l.seq LIMIT @max_rows;
 
 -- name: ListAuditLogs :many
 -- scope: deployment
