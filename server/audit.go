@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"coder/client"
 	"coder/internal/audit"
 	"coder/store"
 )
@@ -86,4 +87,25 @@ func (a *api) auditKeyChange(ctx context.Context, tx *store.Store, action string
 	entry := apiKeyEntry(action, key, owner)
 	entry.before, entry.after = shape(before, auditKey), shape(after, auditKey)
 	return a.audit(ctx, tx, entry)
+}
+
+// auditCancel records that somebody asked for the end of a build or an import.
+func (a *api) auditCancel(ctx context.Context, tx *store.Store, before, after store.ProvisionerJob) error {
+	e := auditEntry{
+		organization: after.OrganizationID, kind: client.AuditTemplateVersion, action: client.AuditWrite, id: after.TemplateVersionID,
+		before: auditCanceled{before.Cancel}, after: auditCanceled{after.Cancel}, fields: map[string]any{"job_id": after.ID, "job_type": after.Type},
+	}
+	if after.WorkspaceID != nil && after.WorkspaceBuildID != nil {
+		w, err := workspaceOfLoop(ctx, tx, *after.WorkspaceID)
+		if err != nil {
+			return err
+		}
+		e.kind, e.id, e.target = client.AuditWorkspaceBuild, *after.WorkspaceBuildID, w.Name
+		e.fields["workspace_id"], e.fields["workspace_owner"] = w.ID, w.OwnerName
+	}
+	return a.audit(ctx, tx, e)
+}
+
+type auditCanceled struct {
+	Cancel string `json:"cancel"`
 }

@@ -100,9 +100,14 @@ func (a *api) cancelJob(ctx context.Context, job store.ProvisionerJob) (store.Pr
 			return err
 		}
 		if canceled.CompletedAt.IsZero() {
-			return a.setWorkspaceStatus(ctx, tx, canceled)
+			err = a.setWorkspaceStatus(ctx, tx, canceled)
+		} else {
+			err = a.jobEnded(ctx, tx, canceled, nil)
 		}
-		return a.jobEnded(ctx, tx, canceled, nil)
+		if err != nil {
+			return err
+		}
+		return a.auditCancel(ctx, tx, current, canceled)
 	})
 	if err != nil {
 		return store.ProvisionerJob{}, err

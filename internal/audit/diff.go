@@ -90,6 +90,10 @@ func empty(v any) bool {
 		return true
 	case string:
 		return v == ""
+	case bool:
+		return !v
+	case float64:
+		return v == 0
 	case []any:
 		return len(v) == 0
 	case map[string]any:
