@@ -163,7 +163,6 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		}, "write organization "+org+" provisioner_keys")
 		audited("delete provisioner key", func() error { return owner.DeleteProvisionerKey(ctx, org, "gpu") }, "write organization "+org+" provisioner_keys")
 
-
 		auditWorkspaces(t, s, audited)
 		audited("delete organization", func() error { return owner.DeleteOrganization(ctx, "web") },
 			"delete organization web created_at default_org_member_roles display_name id name")
@@ -224,7 +223,9 @@ func auditWorkspaces(t *testing.T, s *scene, audited func(string, func() error, 
 		return owner.UpdateWorkspaceBuildState(ctx, s.read(t, w.ID).LatestBuild.ID, client.UpdateWorkspaceBuildStateRequest{State: []byte(stateOf(uuid.New()))})
 	}, "write workspace_build dev2 state(secret)")
 	audited("stop", func() error { s.build(t, w.ID, client.TransitionStop); return nil }, "stop workspace_build dev2 template_version_id transition")
-	audited("sleep", func() error { return owner.UpdateWorkspaceDormancy(ctx, w.ID, client.UpdateWorkspaceDormancyRequest{Dormant: true}) },
+	audited("sleep", func() error {
+		return owner.UpdateWorkspaceDormancy(ctx, w.ID, client.UpdateWorkspaceDormancyRequest{Dormant: true})
+	},
 		"write workspace dev2 dormant_at")
 	audited("delete", func() error { s.build(t, w.ID, client.TransitionDelete); return nil },
 		"delete workspace_build dev2 template_version_id transition",
