@@ -18,13 +18,22 @@ import (
 // logBatch is how many rows of a log are read at a time.
 const logBatch = 1000
 
-// followPoll is how often a follower looks although nobody woke it.
-const followPoll = 5 * time.Second
+// followPoll is how often a follower looks although nobody woke it, and
+// whether it still may: whoever loses the right is sent away within 5 s.
+const followPoll = 4 * time.Second
+
+// loadJob reads a job for the caller, if the caller may read it now.
+type loadJob func(context.Context) (store.ProvisionerJob, error)
 
 // serveJobLogs answers the log routes of builds, versions and dry runs:
-// section 1.7 of the reference. The caller has loaded and authorized the job.
-func (a *api) serveJobLogs(w http.ResponseWriter, r *http.Request, job store.ProvisionerJob) {
+// section 1.7 of the reference.
+func (a *api) serveJobLogs(w http.ResponseWriter, r *http.Request, load loadJob) {
 	ctx, query := r.Context(), r.URL.Query()
+	job, err := load(ctx)
+	if err != nil {
+		a.writeError(ctx, w, err)
+		return
+	}
 	after, err := parseAfter(query.Get("after"))
 	text := query.Get("format") == "text"
 	switch {
@@ -32,7 +41,7 @@ func (a *api) serveJobLogs(w http.ResponseWriter, r *http.Request, job store.Pro
 	case query.Has("follow") && text:
 		err = invalid("format", "A log can be followed as JSON only.")
 	case query.Has("follow"):
-		a.followJobLogs(w, r, job, after)
+		a.followJobLogs(w, r, load, job, after)
 		return
 	case text:
 		err = a.writeLogText(ctx, w, job, after)
@@ -103,7 +112,7 @@ func (a *api) writeLogText(ctx context.Context, w http.ResponseWriter, job store
 
 // followJobLogs sends one row a message until the job has ended and all rows
 // are out. It subscribes before it reads, so no row is missed.
-func (a *api) followJobLogs(w http.ResponseWriter, r *http.Request, job store.ProvisionerJob, after int64) {
+func (a *api) followJobLogs(w http.ResponseWriter, r *http.Request, load loadJob, job store.ProvisionerJob, after int64) {
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return // Accept has answered
@@ -112,7 +121,15 @@ func (a *api) followJobLogs(w http.ResponseWriter, r *http.Request, job store.Pr
 	ctx := conn.CloseRead(r.Context())
 	wake, stop := a.bus.Subscribe(jobTopic(job.ID))
 	defer stop()
+	admitted := time.Now()
 	for {
+		if time.Since(admitted) >= followPoll {
+			if err := a.admitAgain(ctx, r, load); err != nil {
+				_ = conn.Close(websocket.StatusPolicyViolation, closeReason(a.refusal(ctx, err))) // the last word, heard or not
+				return
+			}
+			admitted = time.Now()
+		}
 		current, err := a.store.GetProvisionerJob(ctx, job.ID)
 		if err != nil {
 			return
@@ -135,6 +152,23 @@ func (a *api) followJobLogs(w http.ResponseWriter, r *http.Request, job store.Pr
 		case <-time.After(followPoll):
 		}
 	}
+}
+
+// admitAgain asks who follows and whether they still may: sessions and rights
+// end while a log is followed.
+func (a *api) admitAgain(ctx context.Context, r *http.Request, load loadJob) error {
+	if err := a.authenticate(ctx, r); err != nil {
+		return err
+	}
+	_, err := load(ctx)
+	return err
+}
+
+// maxCloseReason is what a close frame has room for.
+const maxCloseReason = 120
+
+func closeReason(e *client.Error) string {
+	return e.Message[:min(len(e.Message), maxCloseReason)]
 }
 
 // serverLog adds a line of the server's own to a job's log.

@@ -129,12 +129,10 @@ func (a *api) getVersionLogs(w http.ResponseWriter, r *http.Request) {
 		a.writeError(r.Context(), w, invalid("templateversion", "%q is not a UUID.", r.PathValue("templateversion")))
 		return
 	}
-	_, job, err := a.versionAndImport(r.Context(), authz.Read, id)
-	if err != nil {
-		a.writeError(r.Context(), w, err)
-		return
-	}
-	a.serveJobLogs(w, r, job)
+	a.serveJobLogs(w, r, func(ctx context.Context) (store.ProvisionerJob, error) {
+		_, job, err := a.versionAndImport(ctx, authz.Read, id)
+		return job, err
+	})
 }
 
 // dynamicParameters refuses before an upgrade: 425 while the import goes on,

@@ -163,12 +163,7 @@ func (a *api) getDryRunLogs(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	job, err := a.dryRun(r.Context(), ids[0], ids[1])
-	if err != nil {
-		a.writeError(r.Context(), w, err)
-		return
-	}
-	a.serveJobLogs(w, r, job)
+	a.serveJobLogs(w, r, func(ctx context.Context) (store.ProvisionerJob, error) { return a.dryRun(ctx, ids[0], ids[1]) })
 }
 
 // dryRunVariablesOf opens what draftDryRun sealed.

@@ -222,17 +222,13 @@ func (a *api) serveBuildLogs(w http.ResponseWriter, r *http.Request) {
 		a.writeError(ctx, w, invalid("build", "%q is not a UUID.", r.PathValue("build")))
 		return
 	}
-	build, _, err := a.workspaceBuild(ctx, authz.Read, id)
-	if err != nil {
-		a.writeError(ctx, w, err)
-		return
-	}
-	job, err := a.store.GetProvisionerJob(ctx, build.JobID)
-	if err != nil {
-		a.writeError(ctx, w, err)
-		return
-	}
-	a.serveJobLogs(w, r, job)
+	a.serveJobLogs(w, r, func(ctx context.Context) (store.ProvisionerJob, error) {
+		build, _, err := a.workspaceBuild(ctx, authz.Read, id)
+		if err != nil {
+			return store.ProvisionerJob{}, err
+		}
+		return a.store.GetProvisionerJob(ctx, build.JobID)
+	})
 }
 
 // decode reads a JSON column.
