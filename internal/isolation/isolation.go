@@ -107,9 +107,10 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 		return nil, fmt.Errorf("make the organization to be seen by nobody: %w", err)
 	}
 	o.Progress("calling every operation as people of another organization")
+	c.compareLists(ctx, true)
 	c.attack(ctx)
 	c.search(ctx)
-	c.compareLists(ctx)
+	c.compareLists(ctx, false)
 	o.Progress("calling every operation as those who may")
 	c.prove(ctx)
 	return c.report, ctx.Err()

@@ -53,6 +53,9 @@ type rule struct {
 	// names: the body names objects, so that it matters in the caller's own
 	// organization, or without any, too.
 	names bool
+	// logsCallers: the list has the callers' own refused calls in it, so it is
+	// compared before they make any.
+	logsCallers bool
 	// changes says why a list differs by itself between two calls.
 	changes string
 }
@@ -417,7 +420,12 @@ var searches = []func(values) string{
 
 // rules by operation.
 var rules = map[string]rule{
-	"PUT /appearance": refused("it would change what everybody sees"),
+	"GET /audit":               {logsCallers: true},
+	"GET /audit/entries":       {logsCallers: true},
+	"GET /audit/head":          {logsCallers: true},
+	"GET /audit/verify":        {logsCallers: true},
+	"POST /audit/testgenerate": {given: true, body: func(values) any { return fields{"action": "create", "resource_type": "template"} }},
+	"PUT /appearance":          refused("it would change what everybody sees"),
 	"POST /authcheck": namesObjects(func(v values) any {
 		return fields{"checks": fields{"a": fields{"action": "read", "object": fields{"resource_type": "workspace", "resource_id": v["workspace_id"]}}}}
 	}),
