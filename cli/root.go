@@ -110,7 +110,7 @@ func newRoot(env *Env) *cobra.Command {
 	addGlobalFlags(root, env)
 	root.AddCommand(
 		newLogin(env), newLogout(env), newWhoami(env), newVersion(env), newTokens(env), newUsers(env), newPublicKey(env),
-		newOrganizations(env), newProvisioner(env), newTemplates(env), newAudit(env), newCompletion(env),
+		newOrganizations(env), newGroups(env), newSharing(env), newProvisioner(env), newTemplates(env), newAudit(env), newCompletion(env),
 		newWorkspaceCreate(env), newWorkspaceList(env), newWorkspaceShow(env), newWorkspaceStart(env), newWorkspaceStop(env),
 		newWorkspaceRestart(env), newWorkspaceUpdate(env), newWorkspaceDelete(env), newWorkspaceCancel(env), newWorkspaceRename(env),
 		newWorkspaceFavorite(env, true), newWorkspaceFavorite(env, false), newWorkspaceAutoupdate(env), newWorkspaceLogs(env),

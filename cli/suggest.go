@@ -61,7 +61,7 @@ func absentCommands() map[string]string {
 	for why, paths := range map[string][]string{
 		entering: {"ssh", "config-ssh", "port-forward", "tunnel", "ping", "open", "speedtest", "stat", "netcheck", "dotfiles", "external-auth"},
 		licence:  {"licenses", "license", "features"},
-		rest:     {"groups", "organizations settings", "prebuilds", "sharing", "support", "notifications", "task", "tasks", "external-workspaces"},
+		rest:     {"prebuilds", "support", "notifications", "task", "tasks", "external-workspaces"},
 	} {
 		for _, path := range paths {
 			absent["coder "+path] = why

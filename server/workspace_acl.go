@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -130,7 +131,7 @@ func (a *api) changeWorkspaceACL(ctx context.Context, id uuid.UUID, change func(
 			return err
 		}
 		after, err := workspaceRoles(ctx, tx, w)
-		if err != nil {
+		if err != nil || maps.Equal(before, after) {
 			return err
 		}
 		return a.audit(ctx, tx, workspaceACLChanged(w, before, after))

@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"coder/client"
+)
+
+func newSharing(env *Env) *cobra.Command {
+	return group("sharing", "Share workspaces with users and groups", []string{"share"},
+		newSharingAdd(env), newSharingRemove(env), newSharingStatus(env))
+}
+
+// sharingOptions are those of the commands that change an access list.
+type sharingOptions struct {
+	env    *Env
+	named  string
+	users  []string
+	groups []string
+}
+
+func (o *sharingOptions) command(use, short string, aliases []string, run func(context.Context) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Aliases: aliases, Args: exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.named = args[0]
+			if len(o.users)+len(o.groups) == 0 {
+				return errors.New("say with whom: give --user or --group")
+			}
+			return run(cmd.Context())
+		},
+	}
+}
+
+func newSharingAdd(env *Env) *cobra.Command {
+	o := &sharingOptions{env: env}
+	cmd := o.command("add <workspace> --user <user>:<role> --group <group>:<role>", "Share a workspace with users or groups", []string{"share"}, o.add)
+	cmd.Long = `Share a workspace with users or groups of its organization. The role use, which
+is the default, lets them see, enter, start and stop it; admin lets them change
+and share it too. Nobody but its owner and administrators can delete it.`
+	cmd.Example = "  coder sharing add my-workspace --user ann,bob:admin --group backend:use"
+	cmd.Flags().StringSliceVar(&o.users, "user", nil, "Users to share with, as name or name:role; may be repeated")
+	cmd.Flags().StringSliceVar(&o.groups, "group", nil, "Groups to share with, as name or name:role; may be repeated")
+	return cmd
+}
+
+func (o *sharingOptions) add(ctx context.Context) error {
+	c, w, err := o.workspace(ctx)
+	if err != nil {
+		return err
+	}
+	// Asked first, because who may not share does not see with whom they could.
+	if err := c.UpdateWorkspaceACL(ctx, w.ID, client.UpdateWorkspaceACLRequest{}); err != nil {
+		return fmt.Errorf("share %s: %w", w.FullName(), err)
+	}
+	org := client.Organization{MinimalOrganization: client.MinimalOrganization{ID: w.OrganizationID, Name: w.OrganizationName}}
+	req := client.UpdateWorkspaceACLRequest{UserRoles: map[string]string{}, GroupRoles: map[string]string{}}
+	var with []string
+	for _, text := range o.users {
+		name, role := splitRole(text)
+		member, err := c.OrganizationMember(ctx, org.ID.String(), name)
+		if client.IsNotFound(err) {
+			return fmt.Errorf("the organization %s has no member %q that you may see", org.Name, name)
+		}
+		if err != nil {
+			return err
+		}
+		req.UserRoles[member.UserID.String()] = role
+		with = append(with, fmt.Sprintf("%s (%s)", member.Username, role))
+	}
+	for _, text := range o.groups {
+		name, role := splitRole(text)
+		g, err := findGroup(ctx, c, org, name)
+		if err != nil {
+			return err
+		}
+		req.GroupRoles[g.ID.String()] = role
+		with = append(with, fmt.Sprintf("the group %s (%s)", g.Name, role))
+	}
+	if err := c.UpdateWorkspaceACL(ctx, w.ID, req); err != nil {
+		return fmt.Errorf("share %s: %w", w.FullName(), err)
+	}
+	o.env.outf("Shared %s with %s.\n", w.FullName(), strings.Join(with, ", "))
+	return nil
+}
+
+// splitRole reads name:role; the role may be left out.
+func splitRole(text string) (name, role string) {
+	name, role, found := strings.Cut(text, ":")
+	if !found {
+		role = client.WorkspaceRoleUse
+	}
+	return name, role
+}
+
+func (o *sharingOptions) workspace(ctx context.Context) (*client.Client, client.Workspace, error) {
+	c, err := o.env.Client()
+	if err != nil {
+		return nil, client.Workspace{}, err
+	}
+	w, err := o.env.workspace(ctx, c, o.named)
+	return c, w, err
+}
+
+func newSharingRemove(env *Env) *cobra.Command {
+	o := &sharingOptions{env: env}
+	cmd := o.command("remove <workspace> --user <user> --group <group>", "Stop to share a workspace with users or groups", []string{"unshare", "rm"}, o.remove)
+	cmd.Example = "  coder sharing remove my-workspace --user ann --group backend"
+	cmd.Flags().StringSliceVar(&o.users, "user", nil, "Users to take off, by name or id; may be repeated")
+	cmd.Flags().StringSliceVar(&o.groups, "group", nil, "Groups to take off, by name or id; may be repeated")
+	return cmd
+}
+
+// remove looks for the names among those that the workspace is shared with.
+func (o *sharingOptions) remove(ctx context.Context) error {
+	c, w, err := o.workspace(ctx)
+	if err != nil {
+		return err
+	}
+	acl, err := c.WorkspaceACL(ctx, w.ID)
+	if err != nil {
+		return err
+	}
+	req := client.UpdateWorkspaceACLRequest{UserRoles: map[string]string{}, GroupRoles: map[string]string{}}
+	for _, name := range o.users {
+		i := slices.IndexFunc(acl.Users, func(u client.WorkspaceUser) bool { return isCalled(name, u.Username, u.ID.String()) })
+		if i < 0 {
+			return fmt.Errorf("%s is not shared with the user %s: see `coder sharing status %s`", w.FullName(), name, o.named)
+		}
+		req.UserRoles[acl.Users[i].ID.String()] = ""
+	}
+	for _, name := range o.groups {
+		i := slices.IndexFunc(acl.Groups, func(g client.WorkspaceGroup) bool { return isCalled(name, g.Name, g.ID.String()) })
+		if i < 0 {
+			return fmt.Errorf("%s is not shared with the group %s: see `coder sharing status %s`", w.FullName(), name, o.named)
+		}
+		req.GroupRoles[acl.Groups[i].ID.String()] = ""
+	}
+	if err := c.UpdateWorkspaceACL(ctx, w.ID, req); err != nil {
+		return fmt.Errorf("stop to share %s: %w", w.FullName(), err)
+	}
+	o.env.outf("Stopped sharing %s with %s.\n", w.FullName(), strings.Join(slices.Concat(o.users, o.groups), ", "))
+	return nil
+}
+
+func isCalled(text, name, id string) bool {
+	return strings.EqualFold(text, name) || strings.EqualFold(text, id)
+}
+
+// share is one line of the status.
+type share struct{ user, group, role string }
+
+func shareTable() table[share] {
+	return table[share]{columns: []column[share]{
+		{"user", func(s share) string { return s.user }},
+		{"group", func(s share) string { return s.group }},
+		{"role", func(s share) string { return s.role }},
+	}}
+}
+
+type sharingStatusOptions struct {
+	env  *Env
+	name string
+	list listOptions
+}
+
+func newSharingStatus(env *Env) *cobra.Command {
+	o := &sharingStatusOptions{env: env}
+	cmd := &cobra.Command{
+		Use:     "status <workspace>",
+		Aliases: []string{"list"},
+		Short:   "List with whom a workspace is shared",
+		Args:    exactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.name = args[0]
+			return o.run(cmd.Context())
+		},
+	}
+	addList(cmd, &o.list, shareTable())
+	return cmd
+}
+
+func (o *sharingStatusOptions) run(ctx context.Context) error {
+	c, err := o.env.Client()
+	if err != nil {
+		return err
+	}
+	w, err := o.env.workspace(ctx, c, o.name)
+	if err != nil {
+		return err
+	}
+	acl, err := c.WorkspaceACL(ctx, w.ID)
+	if err != nil {
+		return err
+	}
+	var rows []share
+	for _, u := range acl.Users {
+		rows = append(rows, share{u.Username, "-", u.Role})
+	}
+	for _, g := range acl.Groups {
+		rows = append(rows, share{"-", g.Name, g.Role})
+	}
+	return printList(o.env, o.list, shareTable(), rows, any(acl), "The workspace is not shared with anybody.")
+}
