@@ -85,9 +85,9 @@ func (w *world) object(op Operation, name string) (string, error) {
 	case "user":
 		return w.member.ID.String(), nil
 	case "group":
-		return w.victim.ID.String(), nil
+		return w.things["group"], nil
 	case "groupName":
-		return client.EveryoneGroup, nil
+		return "g-" + w.mark, nil
 	case "role":
 		return "r-" + w.mark, nil
 	case "template":
@@ -143,7 +143,7 @@ func missing(value string) string {
 		return uuid.NewString()
 	}
 	switch {
-	case value == "1" || value == client.EveryoneGroup:
+	case value == "1":
 		return value
 	case len(value) == 10 && !strings.Contains(value, "-"):
 		return random()[:10]
@@ -155,7 +155,7 @@ func missing(value string) string {
 func (w *world) everything(op Operation) values {
 	v := values{
 		"template_id": w.template.ID.String(), "version_id": w.version.ID.String(), "file_id": w.file.String(), "user_id": w.member.ID.String(),
-		"username": w.member.Username, "workspace_id": w.workspace.ID.String(), "new_name": "n" + random(),
+		"username": w.member.Username, "workspace_id": w.workspace.ID.String(), "group_id": w.things["group"], "new_name": "n" + random(),
 	}
 	for _, name := range op.parameters() {
 		value, err := w.object(op, name)
@@ -284,6 +284,11 @@ func freshRole(ctx context.Context, w *world) (values, *credential, error) {
 	return values{"role": name}, nil, err
 }
 
+func freshGroup(ctx context.Context, w *world) (values, *credential, error) {
+	g, err := w.admin.CreateGroup(ctx, w.victim.ID.String(), client.CreateGroupRequest{Name: "g" + random()})
+	return values{"group": g.ID.String()}, nil, err
+}
+
 func freshSession(ctx context.Context, w *world) (values, *credential, error) {
 	key, err := w.memberClient.CreateAPIKey(ctx, client.Me)
 	id, _, _ := strings.Cut(key.Key, "-")
@@ -409,6 +414,9 @@ var searches = []func(values) string{
 	func(v values) string { return "/groups?organization=" + v["organization"] },
 	func(v values) string { return "/groups?organization=" + v["organization_name"] },
 	func(v values) string { return "/groups?group_ids=" + v["organization"] },
+	func(v values) string { return "/groups?group_ids=" + v["group_id"] },
+	func(v values) string { return "/workspaces?q=shared_with_user:" + v["username"] },
+	func(v values) string { return "/workspaces?q=shared_with_group:" + v["group_id"] },
 	func(v values) string { return "/audit?q=organization:" + v["organization"] },
 	func(v values) string { return "/audit?q=resource_id:" + v["workspace_id"] },
 	func(v values) string {
@@ -444,6 +452,11 @@ var rules = map[string]rule{
 	"POST /users":                          fixed(fields{}).accepting(http.StatusBadRequest),
 	"POST /users/logout":                   plain().on(freshCaller),
 	"GET /organizations/{organization}/provisionerdaemons/serve": refused("daemons speak plain HTTP"),
+
+	"POST /organizations/{organization}/groups":                      body(func(v values) any { return fields{"name": v["new_name"], "quota_allowance": 1} }),
+	"PATCH /groups/{group}":                                          body(func(v values) any { return fields{"add_users": []string{v["user_id"]}, "display_name": "Changed"} }).on(freshGroup),
+	"DELETE /groups/{group}":                                         plain().on(freshGroup),
+	"PATCH /organizations/{organization}/settings/workspace-sharing": fixed(fields{"shareable_workspace_owners": "everyone"}),
 
 	"POST /organizations/{organization}/members/roles":          body(func(v values) any { return fields{"name": v["new_name"], "organization_permissions": []any{}} }),
 	"PUT /organizations/{organization}/members/roles":           {given: true, body: func(v values) any { return fields{"name": v["role"], "organization_permissions": []any{}} }, fresh: freshRole},
@@ -512,6 +525,8 @@ var rules = map[string]rule{
 	"PATCH /workspacebuilds/{build}/cancel":     plain().on(freshPendingBuild),
 	"PUT /workspacebuilds/{build}/state":        {given: true, raw: func(values) string { return `{"version":4,"serial":9,"lineage":"x","resources":[]}` }, fresh: freshWorkspace},
 	"PATCH /workspaces/{workspace}":             body(func(v values) any { return fields{"name": v["new_name"]} }).on(freshWorkspace),
+	"PATCH /workspaces/{workspace}/acl":         body(func(v values) any { return fields{"group_roles": fields{v["group_id"]: "use"}} }),
+	"DELETE /workspaces/{workspace}/acl":        plain().on(freshWorkspace),
 	"PUT /workspaces/{workspace}/autostart":     fixed(fields{"schedule": nil}),
 	"PUT /workspaces/{workspace}/autoupdates":   fixed(fields{"automatic_updates": "never"}),
 	"POST /workspaces/{workspace}/builds":       fixed(fields{"transition": "stop"}).on(freshWorkspace),

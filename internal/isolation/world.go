@@ -336,6 +336,9 @@ func (w *world) makeRest(ctx context.Context) error {
 	if _, err := w.admin.CreateRole(ctx, w.victim.ID.String(), client.CustomRoleRequest{Name: "r-" + w.mark}); err != nil {
 		return err
 	}
+	if err := w.makeGroup(ctx); err != nil {
+		return err
+	}
 	token, err := w.memberClient.CreateToken(ctx, client.Me, client.CreateTokenRequest{TokenName: "tok-" + w.mark})
 	if err != nil {
 		return err
@@ -347,6 +350,23 @@ func (w *world) makeRest(ctx context.Context) error {
 	}
 	w.things["dryRun"] = dry.ID.String()
 	return w.finish(ctx, dry.ID, client.CompleteJobRequest{DryRun: &client.DryRunResult{}})
+}
+
+// makeGroup makes one that may use the template and the workspace.
+func (w *world) makeGroup(ctx context.Context) error {
+	g, err := w.admin.CreateGroup(ctx, w.victim.ID.String(), client.CreateGroupRequest{Name: "g-" + w.mark})
+	if err != nil {
+		return err
+	}
+	w.things["group"] = g.ID.String()
+	if _, err := w.admin.UpdateGroup(ctx, g.ID, client.UpdateGroupRequest{AddUsers: []string{w.member.ID.String()}}); err != nil {
+		return err
+	}
+	listed := map[string]string{g.ID.String(): client.TemplateRoleUse}
+	if err := w.admin.UpdateTemplateACL(ctx, w.template.ID, client.UpdateTemplateACLRequest{GroupPerms: listed}); err != nil {
+		return err
+	}
+	return w.memberClient.UpdateWorkspaceACL(ctx, w.workspace.ID, client.UpdateWorkspaceACLRequest{GroupRoles: listed})
 }
 
 func archive(comment string) []byte {
@@ -365,7 +385,7 @@ func (w *world) secrets(userToo bool) map[string]string {
 	out := map[string]string{
 		"the mark": w.mark, "the organization": w.victim.ID.String(), "the template": w.template.ID.String(), "the version": w.version.ID.String(),
 		"the workspace": w.workspace.ID.String(), "the build": w.workspace.LatestBuild.ID.String(), "the daemon": w.daemonID.String(),
-		"the import": w.version.Job.ID.String(), "the build's job": w.workspace.LatestBuild.Job.ID.String(), "the agent": w.things["agent"],
+		"the import": w.version.Job.ID.String(), "the build's job": w.workspace.LatestBuild.Job.ID.String(), "the agent": w.things["agent"], "the group": w.things["group"],
 	}
 	if userToo {
 		out["a user's name"], out["a user"] = w.userMark, w.member.ID.String()
@@ -454,6 +474,18 @@ func (w *world) deleteOrganization(ctx context.Context, org client.Organization)
 	}
 	for _, t := range templates {
 		if err := w.api.DeleteTemplate(ctx, t.ID); err != nil {
+			return err
+		}
+	}
+	groups, err := w.api.OrganizationGroups(ctx, org.ID.String())
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if g.IsEveryone() {
+			continue
+		}
+		if err := w.api.DeleteGroup(ctx, g.ID); err != nil {
 			return err
 		}
 	}
