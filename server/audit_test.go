@@ -1,16 +1,10 @@
 package server_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -231,5 +225,3 @@ func auditWorkspaces(t *testing.T, s *scene, audited func(string, func() error, 
 		"delete workspace_build dev2 template_version_id transition",
 		"delete workspace dev2 automatic_updates autostart_schedule dormant_at name owner_id template_id ttl_ms")
 }
-
-var _ = []any{bytes.Contains, json.Marshal, http.StatusOK, os.ReadFile, filepath.Join, strings.Contains, sync.Mutex{}}
