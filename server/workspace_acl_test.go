@@ -314,3 +314,49 @@ func TestJoiningAGroupDoesNotRaiseOnesRights(t *testing.T) {
 	_, err = boss.Client.Workspace(t.Context(), w.ID)
 	require.NoError(t, err)
 }
+
+// A template's access list acts with the next request, wherever the template
+// is shown or used.
+func TestATemplatesAccessListActsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	hidden := s.newTemplate(t, "hidden", client.ImportResult{}, func(r *client.CreateTemplateRequest) { r.DisableEveryoneGroupAccess = true })
+	p := s.Person(t, s.org)
+	devs := insertGroup(t, s.Server, s.org.ID, "devs", p.User.ID)
+	id, report := hidden.ID.String(), "start_time=2026-01-01T00:00:00Z&end_time=2026-01-02T00:00:00Z&template_ids="
+	sees := func(may, admin bool) {
+		for _, path := range []string{"/templates", "/templates?q=hidden", "/organizations/data-platform/templates"} {
+			_, body := s.Raw(t, p.Token, http.MethodGet, path, "")
+			require.Equal(t, may, strings.Contains(body, id), path)
+		}
+		for path, allowed := range map[string]bool{
+			"/templates/" + id: may, "/templates/" + id + "/versions": may, "/templateversions/" + hidden.ActiveVersionID.String(): may, "/templates/" + id + "/daus": may,
+			"/organizations/data-platform/templates/hidden": may, "/templates/" + id + "/acl": admin, "/insights/templates?" + report + id: admin,
+		} {
+			status, body := s.Raw(t, p.Token, http.MethodGet, path, "")
+			want := map[bool]int{true: http.StatusOK, false: http.StatusNotFound}[allowed]
+			require.Equal(t, want, status, "%s: %s", path, body)
+		}
+		status, _ := s.Raw(t, p.Token, http.MethodPost, "/organizations/data-platform/members/me/workspaces", `{"template_id":"`+id+`","name":"w-`+uuid.NewString()[:8]+`"}`)
+		require.Equal(t, map[bool]int{true: http.StatusCreated, false: http.StatusBadRequest}[may], status)
+	}
+	sees(false, false)
+	for _, kind := range []string{"user", "group"} {
+		for _, role := range []string{client.TemplateRoleUse, client.TemplateRoleAdmin, ""} {
+			req := client.UpdateTemplateACLRequest{UserPerms: map[string]string{p.User.ID.String(): role}}
+			if kind == "group" {
+				req = client.UpdateTemplateACLRequest{GroupPerms: map[string]string{devs.String(): role}}
+			}
+			require.NoError(t, s.Client.UpdateTemplateACL(t.Context(), hidden.ID, req))
+			sees(role != "", role == client.TemplateRoleAdmin)
+		}
+	}
+	listed := client.UpdateTemplateACLRequest{GroupPerms: map[string]string{devs.String(): client.TemplateRoleUse}}
+	require.NoError(t, s.Client.UpdateTemplateACL(t.Context(), hidden.ID, listed))
+	sees(true, false)
+	require.NoError(t, s.Client.DeleteGroup(t.Context(), devs))
+	sees(false, false)
+	acl, err := s.Client.TemplateACL(t.Context(), hidden.ID)
+	require.NoError(t, err)
+	require.Empty(t, acl.Groups, "a deleted group is on no list")
+}

@@ -243,3 +243,33 @@ func reach(s *authz.Subject, home uuid.UUID, r authz.Resource, a authz.Action) s
 	}
 	return ""
 }
+
+func TestWhoMayShare(t *testing.T) {
+	organization, me := uuid.New(), uuid.New()
+	member := func(sharing authz.Sharing, roles ...string) *authz.Subject {
+		return &authz.Subject{ID: me, Roles: authz.SiteRoles(nil), Organizations: map[uuid.UUID]authz.Membership{
+			organization: {Roles: authz.OrganizationRoles(organization, sharing, append(roles, authz.RoleOrganizationWorkspaceAccess), nil, nil)},
+		}}
+	}
+	of := func(r authz.Resource, owner uuid.UUID) authz.Object {
+		return authz.Object{Type: r, OrganizationID: organization, OwnerID: owner}
+	}
+	for sharing, c := range map[authz.Sharing]struct{ own, admin, members, groups bool }{
+		authz.SharingEveryone:        {true, true, true, true},
+		authz.SharingServiceAccounts: {false, true, true, false},
+		authz.SharingNone:            {false, false, false, false},
+		"friends":                    {false, false, false, false},
+	} {
+		plain, admin := member(sharing), member(sharing, authz.RoleOrganizationAdmin)
+		require.Equal(t, c.own, plain.Can(authz.Share, of(authz.Workspace, me)), sharing)
+		require.Equal(t, c.admin, admin.Can(authz.Share, of(authz.Workspace, uuid.New())), sharing)
+		require.Equal(t, c.members, plain.Can(authz.Read, of(authz.OrganizationMember, uuid.New())), sharing)
+		require.Equal(t, c.groups, plain.Can(authz.Read, of(authz.Group, uuid.Nil)), sharing)
+		require.True(t, plain.Can(authz.Read, of(authz.OrganizationMember, me)), sharing)
+		require.True(t, plain.Can(authz.Update, of(authz.Workspace, me)), "nothing else changes")
+	}
+	owner := &authz.Subject{ID: me, Roles: authz.SiteRoles([]string{authz.RoleOwner})}
+	require.True(t, owner.Can(authz.Share, of(authz.Workspace, uuid.New())))
+	owner.Roles = append(owner.Roles, authz.SharingDisabled())
+	require.False(t, owner.Can(authz.Share, of(authz.Workspace, uuid.New())), "the deployment's word binds owners")
+}
