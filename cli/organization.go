@@ -71,7 +71,7 @@ func newOrganizations(env *Env) *cobra.Command {
 	selected := new(string)
 	cmd := group("organizations", "Manage organizations and their members", []string{"organization", "org", "orgs"},
 		newOrganizationCreate(env), newOrganizationList(env), newOrganizationShow(env, selected), newOrganizationEdit(env, selected),
-		newOrganizationDelete(env), newMembers(env, selected), newRoles(env, selected), newOrganizationSettings(env, selected))
+		newOrganizationDelete(env), newMembers(env, selected), newRoles(env, selected), newOrganizationSettings(env, selected), newQuota(env, selected))
 	addOrganization(cmd.PersistentFlags(), selected)
 	return cmd
 }

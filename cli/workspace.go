@@ -224,6 +224,9 @@ func (o *workspaceShowOptions) run(ctx context.Context) error {
 	if build.Job.WaitReason != "" {
 		o.env.outf("Waiting: %s\n", printable(build.Job.WaitReason))
 	}
+	if w.Refusal != nil {
+		o.env.outf("Refused: %s\n", printable(refusalText(*w.Refusal)))
+	}
 	if o.details {
 		o.printDetails(w)
 	}
@@ -234,6 +237,14 @@ func (o *workspaceShowOptions) run(ctx context.Context) error {
 	return nil
 }
 
+// refusalText says why an automatic start was not made, and whether it is tried again.
+func refusalText(r client.WorkspaceRefusal) string {
+	if r.RetryAt != nil {
+		return r.Message + " It is tried again at " + timeCell(*r.RetryAt) + "."
+	}
+	return r.Message
+}
+
 func (o *workspaceShowOptions) printDetails(w client.Workspace) {
 	type detail struct{ name, value string }
 	rows := []detail{
@@ -241,7 +252,7 @@ func (o *workspaceShowOptions) printDetails(w client.Workspace) {
 		{"last used at", timeCell(w.LastUsedAt)}, {"outdated", strconv.FormatBool(w.Outdated)},
 		{"automatic updates", w.AutomaticUpdates}, {"starts at", startsAtCell(w)}, {"starts next", timePointerCell(w.NextStartAt)},
 		{"stops after", stopsAfterCell(w)}, {"stops next", stopsNextCell(w, o.env.Now())},
-		{"dormant since", timePointerCell(w.DormantAt)}, {"will be deleted at", timePointerCell(w.DeletingAt)},
+		{"dormant since", timePointerCell(w.DormantAt)}, {"will be deleted at", timePointerCell(w.DeletingAt)}, {"daily cost", strconv.Itoa(w.LatestBuild.DailyCost)},
 	}
 	for _, r := range w.LatestBuild.Resources {
 		for _, m := range r.Metadata {

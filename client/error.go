@@ -17,6 +17,8 @@ type Error struct {
 	Message     string            `json:"message" doc:"What was refused and why"`
 	Detail      string            `json:"detail,omitempty" doc:"What to do, or the cause"`
 	Validations []ValidationError `json:"validations,omitempty" doc:"One entry per input that is wrong"`
+	// Quota are the figures where a limit on cost or number refused.
+	Quota *QuotaRefusal `json:"quota,omitempty" doc:"The figures, where a quota refused"`
 
 	Method     string `json:"-"`
 	URL        string `json:"-"`

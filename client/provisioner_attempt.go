@@ -120,8 +120,8 @@ type AcquiredJob struct {
 	State []byte `json:"state,omitempty"`
 	// Graph is what the import stored for builds; empty for other jobs.
 	Graph json.RawMessage `json:"graph,omitempty"`
-	// Split asks for plan and apply as separate runs with a decision between
-	// them. It is pinned at hand-out.
+	// Split asks for plan and apply as separate runs, and for Attempt.DecidePlan
+	// between them. It is pinned at hand-out.
 	Split bool `json:"split"`
 	// LogLevel is "debug" where the build asked for Terraform's debug log.
 	LogLevel string `json:"log_level,omitempty"`
@@ -293,12 +293,37 @@ type FailJobRequest struct {
 	// Retryable: the fault is the host's or the link's, not the template's.
 	Retryable bool `json:"retryable"`
 	// EngineDead attests that no process of this attempt's engine lives.
-	EngineDead bool               `json:"engine_dead"`
+	EngineDead bool `json:"engine_dead"`
+	// Standing is what a build has left, where the daemon can tell.
+	Standing *Standing          `json:"standing,omitempty"`
 	InDoubt    []DoubtfulResource `json:"in_doubt,omitempty"`
 	Tainted    []string           `json:"tainted,omitempty"`
 	// Import carries what an import could still read: the variables, above all.
 	Import  *ImportResult `json:"import,omitempty"`
 	Timings []StageTiming `json:"timings"`
+}
+
+// Standing is what stands after a build that did not succeed.
+type Standing struct {
+	// Untouched: the engine had not begun to change anything; the rest is empty.
+	Untouched bool `json:"untouched"`
+	// Empty: nothing is in the state or in doubt.
+	Empty bool `json:"empty"`
+	// DailyCost of what is in the state or in doubt, in credits.
+	DailyCost int `json:"daily_cost"`
+}
+
+// PlanRequest says what the workspace would cost a day after the apply of a plan.
+type PlanRequest struct {
+	DailyCost int `json:"daily_cost"`
+}
+
+// PlanDecision is the server's stored answer to a plan.
+type PlanDecision struct {
+	// Granted: the apply may begin. Else the attempt ends with JobErrorInsufficientQuota.
+	Granted bool `json:"granted"`
+	// Message is for the log, or the error of the job.
+	Message string `json:"message"`
 }
 
 // DoubtfulResource was begun, not finished, and is not in the state, because
@@ -341,6 +366,11 @@ type ImportResult struct {
 	// Graph is opaque to the server: it goes back to daemons with each build.
 	Graph            json.RawMessage `json:"graph,omitempty"`
 	HasExternalAgent bool            `json:"has_external_agent"`
+	// StartCost and StopCost are the daily_cost of all metadata that the plans
+	// hold. Priced: some values may give a cost, these or others.
+	StartCost int  `json:"start_cost"`
+	StopCost  int  `json:"stop_cost"`
+	Priced    bool `json:"priced"`
 }
 
 // ImportedPreset is a preset as the template declares it.
@@ -363,6 +393,8 @@ type BuildResult struct {
 	Resources []ProvisionedResource `json:"resources"`
 	// Empty: the final state holds no managed resource. A delete needs it.
 	Empty bool `json:"empty"`
+	// DailyCost is that of all metadata in the state.
+	DailyCost int `json:"daily_cost"`
 }
 
 // ProvisionedResource is a managed resource as read from plan or state.
@@ -512,6 +544,12 @@ func (a *Attempt) Confirm(ctx context.Context) error {
 // StartEngine marks that the engine is about to start; 409 forbids it.
 func (a *Attempt) StartEngine(ctx context.Context) error {
 	return a.client.exec(ctx, http.MethodPost, a.path("engine"), struct{}{})
+}
+
+// DecidePlan asks whether the apply of a split build may begin. A repeat gets
+// the stored answer; 409 says that the attempt may not go on at all.
+func (a *Attempt) DecidePlan(ctx context.Context, req PlanRequest) (PlanDecision, error) {
+	return send[PlanDecision](ctx, a.client, http.MethodPost, a.path("plan"), req)
 }
 
 // Source streams the template's tar archive. The caller closes it.

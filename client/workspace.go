@@ -60,6 +60,8 @@ type Workspace struct {
 	IsPrebuild                           bool                   `json:"is_prebuild"`
 	TaskID                               *uuid.UUID             `json:"task_id,omitempty"`
 	SharedWith                           []SharedWorkspaceActor `json:"shared_with,omitempty"`
+	// Refusal says why the last automatic start was not made; nil when all is well.
+	Refusal *WorkspaceRefusal `json:"refusal,omitempty"`
 }
 
 // FullName is owner/name.

@@ -250,7 +250,7 @@ func (a *api) assembleBuild(ctx context.Context, tx *store.Store, job store.Prov
 	if err := a.assembleState(ctx, tx, build, out); err != nil {
 		return err
 	}
-	out.Graph, out.LogLevel = json.RawMessage(version.Graph), build.LogLevel
+	out.Graph, out.LogLevel, out.Split = json.RawMessage(version.Graph), build.LogLevel, splits(version, build.Transition)
 	m := &out.Metadata
 	m.Transition, m.WorkspaceID, m.WorkspaceName, m.WorkspaceBuildID = build.Transition, &workspace.ID, workspace.Name, &build.ID
 	m.TemplateID, m.TemplateName = &template.ID, template.Name

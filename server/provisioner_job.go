@@ -136,6 +136,8 @@ type jobResult struct {
 	imported *client.ImportResult
 	dryRun   *client.DryRunResult
 	build    *client.BuildResult
+	// standing is what a build that did not succeed has left, if that is known.
+	standing *client.Standing
 }
 
 // jobEnded lets the job's subject know, in the transaction that ends it.
@@ -152,7 +154,7 @@ func (a *api) jobEnded(ctx context.Context, tx *store.Store, job store.Provision
 		}
 		return a.finishDryRun(ctx, tx, job, result.dryRun)
 	}
-	return a.finishBuild(ctx, tx, job, result.build, job.Status)
+	return a.finishBuild(ctx, tx, job, result)
 }
 
 // setWorkspaceStatus keeps the status on the workspace's row true while its job runs.

@@ -25,6 +25,7 @@ func (a *api) provisionerProtocolRoutes(r *router) {
 	handle(r, del, "/provisionerdaemons/{daemon}", "Leave in an orderly way", daemon(), a.stopDaemon, noContent)
 	handle(r, post, attempts+"/confirm", "Confirm a hand-out", attempt(), a.confirmAttempt, noContent)
 	handle(r, post, attempts+"/engine", "Say that an engine is about to start", attempt(), a.startAttemptEngine, noContent)
+	handle(r, post, attempts+"/plan", "Ask whether a plan may be applied", attempt(), a.decidePlan)
 	handleRaw(r, get, attempts+"/source", "Download the template's archive", attempt(), a.attemptSource)
 	handle(r, post, attempts+"/renew", "Keep the lease and wait for news", attempt(), a.renewAttempt)
 	handle(r, post, attempts+"/logs", "Append log lines", attempt(), a.appendAttemptLogs, body(64<<20))

@@ -215,6 +215,14 @@ func (a *api) takeOver(ctx context.Context, attempt store.ListCurrentAttemptsRow
 		if err != nil {
 			return err
 		}
+		refusal, err := planRefusal(ctx, tx, job)
+		if err != nil {
+			return err
+		}
+		if refusal != "" {
+			_, err = a.endJob(ctx, tx, job, store.FinishProvisionerJobParams{Status: client.JobFailed, Error: refusal, ErrorCode: client.JobErrorInsufficientQuota, InDoubt: "[]", Timings: "[]"}, nil)
+			return err
+		}
 		text := failure(client.FailJobRequest{InDoubt: doubt, Error: fmt.Sprintf(
 			"The provisioner was not heard of for %s, after the engine had started. The last state that it handed in is kept; what it did after that is handed in when it comes back.", silence.Round(time.Second))})
 		_, err = a.endJob(ctx, tx, job, store.FinishProvisionerJobParams{Status: client.JobFailed, Error: text, InDoubt: store.JSON(doubt), Timings: "[]"}, nil)

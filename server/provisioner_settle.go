@@ -85,7 +85,14 @@ func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.Provi
 func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.SettledJob], error) {
 	req := in.Body
 	return a.settle(ctx, req.State, req.Logs, store.JSON(req), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
-		if mayRetry(job, req) {
+		refusal, err := planRefusal(ctx, tx, job)
+		if err != nil {
+			return client.SettledJob{}, err
+		}
+		if refusal == "" && mayRetry(job, req) {
+			if err := a.keepStanding(ctx, tx, job, req.Standing); err != nil {
+				return client.SettledJob{}, err
+			}
 			if done, settled, err := a.retry(ctx, tx, job, "The attempt failed ("+req.Error+"); nothing is in doubt, so it is tried again."); done || err != nil {
 				return settled, err
 			}
@@ -93,9 +100,21 @@ func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.Se
 		end := store.FinishProvisionerJobParams{Status: client.JobFailed, Error: failure(req), ErrorCode: req.Code, InDoubt: store.JSON(nonNil(req.InDoubt)), Timings: store.JSON(req.Timings)}
 		if req.Canceled && !job.CanceledAt.IsZero() && len(req.InDoubt) == 0 {
 			end.Status, end.Error = client.JobCanceled, ""
+		} else if refusal != "" {
+			end.Error, end.ErrorCode = refusal, client.JobErrorInsufficientQuota
 		}
-		return a.endJob(ctx, tx, job, end, &jobResult{imported: req.Import})
+		return a.endJob(ctx, tx, job, end, &jobResult{imported: req.Import, standing: req.Standing})
 	})
+}
+
+// planRefusal is why the plan of the job's current attempt was refused: then
+// that is how the job ends, whatever became of its daemon.
+func planRefusal(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (string, error) {
+	if job.AttemptID == nil {
+		return "", nil
+	}
+	attempt, err := tx.GetAttempt(ctx, *job.AttemptID)
+	return attempt.Refusal, err
 }
 
 // mayRetry: only when the fault was not the template's, no engine lives,
@@ -222,7 +241,7 @@ func (a *api) endJob(ctx context.Context, tx *store.Store, job store.Provisioner
 		return client.SettledJob{}, err
 	}
 	if finished.Status == client.JobCanceled && result != nil {
-		result = nil
+		result = &jobResult{standing: result.standing}
 	}
 	if err := a.jobEnded(ctx, tx, finished, result); err != nil {
 		return client.SettledJob{}, err

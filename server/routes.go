@@ -46,6 +46,7 @@ func (a *api) routes(r *router) {
 	a.deploymentRoutes(r)
 	a.userSettingRoutes(r)
 	a.auditRoutes(r)
+	a.quotaRoutes(r)
 }
 
 // rootRoutes are the few paths outside of the API that every client and load
@@ -177,6 +178,4 @@ func (a *api) userSettingRoutes(r *router) {
 	handle(r, put, "/users/{user}/quiet-hours", "Change a user's quiet hours", onObject(authz.UpdatePersonal, authz.User), a.updateQuietHours)
 	handle(r, get, "/users/{user}/notifications/preferences", "List a user's notification preferences", onObject(authz.ReadPersonal, authz.User), a.getNotificationPreferences)
 	handle(r, put, "/users/{user}/notifications/preferences", "Change a user's notification preferences", onObject(authz.UpdatePersonal, authz.User), a.updateNotificationPreferences)
-	handle(r, get, "/organizations/{organization}/members/{user}/workspace-quota", "Get what a member's workspaces cost and may cost", inOrganization(authz.Read, authz.Organization), a.getMemberQuota)
-	handle(r, get, "/workspace-quota/{user}", "Get a quota in the default organization", onObject(authz.Read, authz.User), a.getUserQuota, deprecated())
 }

@@ -25,10 +25,12 @@ func (a *api) finishImport(ctx context.Context, tx *store.Store, job store.Provi
 	if err := a.storeImportedVariables(ctx, tx, version, result.Variables); err != nil {
 		return fmt.Errorf("store the variables of version %s: %w", version.ID, err)
 	}
+	startCost := max(boundCost(result.StartCost), resourceCost(result.StartResources))
+	stopCost := max(boundCost(result.StopCost), resourceCost(result.StopResources))
 	err = tx.SetTemplateVersionImport(ctx, store.SetTemplateVersionImportParams{
 		OrganizationID: version.OrganizationID, ID: version.ID, Readme: result.Readme, Parameters: store.JSON(importedParameters(result.Parameters)),
 		Presets: store.JSON(importedPresets(version.ID, result.Presets)), ExternalAuth: store.JSON(nonNil(result.ExternalAuth)), Graph: string(result.Graph),
-		DailyCost: max(resourceCost(result.StartResources), resourceCost(result.StopResources)), HasExternalAgent: result.HasExternalAgent, UpdatedAt: store.At(a.now()),
+		StartCost: startCost, StopCost: stopCost, Priced: result.Priced || startCost > 0 || stopCost > 0, HasExternalAgent: result.HasExternalAgent, UpdatedAt: store.At(a.now()),
 	})
 	if err != nil || !ok {
 		return err

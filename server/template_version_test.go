@@ -49,7 +49,7 @@ func TestAnImportFromUploadToActiveVersion(t *testing.T) {
 	row, err := b.Store.GetTemplateVersion(t.Context(), v.ID)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"edges":[]}`, row.Graph)
-	require.EqualValues(t, 3, row.DailyCost)
+	require.EqualValues(t, 3, row.StartCost)
 }
 
 // unfinished are the routes that wait for an import, and what they answer before.

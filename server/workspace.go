@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -532,7 +533,7 @@ func (a *api) workspaceResponses(ctx context.Context, ids []uuid.UUID) ([]client
 	viewer := callerID(ctx)
 	for _, id := range ids {
 		if i, found := place[id]; found {
-			w := workspaceResponse(&rows[i], &builds[i], viewer)
+			w := workspaceResponse(&rows[i], &builds[i], viewer, a.now())
 			w.SharedWith = shared[id]
 			out = append(out, w)
 		}
@@ -540,7 +541,7 @@ func (a *api) workspaceResponses(ctx context.Context, ids []uuid.UUID) ([]client
 	return out, nil
 }
 
-func workspaceResponse(row *store.ListWorkspaceDetailsRow, latest *client.WorkspaceBuild, viewer uuid.UUID) client.Workspace {
+func workspaceResponse(row *store.ListWorkspaceDetailsRow, latest *client.WorkspaceBuild, viewer uuid.UUID, now time.Time) client.Workspace {
 	w := &row.Workspace
 	out := client.Workspace{
 		ID: w.ID, CreatedAt: w.CreatedAt.Time, UpdatedAt: w.UpdatedAt.Time,
@@ -552,6 +553,7 @@ func workspaceResponse(row *store.ListWorkspaceDetailsRow, latest *client.Worksp
 		LatestBuild: *latest, Outdated: latest.TemplateVersionID != row.ActiveVersionID, Name: w.Name, TTLMillis: w.TTLMs,
 		LastUsedAt: w.LastUsedAt.Time, DeletingAt: w.DeletingAt.Ptr(), DormantAt: w.DormantAt.Ptr(), Health: workspaceHealth(latest.Resources),
 		AutomaticUpdates: w.AutomaticUpdates, AllowRenames: true, Favorite: w.Favorite && w.OwnerID == viewer, NextStartAt: w.NextStartAt.Ptr(),
+		Refusal: workspaceRefusal(w, now),
 	}
 	if w.AutostartSchedule != "" {
 		out.AutostartSchedule = &w.AutostartSchedule

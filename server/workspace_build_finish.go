@@ -9,8 +9,8 @@ import (
 )
 
 // finishBuild does what the end of a build means for its workspace, in the
-// transaction that ends the job. The result is nil unless the job succeeded.
-func (a *api) finishBuild(ctx context.Context, tx *store.Store, job store.ProvisionerJob, result *client.BuildResult, status string) error {
+// transaction that ends the job.
+func (a *api) finishBuild(ctx context.Context, tx *store.Store, job store.ProvisionerJob, result *jobResult) error {
 	build, err := tx.GetWorkspaceBuildByJob(ctx, store.GetWorkspaceBuildByJobParams{OrganizationID: job.OrganizationID, JobID: job.ID})
 	if err != nil {
 		return fmt.Errorf("find the build of job %s: %w", job.ID, err)
@@ -22,22 +22,29 @@ func (a *api) finishBuild(ctx context.Context, tx *store.Store, job store.Provis
 	}
 	err = tx.SetWorkspaceStatus(ctx, store.SetWorkspaceStatusParams{
 		OrganizationID: build.OrganizationID, ID: build.WorkspaceID, LatestBuildID: build.ID,
-		LatestStatus: buildStatus(status, build.Transition), UpdatedAt: now,
+		LatestStatus: buildStatus(job.Status, build.Transition), UpdatedAt: now,
 	})
 	if err != nil {
 		return err
 	}
+	after, err := a.usageAfter(ctx, tx, job, build, result)
+	if err != nil {
+		return err
+	}
+	if err := a.setUsage(ctx, tx, build, after, after); err != nil {
+		return err
+	}
 	// A build that was canceled while it waited has left a running workspace
 	// running, and with it the session of its owner.
-	if build.Transition != client.TransitionStart && (status == client.JobSucceeded || !job.StartedAt.IsZero()) {
+	if build.Transition != client.TransitionStart && (job.Status == client.JobSucceeded || !job.StartedAt.IsZero()) {
 		if err := tx.DeleteAPIKeysOfWorkspace(ctx, &build.WorkspaceID); err != nil {
 			return fmt.Errorf("remove the owner's session: %w", err)
 		}
 	}
-	if status != client.JobSucceeded {
+	if job.Status != client.JobSucceeded {
 		return nil
 	}
-	return a.settleBuild(ctx, tx, w, build, job, result)
+	return a.settleBuild(ctx, tx, w, build, job, result.build)
 }
 
 // settleBuild records what a build that succeeded has made of its workspace.
@@ -45,12 +52,6 @@ func (a *api) settleBuild(ctx context.Context, tx *store.Store, w store.Workspac
 	now := store.At(a.now())
 	if result != nil {
 		if err := a.insertResources(ctx, tx, job, build.Transition, result.Resources); err != nil {
-			return err
-		}
-		err := tx.SetWorkspaceBuildCost(ctx, store.SetWorkspaceBuildCostParams{
-			OrganizationID: build.OrganizationID, ID: build.ID, DailyCost: resourceCost(result.Resources), UpdatedAt: now,
-		})
-		if err != nil {
 			return err
 		}
 	}

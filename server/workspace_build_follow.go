@@ -90,6 +90,9 @@ func (a *api) startAfterStop(ctx context.Context, l life) error {
 	if store.IsConflict(err) || client.StatusCode(err) == http.StatusConflict {
 		return nil // somebody else has built it, and that build counts
 	}
+	if refused := overBudget(err); refused != nil {
+		return a.waitToFollow(ctx, l, plan.reason, refused)
+	}
 	if err != nil {
 		return fmt.Errorf("start after the stop: %w", err)
 	}
@@ -115,6 +118,23 @@ func (a *api) followPlan(ctx context.Context, l life) (buildPlan, error) {
 	plan := f.plan(l.workspace, l.template, version)
 	plan.previous, plan.initiator = &l.build, initiator.ID
 	return plan, err
+}
+
+// waitToFollow keeps a start that no budget admits for later, as long as that
+// makes sense, and says so in the stop's log once.
+func (a *api) waitToFollow(ctx context.Context, l life, reason string, refused *client.Error) error {
+	again := false
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		var err error
+		if again, err = a.noteRefusal(ctx, tx, l, reason, refused); err != nil || l.refusals(a.now()) > 0 || !again {
+			return err
+		}
+		return a.serverLog(ctx, tx, l.job, "warn", "Start", "The start that follows this stop is not admitted yet and is tried again: "+refused.Error())
+	})
+	if err != nil || again {
+		return err
+	}
+	return a.dropFollowUp(ctx, l, refused)
 }
 
 func (a *api) dropFollowUp(ctx context.Context, l life, why error) error {

@@ -145,7 +145,8 @@ func (a *api) resolveTags(ctx context.Context, p *buildPlan) error {
 }
 
 // commitPlan makes the build in a transaction: it locks the workspace, sees
-// that nothing else has happened to it, and adds job, build and pointer.
+// that nothing else has happened to it and that allowance and budget admit it,
+// and adds job, build and pointer.
 func (a *api) commitPlan(ctx context.Context, tx *store.Store, p buildPlan) (madeBuild, error) {
 	now := store.At(a.now())
 	w, err := tx.LockWorkspace(ctx, store.LockWorkspaceParams{OrganizationID: p.workspace.OrganizationID, ID: p.workspace.ID, UpdatedAt: now})
@@ -155,7 +156,11 @@ func (a *api) commitPlan(ctx context.Context, tx *store.Store, p buildPlan) (mad
 	if err := a.checkFree(ctx, tx, w, p); err != nil {
 		return madeBuild{}, err
 	}
-	made, err := a.insertBuild(ctx, tx, w, p)
+	reserved, err := a.reserve(ctx, tx, w, p)
+	if err != nil {
+		return madeBuild{}, err
+	}
+	made, err := a.insertBuild(ctx, tx, w, p, reserved)
 	if err != nil {
 		return madeBuild{}, err
 	}
@@ -201,7 +206,7 @@ func (a *api) checkFree(ctx context.Context, tx *store.Store, w store.Workspace,
 	return nil
 }
 
-func (a *api) insertBuild(ctx context.Context, tx *store.Store, w store.Workspace, p buildPlan) (madeBuild, error) {
+func (a *api) insertBuild(ctx context.Context, tx *store.Store, w store.Workspace, p buildPlan, reserved usage) (madeBuild, error) {
 	buildID, now := uuid.New(), store.At(a.now())
 	job, err := a.enqueueJob(ctx, tx, store.InsertProvisionerJobParams{
 		ID: uuid.New(), OrganizationID: w.OrganizationID, Type: client.JobWorkspaceBuild, Provisioner: p.importJob.Provisioner, Tags: p.tags,
@@ -213,13 +218,15 @@ func (a *api) insertBuild(ctx context.Context, tx *store.Store, w store.Workspac
 	build, err := tx.InsertWorkspaceBuild(ctx, store.InsertWorkspaceBuildParams{
 		ID: buildID, OrganizationID: w.OrganizationID, WorkspaceID: w.ID, TemplateVersionID: p.version.ID, JobID: job.ID, BuildNumber: w.LatestBuildNumber + 1,
 		Transition: p.transition, Reason: p.reason, InitiatorID: p.initiator, PresetID: p.presetID, Parameters: store.JSON(p.parameters),
-		Orphan: p.orphan, LogLevel: p.logLevel, OnSuccess: p.onSuccess, CreatedAt: now, UpdatedAt: now,
+		Orphan: p.orphan, LogLevel: p.logLevel, OnSuccess: p.onSuccess,
+		DailyCost: reserved.cost, StandingCost: w.DailyCost, StandingRunning: w.Running, CreatedAt: now, UpdatedAt: now,
 	})
 	if err != nil {
 		return madeBuild{}, err
 	}
 	rows, err := tx.SetWorkspaceLatestBuild(ctx, store.SetWorkspaceLatestBuildParams{
-		OrganizationID: w.OrganizationID, ID: w.ID, LatestBuildID: build.ID, LatestBuildNumber: build.BuildNumber, UpdatedAt: now,
+		OrganizationID: w.OrganizationID, ID: w.ID, LatestBuildID: build.ID, LatestBuildNumber: build.BuildNumber,
+		DailyCost: reserved.cost, Running: reserved.running, UpdatedAt: now,
 	})
 	if err == nil && rows == 0 {
 		err = errBuildRace()

@@ -152,7 +152,7 @@ func (l life) decide(now time.Time) action {
 	dormant := !l.workspace.DormantAt.IsZero()
 	stop := action{transition: client.TransitionStop, reason: client.BuildReasonAutostop}
 	switch {
-	case l.stopped() && l.build.OnSuccess != "":
+	case l.stopped() && l.build.OnSuccess != "" && !l.rests(now):
 		return action{follow: true}
 	case l.running() && l.owner.Status == client.UserSuspended:
 		return stop
@@ -244,6 +244,10 @@ func (a *api) buildAutomatically(ctx context.Context, l life, act action) error 
 	})
 	if store.IsConflict(err) || client.StatusCode(err) == http.StatusConflict {
 		return nil // somebody else has built it; what is due then is seen later
+	}
+	if refused := overBudget(err); refused != nil {
+		_, err = a.noteRefusal(ctx, a.store, l, act.reason, refused)
+		return err
 	}
 	if err != nil {
 		return fmt.Errorf("%s automatically: %w", act.transition, err)

@@ -56,15 +56,6 @@ func (a *api) insertAgent(ctx context.Context, tx *store.Store, job store.Provis
 	})
 }
 
-// resourceCost is what the resources cost a day.
-func resourceCost(resources []client.ProvisionedResource) int64 {
-	var cost int64
-	for _, r := range resources {
-		cost += int64(r.DailyCost)
-	}
-	return cost
-}
-
 // resourceResponses reads the resources of authorized jobs, with two queries
 // whatever their number: resources by their lowest agent order, then name;
 // agents by order, then name.

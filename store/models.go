@@ -109,6 +109,8 @@ type JobAttempt struct {
 	Revoked          bool
 	LogOffset        int64
 	Intents          string
+	PlanCost         *int64
+	Refusal          string
 	Settled          string
 	SettledHash      string
 	HandedAt         Time
@@ -148,6 +150,8 @@ type Organization struct {
 	DefaultMemberRoles       Strings
 	ShareableWorkspaceOwners string
 	SealingKey               []byte
+	MaxDailyCost             *int64
+	MaxRunningWorkspaces     *int64
 	CreatedAt                Time
 	UpdatedAt                Time
 	Deleted                  bool
@@ -272,7 +276,9 @@ type TemplateVersion struct {
 	ExternalAuth     string
 	WorkspaceTags    StringMap
 	Graph            string
-	DailyCost        int64
+	StartCost        int64
+	StopCost         int64
+	Priced           bool
 	HasExternalAgent bool
 	Archived         bool
 	CreatedBy        uuid.UUID
@@ -334,6 +340,10 @@ type Workspace struct {
 	DeletingAt        Time
 	NextStartAt       Time
 	Fence             int64
+	DailyCost         int64
+	Running           bool
+	Refusal           string
+	RetryAt           Time
 	LatestBuildID     uuid.UUID
 	LatestBuildNumber int64
 	LatestStatus      string
@@ -383,6 +393,8 @@ type WorkspaceBuild struct {
 	LogLevel          string
 	OnSuccess         string
 	DailyCost         int64
+	StandingCost      int64
+	StandingRunning   bool
 	DeadlineAt        Time
 	MaxDeadlineAt     Time
 	CreatedAt         Time

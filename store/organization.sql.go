@@ -60,7 +60,7 @@ func (q *Queries) DeleteOrganization(ctx context.Context, arg DeleteOrganization
 }
 
 const getDefaultOrganization = `-- name: GetDefaultOrganization :one
-SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted FROM organizations WHERE is_default = TRUE
+SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted FROM organizations WHERE is_default = TRUE
 `
 
 // scope: deployment
@@ -77,6 +77,8 @@ func (q *Queries) GetDefaultOrganization(ctx context.Context) (Organization, err
 		&i.DefaultMemberRoles,
 		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
+		&i.MaxDailyCost,
+		&i.MaxRunningWorkspaces,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Deleted,
@@ -85,7 +87,7 @@ func (q *Queries) GetDefaultOrganization(ctx context.Context) (Organization, err
 }
 
 const getOrganization = `-- name: GetOrganization :one
-SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted FROM organizations WHERE id = $1 AND deleted = FALSE
+SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted FROM organizations WHERE id = $1 AND deleted = FALSE
 `
 
 func (q *Queries) GetOrganization(ctx context.Context, organizationID uuid.UUID) (Organization, error) {
@@ -101,6 +103,8 @@ func (q *Queries) GetOrganization(ctx context.Context, organizationID uuid.UUID)
 		&i.DefaultMemberRoles,
 		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
+		&i.MaxDailyCost,
+		&i.MaxRunningWorkspaces,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Deleted,
@@ -109,7 +113,7 @@ func (q *Queries) GetOrganization(ctx context.Context, organizationID uuid.UUID)
 }
 
 const getOrganizationByName = `-- name: GetOrganizationByName :one
-SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted FROM organizations WHERE lower(name) = lower($1) AND deleted = FALSE
+SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted FROM organizations WHERE lower(name) = lower($1) AND deleted = FALSE
 `
 
 // scope: deployment
@@ -126,6 +130,8 @@ func (q *Queries) GetOrganizationByName(ctx context.Context, name string) (Organ
 		&i.DefaultMemberRoles,
 		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
+		&i.MaxDailyCost,
+		&i.MaxRunningWorkspaces,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Deleted,
@@ -136,7 +142,7 @@ func (q *Queries) GetOrganizationByName(ctx context.Context, name string) (Organ
 const insertOrganization = `-- name: InsertOrganization :one
 INSERT INTO organizations (id, name, display_name, description, icon, is_default, default_member_roles, sealing_key, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-RETURNING id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted
+RETURNING id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted
 `
 
 type InsertOrganizationParams struct {
@@ -177,6 +183,8 @@ func (q *Queries) InsertOrganization(ctx context.Context, arg InsertOrganization
 		&i.DefaultMemberRoles,
 		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
+		&i.MaxDailyCost,
+		&i.MaxRunningWorkspaces,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Deleted,
@@ -185,7 +193,7 @@ func (q *Queries) InsertOrganization(ctx context.Context, arg InsertOrganization
 }
 
 const listOrganizations = `-- name: ListOrganizations :many
-SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted FROM organizations WHERE deleted = FALSE ORDER BY lower(name)
+SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted FROM organizations WHERE deleted = FALSE ORDER BY lower(name)
 `
 
 // scope: deployment
@@ -208,6 +216,8 @@ func (q *Queries) ListOrganizations(ctx context.Context) ([]Organization, error)
 			&i.DefaultMemberRoles,
 			&i.ShareableWorkspaceOwners,
 			&i.SealingKey,
+			&i.MaxDailyCost,
+			&i.MaxRunningWorkspaces,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.Deleted,
@@ -226,7 +236,7 @@ func (q *Queries) ListOrganizations(ctx context.Context) ([]Organization, error)
 }
 
 const listOrganizationsOfUser = `-- name: ListOrganizationsOfUser :many
-SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.shareable_workspace_owners, o.sealing_key, o.created_at, o.updated_at, o.deleted FROM organizations o JOIN organization_members m ON m.organization_id = o.id
+SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.shareable_workspace_owners, o.sealing_key, o.max_daily_cost, o.max_running_workspaces, o.created_at, o.updated_at, o.deleted FROM organizations o JOIN organization_members m ON m.organization_id = o.id
 WHERE m.user_id = $1 AND o.deleted = FALSE ORDER BY lower(o.name)
 `
 
@@ -250,6 +260,8 @@ func (q *Queries) ListOrganizationsOfUser(ctx context.Context, userID uuid.UUID)
 			&i.DefaultMemberRoles,
 			&i.ShareableWorkspaceOwners,
 			&i.SealingKey,
+			&i.MaxDailyCost,
+			&i.MaxRunningWorkspaces,
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.Deleted,
@@ -270,7 +282,7 @@ func (q *Queries) ListOrganizationsOfUser(ctx context.Context, userID uuid.UUID)
 const updateOrganization = `-- name: UpdateOrganization :one
 UPDATE organizations SET name = $1, display_name = $2, description = $3, icon = $4,
     default_member_roles = $5, updated_at = $6
-WHERE id = $7 AND deleted = FALSE RETURNING id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted
+WHERE id = $7 AND deleted = FALSE RETURNING id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted
 `
 
 type UpdateOrganizationParams struct {
@@ -304,6 +316,8 @@ func (q *Queries) UpdateOrganization(ctx context.Context, arg UpdateOrganization
 		&i.DefaultMemberRoles,
 		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
+		&i.MaxDailyCost,
+		&i.MaxRunningWorkspaces,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Deleted,
@@ -313,7 +327,7 @@ func (q *Queries) UpdateOrganization(ctx context.Context, arg UpdateOrganization
 
 const updateOrganizationSharing = `-- name: UpdateOrganizationSharing :one
 UPDATE organizations SET shareable_workspace_owners = $1, updated_at = $2
-WHERE id = $3 AND deleted = FALSE RETURNING id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, created_at, updated_at, deleted
+WHERE id = $3 AND deleted = FALSE RETURNING id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted
 `
 
 type UpdateOrganizationSharingParams struct {
@@ -335,6 +349,8 @@ func (q *Queries) UpdateOrganizationSharing(ctx context.Context, arg UpdateOrgan
 		&i.DefaultMemberRoles,
 		&i.ShareableWorkspaceOwners,
 		&i.SealingKey,
+		&i.MaxDailyCost,
+		&i.MaxRunningWorkspaces,
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Deleted,

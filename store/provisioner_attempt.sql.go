@@ -115,7 +115,7 @@ func (q *Queries) EndAttempt(ctx context.Context, arg EndAttemptParams) (int64, 
 }
 
 const getAttempt = `-- name: GetAttempt :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE id = $1
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE id = $1
 `
 
 // scope: deployment
@@ -142,6 +142,8 @@ func (q *Queries) GetAttempt(ctx context.Context, id uuid.UUID) (JobAttempt, err
 		&i.Revoked,
 		&i.LogOffset,
 		&i.Intents,
+		&i.PlanCost,
+		&i.Refusal,
 		&i.Settled,
 		&i.SettledHash,
 		&i.HandedAt,
@@ -156,7 +158,7 @@ func (q *Queries) GetAttempt(ctx context.Context, id uuid.UUID) (JobAttempt, err
 }
 
 const getAttemptByRequest = `-- name: GetAttemptByRequest :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
 `
 
 type GetAttemptByRequestParams struct {
@@ -188,6 +190,8 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 		&i.Revoked,
 		&i.LogOffset,
 		&i.Intents,
+		&i.PlanCost,
+		&i.Refusal,
 		&i.Settled,
 		&i.SettledHash,
 		&i.HandedAt,
@@ -204,7 +208,7 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 const insertAttempt = `-- name: InsertAttempt :one
 INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at
+RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at
 `
 
 type InsertAttemptParams struct {
@@ -268,6 +272,8 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (J
 		&i.Revoked,
 		&i.LogOffset,
 		&i.Intents,
+		&i.PlanCost,
+		&i.Refusal,
 		&i.Settled,
 		&i.SettledHash,
 		&i.HandedAt,
@@ -405,6 +411,31 @@ type RevokeAttemptParams struct {
 
 func (q *Queries) RevokeAttempt(ctx context.Context, arg RevokeAttemptParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, revokeAttempt, arg.OrganizationID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const setAttemptPlan = `-- name: SetAttemptPlan :execrows
+UPDATE job_attempts SET plan_cost = $1, refusal = $2
+WHERE organization_id = $3 AND id = $4 AND current = TRUE
+`
+
+type SetAttemptPlanParams struct {
+	PlanCost       *int64
+	Refusal        string
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) SetAttemptPlan(ctx context.Context, arg SetAttemptPlanParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setAttemptPlan,
+		arg.PlanCost,
+		arg.Refusal,
+		arg.OrganizationID,
+		arg.ID,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -76,7 +76,7 @@ func (q *Queries) DeleteTemplateVersionVariables(ctx context.Context, arg Delete
 }
 
 const getPreviousTemplateVersion = `-- name: GetPreviousTemplateVersion :one
-SELECT id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, daily_cost, has_external_agent, archived, created_by, created_at, updated_at FROM template_versions WHERE organization_id = $1 AND template_id = $2
+SELECT id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, start_cost, stop_cost, priced, has_external_agent, archived, created_by, created_at, updated_at FROM template_versions WHERE organization_id = $1 AND template_id = $2
   AND (created_at, id) < ($3, CAST($4 AS TEXT))
 ORDER BY created_at DESC, id DESC LIMIT 1
 `
@@ -109,7 +109,9 @@ func (q *Queries) GetPreviousTemplateVersion(ctx context.Context, arg GetPreviou
 		&i.ExternalAuth,
 		&i.WorkspaceTags,
 		&i.Graph,
-		&i.DailyCost,
+		&i.StartCost,
+		&i.StopCost,
+		&i.Priced,
 		&i.HasExternalAgent,
 		&i.Archived,
 		&i.CreatedBy,
@@ -120,7 +122,7 @@ func (q *Queries) GetPreviousTemplateVersion(ctx context.Context, arg GetPreviou
 }
 
 const getTemplateVersion = `-- name: GetTemplateVersion :one
-SELECT id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, daily_cost, has_external_agent, archived, created_by, created_at, updated_at FROM template_versions WHERE id = $1
+SELECT id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, start_cost, stop_cost, priced, has_external_agent, archived, created_by, created_at, updated_at FROM template_versions WHERE id = $1
 `
 
 // scope: deployment
@@ -140,7 +142,9 @@ func (q *Queries) GetTemplateVersion(ctx context.Context, id uuid.UUID) (Templat
 		&i.ExternalAuth,
 		&i.WorkspaceTags,
 		&i.Graph,
-		&i.DailyCost,
+		&i.StartCost,
+		&i.StopCost,
+		&i.Priced,
 		&i.HasExternalAgent,
 		&i.Archived,
 		&i.CreatedBy,
@@ -151,7 +155,7 @@ func (q *Queries) GetTemplateVersion(ctx context.Context, id uuid.UUID) (Templat
 }
 
 const getTemplateVersionByName = `-- name: GetTemplateVersionByName :one
-SELECT id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, daily_cost, has_external_agent, archived, created_by, created_at, updated_at FROM template_versions WHERE organization_id = $1 AND template_id = $2 AND lower(name) = lower($3)
+SELECT id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, start_cost, stop_cost, priced, has_external_agent, archived, created_by, created_at, updated_at FROM template_versions WHERE organization_id = $1 AND template_id = $2 AND lower(name) = lower($3)
 `
 
 type GetTemplateVersionByNameParams struct {
@@ -176,7 +180,9 @@ func (q *Queries) GetTemplateVersionByName(ctx context.Context, arg GetTemplateV
 		&i.ExternalAuth,
 		&i.WorkspaceTags,
 		&i.Graph,
-		&i.DailyCost,
+		&i.StartCost,
+		&i.StopCost,
+		&i.Priced,
 		&i.HasExternalAgent,
 		&i.Archived,
 		&i.CreatedBy,
@@ -188,7 +194,7 @@ func (q *Queries) GetTemplateVersionByName(ctx context.Context, arg GetTemplateV
 
 const insertTemplateVersion = `-- name: InsertTemplateVersion :one
 INSERT INTO template_versions (id, organization_id, template_id, job_id, name, message, workspace_tags, created_by, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, daily_cost, has_external_agent, archived, created_by, created_at, updated_at
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, start_cost, stop_cost, priced, has_external_agent, archived, created_by, created_at, updated_at
 `
 
 type InsertTemplateVersionParams struct {
@@ -231,7 +237,9 @@ func (q *Queries) InsertTemplateVersion(ctx context.Context, arg InsertTemplateV
 		&i.ExternalAuth,
 		&i.WorkspaceTags,
 		&i.Graph,
-		&i.DailyCost,
+		&i.StartCost,
+		&i.StopCost,
+		&i.Priced,
 		&i.HasExternalAgent,
 		&i.Archived,
 		&i.CreatedBy,
@@ -486,8 +494,8 @@ func (q *Queries) ListTemplateVersionsByIDs(ctx context.Context, ids string) ([]
 
 const setTemplateVersionImport = `-- name: SetTemplateVersionImport :exec
 UPDATE template_versions SET readme = $1, parameters = $2, presets = $3, external_auth = $4,
-    graph = $5, daily_cost = $6, has_external_agent = $7, updated_at = $8
-WHERE organization_id = $9 AND id = $10
+    graph = $5, start_cost = $6, stop_cost = $7, priced = $8, has_external_agent = $9, updated_at = $10
+WHERE organization_id = $11 AND id = $12
 `
 
 type SetTemplateVersionImportParams struct {
@@ -496,7 +504,9 @@ type SetTemplateVersionImportParams struct {
 	Presets          string
 	ExternalAuth     string
 	Graph            string
-	DailyCost        int64
+	StartCost        int64
+	StopCost         int64
+	Priced           bool
 	HasExternalAgent bool
 	UpdatedAt        Time
 	OrganizationID   uuid.UUID
@@ -510,7 +520,9 @@ func (q *Queries) SetTemplateVersionImport(ctx context.Context, arg SetTemplateV
 		arg.Presets,
 		arg.ExternalAuth,
 		arg.Graph,
-		arg.DailyCost,
+		arg.StartCost,
+		arg.StopCost,
+		arg.Priced,
 		arg.HasExternalAgent,
 		arg.UpdatedAt,
 		arg.OrganizationID,
@@ -521,7 +533,7 @@ func (q *Queries) SetTemplateVersionImport(ctx context.Context, arg SetTemplateV
 
 const updateTemplateVersion = `-- name: UpdateTemplateVersion :one
 UPDATE template_versions SET name = $1, message = $2, updated_at = $3
-WHERE organization_id = $4 AND id = $5 RETURNING id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, daily_cost, has_external_agent, archived, created_by, created_at, updated_at
+WHERE organization_id = $4 AND id = $5 RETURNING id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, start_cost, stop_cost, priced, has_external_agent, archived, created_by, created_at, updated_at
 `
 
 type UpdateTemplateVersionParams struct {
@@ -554,7 +566,9 @@ func (q *Queries) UpdateTemplateVersion(ctx context.Context, arg UpdateTemplateV
 		&i.ExternalAuth,
 		&i.WorkspaceTags,
 		&i.Graph,
-		&i.DailyCost,
+		&i.StartCost,
+		&i.StopCost,
+		&i.Priced,
 		&i.HasExternalAgent,
 		&i.Archived,
 		&i.CreatedBy,

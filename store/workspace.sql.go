@@ -72,7 +72,7 @@ func (q *Queries) DeleteWorkspace(ctx context.Context, arg DeleteWorkspaceParams
 }
 
 const getDeletedWorkspaceByName = `-- name: GetDeletedWorkspaceByName :one
-SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE owner_id = $1 AND lower(name) = lower($2) AND deleted = TRUE ORDER BY updated_at DESC LIMIT 1
+SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE owner_id = $1 AND lower(name) = lower($2) AND deleted = TRUE ORDER BY updated_at DESC LIMIT 1
 `
 
 type GetDeletedWorkspaceByNameParams struct {
@@ -100,6 +100,10 @@ func (q *Queries) GetDeletedWorkspaceByName(ctx context.Context, arg GetDeletedW
 		&i.DeletingAt,
 		&i.NextStartAt,
 		&i.Fence,
+		&i.DailyCost,
+		&i.Running,
+		&i.Refusal,
+		&i.RetryAt,
 		&i.LatestBuildID,
 		&i.LatestBuildNumber,
 		&i.LatestStatus,
@@ -111,7 +115,7 @@ func (q *Queries) GetDeletedWorkspaceByName(ctx context.Context, arg GetDeletedW
 }
 
 const getWorkspace = `-- name: GetWorkspace :one
-SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE id = $1
+SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE id = $1
 `
 
 // scope: deployment
@@ -134,6 +138,10 @@ func (q *Queries) GetWorkspace(ctx context.Context, id uuid.UUID) (Workspace, er
 		&i.DeletingAt,
 		&i.NextStartAt,
 		&i.Fence,
+		&i.DailyCost,
+		&i.Running,
+		&i.Refusal,
+		&i.RetryAt,
 		&i.LatestBuildID,
 		&i.LatestBuildNumber,
 		&i.LatestStatus,
@@ -145,7 +153,7 @@ func (q *Queries) GetWorkspace(ctx context.Context, id uuid.UUID) (Workspace, er
 }
 
 const getWorkspaceByName = `-- name: GetWorkspaceByName :one
-SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE owner_id = $1 AND lower(name) = lower($2) AND deleted = FALSE
+SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE owner_id = $1 AND lower(name) = lower($2) AND deleted = FALSE
 `
 
 type GetWorkspaceByNameParams struct {
@@ -173,6 +181,10 @@ func (q *Queries) GetWorkspaceByName(ctx context.Context, arg GetWorkspaceByName
 		&i.DeletingAt,
 		&i.NextStartAt,
 		&i.Fence,
+		&i.DailyCost,
+		&i.Running,
+		&i.Refusal,
+		&i.RetryAt,
 		&i.LatestBuildID,
 		&i.LatestBuildNumber,
 		&i.LatestStatus,
@@ -186,7 +198,7 @@ func (q *Queries) GetWorkspaceByName(ctx context.Context, arg GetWorkspaceByName
 const insertWorkspace = `-- name: InsertWorkspace :one
 INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
 VALUES ($1, $2, $3, (SELECT lower(u.username) FROM users u WHERE u.id = $3), $4, $5, $6, $7, $8, $9, $10, $11, 0, 'pending', $12, $13)
-RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
+RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
 `
 
 type InsertWorkspaceParams struct {
@@ -238,6 +250,10 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 		&i.DeletingAt,
 		&i.NextStartAt,
 		&i.Fence,
+		&i.DailyCost,
+		&i.Running,
+		&i.Refusal,
+		&i.RetryAt,
 		&i.LatestBuildID,
 		&i.LatestBuildNumber,
 		&i.LatestStatus,
@@ -395,7 +411,7 @@ func (q *Queries) ListOtherWorkspaceIDs(ctx context.Context, arg ListOtherWorksp
 }
 
 const listWorkspaceDetails = `-- name: ListWorkspaceDetails :many
-SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
+SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.daily_cost, w.running, w.refusal, w.retry_at, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
     t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
     t.allow_user_cancel, t.require_active_version,
     v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
@@ -454,6 +470,10 @@ func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListW
 			&i.Workspace.DeletingAt,
 			&i.Workspace.NextStartAt,
 			&i.Workspace.Fence,
+			&i.Workspace.DailyCost,
+			&i.Workspace.Running,
+			&i.Workspace.Refusal,
+			&i.Workspace.RetryAt,
 			&i.Workspace.LatestBuildID,
 			&i.Workspace.LatestBuildNumber,
 			&i.Workspace.LatestStatus,
@@ -475,6 +495,8 @@ func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListW
 			&i.WorkspaceBuild.LogLevel,
 			&i.WorkspaceBuild.OnSuccess,
 			&i.WorkspaceBuild.DailyCost,
+			&i.WorkspaceBuild.StandingCost,
+			&i.WorkspaceBuild.StandingRunning,
 			&i.WorkspaceBuild.DeadlineAt,
 			&i.WorkspaceBuild.MaxDeadlineAt,
 			&i.WorkspaceBuild.CreatedAt,
@@ -578,7 +600,7 @@ func (q *Queries) ListWorkspaceIDs(ctx context.Context, arg ListWorkspaceIDsPara
 }
 
 const listWorkspacesByIDs = `-- name: ListWorkspacesByIDs :many
-SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE id IN (SELECT value FROM json_list($1))
+SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE id IN (SELECT value FROM json_list($1))
 `
 
 // scope: deployment
@@ -607,6 +629,10 @@ func (q *Queries) ListWorkspacesByIDs(ctx context.Context, ids string) ([]Worksp
 			&i.DeletingAt,
 			&i.NextStartAt,
 			&i.Fence,
+			&i.DailyCost,
+			&i.Running,
+			&i.Refusal,
+			&i.RetryAt,
 			&i.LatestBuildID,
 			&i.LatestBuildNumber,
 			&i.LatestStatus,
@@ -641,7 +667,7 @@ WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
     OR (w.next_start_at <= $1 OR w.next_start_at > $2)
     OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND (($1 - w.last_used_at) / 1000 >= t.time_til_dormant_ms OR w.last_used_at > $1))
     OR w.deleting_at <= $1 OR w.dormant_at > $1
-    OR (b.transition = 'stop' AND j.status = 'succeeded' AND b.on_success <> '')
+    OR (b.transition = 'stop' AND j.status = 'succeeded' AND b.on_success <> '' AND (w.retry_at IS NULL OR w.retry_at <= $1 OR w.retry_at > $2))
 )
 ORDER BY w.id
 `
@@ -681,7 +707,7 @@ func (q *Queries) ListWorkspacesForLifecycle(ctx context.Context, arg ListWorksp
 }
 
 const lockWorkspace = `-- name: LockWorkspace :one
-UPDATE workspaces SET updated_at = $1 WHERE organization_id = $2 AND id = $3 RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
+UPDATE workspaces SET updated_at = $1 WHERE organization_id = $2 AND id = $3 RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
 `
 
 type LockWorkspaceParams struct {
@@ -709,6 +735,10 @@ func (q *Queries) LockWorkspace(ctx context.Context, arg LockWorkspaceParams) (W
 		&i.DeletingAt,
 		&i.NextStartAt,
 		&i.Fence,
+		&i.DailyCost,
+		&i.Running,
+		&i.Refusal,
+		&i.RetryAt,
 		&i.LatestBuildID,
 		&i.LatestBuildNumber,
 		&i.LatestStatus,
@@ -849,7 +879,7 @@ func (q *Queries) SetWorkspaceAutostart(ctx context.Context, arg SetWorkspaceAut
 
 const setWorkspaceDormant = `-- name: SetWorkspaceDormant :one
 UPDATE workspaces SET dormant_at = $1, deleting_at = $2, last_used_at = $3, updated_at = $4
-WHERE organization_id = $5 AND id = $6 AND deleted = FALSE RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
+WHERE organization_id = $5 AND id = $6 AND deleted = FALSE RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
 `
 
 type SetWorkspaceDormantParams struct {
@@ -887,6 +917,10 @@ func (q *Queries) SetWorkspaceDormant(ctx context.Context, arg SetWorkspaceDorma
 		&i.DeletingAt,
 		&i.NextStartAt,
 		&i.Fence,
+		&i.DailyCost,
+		&i.Running,
+		&i.Refusal,
+		&i.RetryAt,
 		&i.LatestBuildID,
 		&i.LatestBuildNumber,
 		&i.LatestStatus,
@@ -928,13 +962,16 @@ func (q *Queries) SetWorkspaceLastUsed(ctx context.Context, arg SetWorkspaceLast
 }
 
 const setWorkspaceLatestBuild = `-- name: SetWorkspaceLatestBuild :execrows
-UPDATE workspaces SET latest_build_id = $1, latest_build_number = $2, latest_status = 'pending', updated_at = $3
-WHERE organization_id = $4 AND id = $5 AND latest_build_number + 1 = $2
+UPDATE workspaces SET latest_build_id = $1, latest_build_number = $2, latest_status = 'pending',
+    daily_cost = $3, running = $4, refusal = '', retry_at = NULL, updated_at = $5
+WHERE organization_id = $6 AND id = $7 AND latest_build_number + 1 = $2
 `
 
 type SetWorkspaceLatestBuildParams struct {
 	LatestBuildID     uuid.UUID
 	LatestBuildNumber int64
+	DailyCost         int64
+	Running           bool
 	UpdatedAt         Time
 	OrganizationID    uuid.UUID
 	ID                uuid.UUID
@@ -944,6 +981,8 @@ func (q *Queries) SetWorkspaceLatestBuild(ctx context.Context, arg SetWorkspaceL
 	result, err := q.db.ExecContext(ctx, setWorkspaceLatestBuild,
 		arg.LatestBuildID,
 		arg.LatestBuildNumber,
+		arg.DailyCost,
+		arg.Running,
 		arg.UpdatedAt,
 		arg.OrganizationID,
 		arg.ID,
@@ -1012,23 +1051,6 @@ func (q *Queries) SetWorkspaceTTL(ctx context.Context, arg SetWorkspaceTTLParams
 		arg.ID,
 	)
 	return err
-}
-
-const sumWorkspaceCosts = `-- name: SumWorkspaceCosts :one
-SELECT CAST(COALESCE(sum(b.daily_cost), 0) AS BIGINT) FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
-WHERE w.organization_id = $1 AND w.owner_id = $2 AND w.deleted = FALSE
-`
-
-type SumWorkspaceCostsParams struct {
-	OrganizationID uuid.UUID
-	OwnerID        uuid.UUID
-}
-
-func (q *Queries) SumWorkspaceCosts(ctx context.Context, arg SumWorkspaceCostsParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, sumWorkspaceCosts, arg.OrganizationID, arg.OwnerID)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
 }
 
 const touchWorkspace = `-- name: TouchWorkspace :exec

@@ -165,7 +165,7 @@ func (q *Queries) ListWorkspaceACLNames(ctx context.Context, workspaceIds string
 }
 
 const listWorkspacesOfActor = `-- name: ListWorkspacesOfActor :many
-SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, a.role FROM workspace_acl a JOIN workspaces w ON w.id = a.workspace_id
+SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.daily_cost, w.running, w.refusal, w.retry_at, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, a.role FROM workspace_acl a JOIN workspaces w ON w.id = a.workspace_id
 WHERE a.organization_id = $1 AND a.actor_id = $2 AND w.deleted = FALSE ORDER BY w.id
 `
 
@@ -204,6 +204,10 @@ func (q *Queries) ListWorkspacesOfActor(ctx context.Context, arg ListWorkspacesO
 			&i.Workspace.DeletingAt,
 			&i.Workspace.NextStartAt,
 			&i.Workspace.Fence,
+			&i.Workspace.DailyCost,
+			&i.Workspace.Running,
+			&i.Workspace.Refusal,
+			&i.Workspace.RetryAt,
 			&i.Workspace.LatestBuildID,
 			&i.Workspace.LatestBuildNumber,
 			&i.Workspace.LatestStatus,

@@ -27,7 +27,7 @@ func (q *Queries) DropFollowUp(ctx context.Context, arg DropFollowUpParams) erro
 }
 
 const getWorkspaceBuild = `-- name: GetWorkspaceBuild :one
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id = $1
+SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id = $1
 `
 
 // scope: deployment
@@ -50,6 +50,8 @@ func (q *Queries) GetWorkspaceBuild(ctx context.Context, id uuid.UUID) (Workspac
 		&i.LogLevel,
 		&i.OnSuccess,
 		&i.DailyCost,
+		&i.StandingCost,
+		&i.StandingRunning,
 		&i.DeadlineAt,
 		&i.MaxDeadlineAt,
 		&i.CreatedAt,
@@ -59,7 +61,7 @@ func (q *Queries) GetWorkspaceBuild(ctx context.Context, id uuid.UUID) (Workspac
 }
 
 const getWorkspaceBuildByJob = `-- name: GetWorkspaceBuildByJob :one
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE organization_id = $1 AND job_id = $2
+SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE organization_id = $1 AND job_id = $2
 `
 
 type GetWorkspaceBuildByJobParams struct {
@@ -86,6 +88,8 @@ func (q *Queries) GetWorkspaceBuildByJob(ctx context.Context, arg GetWorkspaceBu
 		&i.LogLevel,
 		&i.OnSuccess,
 		&i.DailyCost,
+		&i.StandingCost,
+		&i.StandingRunning,
 		&i.DeadlineAt,
 		&i.MaxDeadlineAt,
 		&i.CreatedAt,
@@ -95,7 +99,7 @@ func (q *Queries) GetWorkspaceBuildByJob(ctx context.Context, arg GetWorkspaceBu
 }
 
 const getWorkspaceBuildByNumber = `-- name: GetWorkspaceBuildByNumber :one
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE organization_id = $1 AND workspace_id = $2 AND build_number = $3
+SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE organization_id = $1 AND workspace_id = $2 AND build_number = $3
 `
 
 type GetWorkspaceBuildByNumberParams struct {
@@ -123,6 +127,8 @@ func (q *Queries) GetWorkspaceBuildByNumber(ctx context.Context, arg GetWorkspac
 		&i.LogLevel,
 		&i.OnSuccess,
 		&i.DailyCost,
+		&i.StandingCost,
+		&i.StandingRunning,
 		&i.DeadlineAt,
 		&i.MaxDeadlineAt,
 		&i.CreatedAt,
@@ -132,7 +138,7 @@ func (q *Queries) GetWorkspaceBuildByNumber(ctx context.Context, arg GetWorkspac
 }
 
 const getWorkspaceBuildDetail = `-- name: GetWorkspaceBuildDetail :one
-SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
 FROM workspace_builds b
 JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN template_versions v ON v.id = b.template_version_id
@@ -172,6 +178,8 @@ func (q *Queries) GetWorkspaceBuildDetail(ctx context.Context, arg GetWorkspaceB
 		&i.WorkspaceBuild.LogLevel,
 		&i.WorkspaceBuild.OnSuccess,
 		&i.WorkspaceBuild.DailyCost,
+		&i.WorkspaceBuild.StandingCost,
+		&i.WorkspaceBuild.StandingRunning,
 		&i.WorkspaceBuild.DeadlineAt,
 		&i.WorkspaceBuild.MaxDeadlineAt,
 		&i.WorkspaceBuild.CreatedAt,
@@ -214,9 +222,9 @@ func (q *Queries) GetWorkspaceBuildDetail(ctx context.Context, arg GetWorkspaceB
 }
 
 const insertWorkspaceBuild = `-- name: InsertWorkspaceBuild :one
-INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-RETURNING id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at
+INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+RETURNING id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, deadline_at, max_deadline_at, created_at, updated_at
 `
 
 type InsertWorkspaceBuildParams struct {
@@ -234,6 +242,9 @@ type InsertWorkspaceBuildParams struct {
 	Orphan            bool
 	LogLevel          string
 	OnSuccess         string
+	DailyCost         int64
+	StandingCost      int64
+	StandingRunning   bool
 	CreatedAt         Time
 	UpdatedAt         Time
 }
@@ -254,6 +265,9 @@ func (q *Queries) InsertWorkspaceBuild(ctx context.Context, arg InsertWorkspaceB
 		arg.Orphan,
 		arg.LogLevel,
 		arg.OnSuccess,
+		arg.DailyCost,
+		arg.StandingCost,
+		arg.StandingRunning,
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
@@ -274,6 +288,8 @@ func (q *Queries) InsertWorkspaceBuild(ctx context.Context, arg InsertWorkspaceB
 		&i.LogLevel,
 		&i.OnSuccess,
 		&i.DailyCost,
+		&i.StandingCost,
+		&i.StandingRunning,
 		&i.DeadlineAt,
 		&i.MaxDeadlineAt,
 		&i.CreatedAt,
@@ -325,7 +341,7 @@ func (q *Queries) ListAutofillParameters(ctx context.Context, arg ListAutofillPa
 }
 
 const listWorkspaceBuildDetails = `-- name: ListWorkspaceBuildDetails :many
-SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
 FROM workspace_builds b
 JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN template_versions v ON v.id = b.template_version_id
@@ -384,6 +400,8 @@ func (q *Queries) ListWorkspaceBuildDetails(ctx context.Context, arg ListWorkspa
 			&i.WorkspaceBuild.LogLevel,
 			&i.WorkspaceBuild.OnSuccess,
 			&i.WorkspaceBuild.DailyCost,
+			&i.WorkspaceBuild.StandingCost,
+			&i.WorkspaceBuild.StandingRunning,
 			&i.WorkspaceBuild.DeadlineAt,
 			&i.WorkspaceBuild.MaxDeadlineAt,
 			&i.WorkspaceBuild.CreatedAt,
@@ -436,7 +454,7 @@ func (q *Queries) ListWorkspaceBuildDetails(ctx context.Context, arg ListWorkspa
 }
 
 const listWorkspaceBuildsByIDs = `-- name: ListWorkspaceBuildsByIDs :many
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id IN (SELECT value FROM json_list($1))
+SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id IN (SELECT value FROM json_list($1))
 `
 
 // scope: deployment
@@ -465,6 +483,8 @@ func (q *Queries) ListWorkspaceBuildsByIDs(ctx context.Context, ids string) ([]W
 			&i.LogLevel,
 			&i.OnSuccess,
 			&i.DailyCost,
+			&i.StandingCost,
+			&i.StandingRunning,
 			&i.DeadlineAt,
 			&i.MaxDeadlineAt,
 			&i.CreatedAt,
@@ -484,19 +504,23 @@ func (q *Queries) ListWorkspaceBuildsByIDs(ctx context.Context, ids string) ([]W
 }
 
 const setWorkspaceBuildCost = `-- name: SetWorkspaceBuildCost :exec
-UPDATE workspace_builds SET daily_cost = $1, updated_at = $2 WHERE organization_id = $3 AND id = $4
+UPDATE workspace_builds SET daily_cost = $1, standing_cost = $2, standing_running = $3, updated_at = $4 WHERE organization_id = $5 AND id = $6
 `
 
 type SetWorkspaceBuildCostParams struct {
-	DailyCost      int64
-	UpdatedAt      Time
-	OrganizationID uuid.UUID
-	ID             uuid.UUID
+	DailyCost       int64
+	StandingCost    int64
+	StandingRunning bool
+	UpdatedAt       Time
+	OrganizationID  uuid.UUID
+	ID              uuid.UUID
 }
 
 func (q *Queries) SetWorkspaceBuildCost(ctx context.Context, arg SetWorkspaceBuildCostParams) error {
 	_, err := q.db.ExecContext(ctx, setWorkspaceBuildCost,
 		arg.DailyCost,
+		arg.StandingCost,
+		arg.StandingRunning,
 		arg.UpdatedAt,
 		arg.OrganizationID,
 		arg.ID,

@@ -345,7 +345,7 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 	}
 	watchers.Go(func() { a.control(process, ended) })
 	if a.job.Split {
-		watchers.Go(func() { a.proceed(process, ended) })
+		watchers.Go(func() { a.passGate(process, ended) })
 	}
 	if _, err := process.Wait(nil, adoptedPoll); err != nil {
 		a.logger.Error("wait for the engine", "error", err)
@@ -386,30 +386,6 @@ func (a *attempt) watchOrphan(process *supervisor.Process) {
 	}
 	if err := process.Kill(); err != nil {
 		a.logger.Warn("end an engine without a supervisor", "error", err)
-	}
-}
-
-// proceed opens the gate behind a plan that went well. Nothing has to be
-// decided by anybody else: what the server wanted decided, it pinned when it
-// handed the job out.
-func (a *attempt) proceed(process *supervisor.Process, ended <-chan struct{}) {
-	ticker := time.NewTicker(tailSoon)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ended:
-			return
-		case <-ticker.C:
-			exit, err := process.Exit()
-			if err != nil || exit == nil || len(exit.Steps) == 0 || exit.Steps[0].Failed() {
-				continue
-			}
-			if err := process.Proceed(); err != nil {
-				a.logger.Warn("go on from plan to apply", "error", err)
-				continue
-			}
-			return
-		}
 	}
 }
 

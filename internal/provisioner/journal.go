@@ -115,15 +115,16 @@ func readRecords(file io.ReaderAt, from int64, visit func(record, int64) bool) (
 }
 
 // enterStage begins a stage with an empty line of the daemon, as readers of
-// the log expect.
-func (j *journal) enterStage(stage string) {
+// the log expect. It tells whether the log was not in it already.
+func (j *journal) enterStage(stage string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.stage == stage {
-		return
+		return false
 	}
 	j.stage = stage
 	j.write([]record{j.entry(sourceDaemon, terraform.LevelInfo, "")})
+	return true
 }
 
 // say adds a line of the daemon's own.

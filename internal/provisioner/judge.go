@@ -37,6 +37,7 @@ func (a *attempt) judge() verdict {
 // badEnd is why an engine did not end well.
 type badEnd struct {
 	message   string
+	code      string
 	canceled  bool
 	retryable bool
 }
@@ -55,7 +56,10 @@ func (a *attempt) endOf(exit supervisor.Exit) *badEnd {
 	}
 	engine := a.tools.engine.String()
 	reason := a.endedFor()
+	overQuota := (*errOverQuota)(nil)
 	switch {
+	case errors.As(reason, &overQuota):
+		return &badEnd{message: overQuota.message, code: client.JobErrorInsufficientQuota}
 	case errors.Is(reason, errCanceledGently), errors.Is(reason, errCanceledHard):
 		return &badEnd{message: reason.Error(), canceled: true}
 	case reason != nil:
@@ -107,16 +111,17 @@ func (a *attempt) judgeBuild(ended *badEnd) verdict {
 	}
 	if ended != nil {
 		v := a.failed(client.FailJobRequest{
-			Error: ended.message, Canceled: ended.canceled, Retryable: ended.retryable,
+			Error: ended.message, Code: ended.code, Canceled: ended.canceled, Retryable: ended.retryable,
 			InDoubt: a.work.doubtful(before, final), Tainted: newlyTainted(before, final),
 		})
+		v.failure.Standing = a.standing(before, final, v.failure.InDoubt)
 		v.state = content
 		a.nameDoubts(v.failure)
 		return v
 	}
 	result, err := a.buildResult(final)
 	if err != nil {
-		v := a.failed(client.FailJobRequest{Error: err.Error()})
+		v := a.failed(client.FailJobRequest{Error: err.Error(), Standing: a.standing(before, final, nil)})
 		v.state = content
 		return v
 	}
@@ -149,7 +154,37 @@ func (a *attempt) buildResult(final *terraform.State) (*client.BuildResult, erro
 	if err != nil {
 		return nil, err
 	}
-	return &client.BuildResult{Resources: resources, Empty: final.Empty()}, nil
+	return &client.BuildResult{Resources: resources, Empty: final.Empty(), DailyCost: terraform.CostOfState(final)}, nil
+}
+
+// standing is what a build that went wrong has left; nil when it cannot be
+// read, and the server goes on counting with the larger of what it knew.
+func (a *attempt) standing(before, final *terraform.State, doubtful []client.DoubtfulResource) *client.Standing {
+	if !a.work.hasTouched() {
+		return &client.Standing{Untouched: true}
+	}
+	graph, err := terraform.ReadGraph(a.job.Graph)
+	if err != nil {
+		return nil
+	}
+	readings := [][]client.ProvisionedResource{}
+	if plan, err := os.ReadFile(a.folder.path(stepShow + ".out")); err == nil {
+		if planned, err := terraform.ResourcesOfPlan(plan, graph); err == nil {
+			readings = append(readings, planned)
+		}
+	}
+	if earlier, err := terraform.ResourcesOfState(before, graph); err == nil {
+		readings = append(readings, earlier)
+	}
+	stands, err := terraform.ResourcesOfState(final, graph)
+	if err != nil {
+		return nil
+	}
+	addresses := []string{}
+	for _, doubt := range doubtful {
+		addresses = append(addresses, doubt.Address)
+	}
+	return &client.Standing{Empty: final.Empty() && len(doubtful) == 0, DailyCost: terraform.StandingCost(stands, addresses, readings...)}
 }
 
 func (a *attempt) judgeDryRun() verdict {
@@ -202,6 +237,9 @@ func (a *attempt) importResult() (*client.ImportResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	if result.StartCost, result.Priced, err = terraform.Pricing(plan); err != nil {
+		return nil, err
+	}
 	if plan, graph, err = a.readPlan(stepShowStop); err != nil {
 		return nil, err
 	}
@@ -215,6 +253,9 @@ func (a *attempt) importResult() (*client.ImportResult, error) {
 	result.Parameters, result.Presets, result.ExternalAuth = started.Parameters, started.Presets, started.ExternalAuth
 	result.StartResources, result.StopResources = started.Resources, stopped
 	result.HasExternalAgent = started.HasExternalAgent
+	if result.StopCost, _, err = terraform.Pricing(plan); err != nil {
+		return nil, err
+	}
 	result.Graph, err = json.Marshal(graph)
 	return result, err
 }
@@ -234,7 +275,7 @@ func (a *attempt) nothingToDo() verdict {
 // failedBefore is the verdict when no engine ran. Faults of the template are
 // its author's; all others are this host's, and another try may fare better.
 func (a *attempt) failedBefore(err error) verdict {
-	request := client.FailJobRequest{Error: err.Error(), Retryable: true, Import: a.facts}
+	request := client.FailJobRequest{Error: err.Error(), Retryable: true, Import: a.facts, Standing: &client.Standing{Untouched: true}}
 	templateFault, sourceFault, initFault := (*templateError)(nil), (*terraform.SourceError)(nil), (*terraform.InitError)(nil)
 	switch reason := a.endedFor(); {
 	case errors.Is(reason, errCanceledGently), errors.Is(reason, errCanceledHard):

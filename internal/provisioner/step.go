@@ -16,6 +16,7 @@ const (
 	stagePersistent = "Detecting persistent resources"
 	stageEphemeral  = "Detecting ephemeral resources"
 	stagePlan       = "Planning Infrastructure"
+	stageQuota      = "Commit quota"
 	stageCleanUp    = "Cleaning Up"
 )
 
@@ -47,6 +48,7 @@ const (
 	stepShow     = "show"
 	stepShowStop = "show-stop"
 	stepGraph    = "graph"
+	stepApply    = "apply"
 )
 
 // stepsOf says which engine calls a job takes. It depends on nothing but the
@@ -64,14 +66,15 @@ func stepsOf(job client.AcquiredJob) []step {
 	destroy := transition == client.TransitionDelete
 	if !job.Split {
 		return []step{{
-			name: "apply", stage: stagePlan, applyStage: applyStage(transition), transition: transition,
+			name: stepApply, stage: stagePlan, applyStage: applyStage(transition), transition: transition,
 			arguments: func(e terraform.Engine, variables string) []string { return e.ApplyArguments(variables, destroy) },
 		}}
 	}
 	return []step{
 		planStep("plan", stagePlan, transition, destroy),
+		showStep(stepShow, transition),
 		{
-			name: "apply", stage: applyStage(transition), gate: true, transition: transition,
+			name: stepApply, stage: applyStage(transition), gate: true, transition: transition,
 			arguments: func(e terraform.Engine, _ string) []string { return e.ApplyPlanArguments() },
 		},
 	}

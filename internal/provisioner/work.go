@@ -24,6 +24,8 @@ type engineWork struct {
 	timings        []client.StageTiming
 	stage          string
 	errors         []string
+	// touched: something was begun to be made, changed or removed.
+	touched bool
 }
 
 // making is a resource that the engine creates or has created. That it is
@@ -47,10 +49,17 @@ func (w *engineWork) note(event terraform.Event) {
 	if event.Hook != nil {
 		w.time(*event.Hook)
 		w.track(*event.Hook)
+		w.touched = w.touched || event.Intent != nil
 	}
 	if event.Planned {
 		w.stage = "apply"
 	}
+}
+
+func (w *engineWork) hasTouched() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.touched
 }
 
 // makes tells whether an action brings something into the world.

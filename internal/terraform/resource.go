@@ -69,7 +69,7 @@ func (e *extraction) each(kind string, visit func(object) error) error {
 
 // isPart: these describe agents and resources and are none themselves.
 func isPart(kind string) bool {
-	return slices.Contains([]string{"coder_agent", "coder_agent_instance", "coder_app", "coder_script", "coder_metadata"}, kind)
+	return slices.Contains([]string{"coder_agent", "coder_agent_instance", "coder_app", "coder_script", typeMetadata}, kind)
 }
 
 func (e *extraction) resources() ([]client.ProvisionedResource, error) {
@@ -216,7 +216,7 @@ func (e *extraction) agentOf(o object) *agentEntry {
 }
 
 func (e *extraction) readMetadata() error {
-	return e.each("coder_metadata", func(o object) error {
+	return e.each(typeMetadata, func(o object) error {
 		target, found := e.metadataTarget(o)
 		if !found {
 			return nil

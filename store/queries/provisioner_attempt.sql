@@ -24,6 +24,10 @@ WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
 UPDATE job_attempts SET engine_started_at = @engine_started_at
 WHERE organization_id = @organization_id AND id = @id AND current = TRUE AND engine_started_at IS NULL;
 
+-- name: SetAttemptPlan :execrows
+UPDATE job_attempts SET plan_cost = @plan_cost, refusal = @refusal
+WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
+
 -- name: RenewAttempts :exec
 -- scope: deployment
 UPDATE job_attempts SET renewed_at = @renewed_at, lost_at = NULL WHERE id IN (SELECT value FROM json_list(@ids)) AND current = TRUE;

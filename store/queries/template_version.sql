@@ -49,7 +49,7 @@ WHERE v.organization_id = @organization_id AND v.template_id = @template_id AND 
 
 -- name: SetTemplateVersionImport :exec
 UPDATE template_versions SET readme = @readme, parameters = @parameters, presets = @presets, external_auth = @external_auth,
-    graph = @graph, daily_cost = @daily_cost, has_external_agent = @has_external_agent, updated_at = @updated_at
+    graph = @graph, start_cost = @start_cost, stop_cost = @stop_cost, priced = @priced, has_external_agent = @has_external_agent, updated_at = @updated_at
 WHERE organization_id = @organization_id AND id = @id;
 
 -- name: InsertTemplateVersionVariable :exec

@@ -22,7 +22,8 @@ UPDATE workspaces SET updated_at = @updated_at WHERE organization_id = @organiza
 UPDATE workspaces SET fence = fence + 1 WHERE organization_id = @organization_id AND id = @id RETURNING fence;
 
 -- name: SetWorkspaceLatestBuild :execrows
-UPDATE workspaces SET latest_build_id = @latest_build_id, latest_build_number = @latest_build_number, latest_status = 'pending', updated_at = @updated_at
+UPDATE workspaces SET latest_build_id = @latest_build_id, latest_build_number = @latest_build_number, latest_status = 'pending',
+    daily_cost = @daily_cost, running = @running, refusal = '', retry_at = NULL, updated_at = @updated_at
 WHERE organization_id = @organization_id AND id = @id AND latest_build_number + 1 = @latest_build_number;
 
 -- name: SetWorkspaceStatus :exec
@@ -139,14 +140,10 @@ WHERE w.deleted = FALSE AND j.completed_at IS NOT NULL AND (
     OR (w.next_start_at <= @now_at OR w.next_start_at > @far_at)
     OR (w.dormant_at IS NULL AND t.time_til_dormant_ms > 0 AND ((sqlc.arg(now_at) - w.last_used_at) / 1000 >= t.time_til_dormant_ms OR w.last_used_at > @now_at))
     OR w.deleting_at <= @now_at OR w.dormant_at > @now_at
-    OR (b.transition = 'stop' AND j.status = 'succeeded' AND b.on_success <> '')
+    OR (b.transition = 'stop' AND j.status = 'succeeded' AND b.on_success <> '' AND (w.retry_at IS NULL OR w.retry_at <= @now_at OR w.retry_at > @far_at))
 )
 ORDER BY w.id;
 
 -- name: CountWorkspacesByStatus :many
 -- scope: deployment
 SELECT latest_status, CAST(count(*) AS BIGINT) AS workspaces FROM workspaces WHERE deleted = FALSE GROUP BY latest_status;
-
--- name: SumWorkspaceCosts :one
-SELECT CAST(COALESCE(sum(b.daily_cost), 0) AS BIGINT) FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
-WHERE w.organization_id = @organization_id AND w.owner_id = @owner_id AND w.deleted = FALSE;

@@ -1,6 +1,6 @@
 -- name: InsertWorkspaceBuild :one
-INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, created_at, updated_at)
-VALUES (@id, @organization_id, @workspace_id, @template_version_id, @job_id, @build_number, @transition, @reason, @initiator_id, @preset_id, @parameters, @orphan, @log_level, @on_success, @created_at, @updated_at)
+INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, created_at, updated_at)
+VALUES (@id, @organization_id, @workspace_id, @template_version_id, @job_id, @build_number, @transition, @reason, @initiator_id, @preset_id, @parameters, @orphan, @log_level, @on_success, @daily_cost, @standing_cost, @standing_running, @created_at, @updated_at)
 RETURNING *;
 
 -- name: GetWorkspaceBuild :one
@@ -51,4 +51,4 @@ WHERE organization_id = @organization_id AND id = @id;
 UPDATE workspace_builds SET on_success = '', updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id;
 
 -- name: SetWorkspaceBuildCost :exec
-UPDATE workspace_builds SET daily_cost = @daily_cost, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id;
+UPDATE workspace_builds SET daily_cost = @daily_cost, standing_cost = @standing_cost, standing_running = @standing_running, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id;

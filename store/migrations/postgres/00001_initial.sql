@@ -62,6 +62,8 @@ CREATE TABLE organizations (
     default_member_roles TEXT COLLATE "C" NOT NULL DEFAULT '[]',
     shareable_workspace_owners TEXT COLLATE "C" NOT NULL DEFAULT 'everyone',
     sealing_key          BYTEA NOT NULL,
+    max_daily_cost       BIGINT,
+    max_running_workspaces BIGINT,
     created_at           BIGINT NOT NULL,
     updated_at           BIGINT NOT NULL,
     deleted              BOOLEAN NOT NULL DEFAULT FALSE
@@ -242,6 +244,8 @@ CREATE TABLE job_attempts (
     revoked           BOOLEAN NOT NULL DEFAULT FALSE,
     log_offset        BIGINT NOT NULL DEFAULT 0,
     intents           TEXT COLLATE "C" NOT NULL DEFAULT '{}',
+    plan_cost         BIGINT,
+    refusal           TEXT COLLATE "C" NOT NULL DEFAULT '',
     settled           TEXT COLLATE "C" NOT NULL DEFAULT '',
     settled_hash      TEXT COLLATE "C" NOT NULL DEFAULT '',
     handed_at         BIGINT NOT NULL,
@@ -282,7 +286,9 @@ CREATE TABLE template_versions (
     external_auth      TEXT COLLATE "C" NOT NULL DEFAULT '[]',
     workspace_tags     TEXT COLLATE "C" NOT NULL DEFAULT '{}',
     graph              TEXT COLLATE "C" NOT NULL DEFAULT '',
-    daily_cost         BIGINT NOT NULL DEFAULT 0,
+    start_cost         BIGINT NOT NULL DEFAULT 0,
+    stop_cost          BIGINT NOT NULL DEFAULT 0,
+    priced             BOOLEAN NOT NULL DEFAULT FALSE,
     has_external_agent BOOLEAN NOT NULL DEFAULT FALSE,
     archived           BOOLEAN NOT NULL DEFAULT FALSE,
     created_by         TEXT COLLATE "C" NOT NULL REFERENCES users (id),
@@ -324,6 +330,10 @@ CREATE TABLE workspaces (
     deleting_at          BIGINT,
     next_start_at        BIGINT,
     fence                BIGINT NOT NULL DEFAULT 0,
+    daily_cost           BIGINT NOT NULL DEFAULT 0,
+    running              BOOLEAN NOT NULL DEFAULT FALSE,
+    refusal              TEXT COLLATE "C" NOT NULL DEFAULT '',
+    retry_at             BIGINT,
     latest_build_id      TEXT COLLATE "C" NOT NULL,
     latest_build_number  BIGINT NOT NULL,
     latest_status        TEXT COLLATE "C" NOT NULL,
@@ -336,6 +346,8 @@ CREATE INDEX workspaces_organization ON workspaces (organization_id, owner_id) W
 CREATE INDEX workspaces_favorite ON workspaces (owner_id) WHERE favorite = TRUE AND deleted = FALSE;
 CREATE INDEX workspaces_list ON workspaces ((CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
 CREATE INDEX workspaces_organization_list ON workspaces (organization_id, (CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
+CREATE INDEX workspaces_cost ON workspaces (organization_id, owner_id, daily_cost) WHERE deleted = FALSE AND daily_cost > 0;
+CREATE INDEX workspaces_running ON workspaces (organization_id) WHERE deleted = FALSE AND running = TRUE;
 CREATE INDEX workspaces_template ON workspaces (template_id) WHERE deleted = FALSE;
 
 CREATE TABLE workspace_acl (
@@ -366,6 +378,8 @@ CREATE TABLE workspace_builds (
     log_level           TEXT COLLATE "C" NOT NULL DEFAULT '',
     on_success          TEXT COLLATE "C" NOT NULL DEFAULT '',
     daily_cost          BIGINT NOT NULL DEFAULT 0,
+    standing_cost       BIGINT NOT NULL DEFAULT 0,
+    standing_running    BOOLEAN NOT NULL DEFAULT FALSE,
     deadline_at         BIGINT,
     max_deadline_at     BIGINT,
     created_at          BIGINT NOT NULL,

@@ -62,6 +62,8 @@ CREATE TABLE organizations (
     default_member_roles TEXT NOT NULL DEFAULT '[]',
     shareable_workspace_owners TEXT NOT NULL DEFAULT 'everyone',
     sealing_key          BLOB NOT NULL,
+    max_daily_cost       INTEGER,
+    max_running_workspaces INTEGER,
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL,
     deleted              INTEGER NOT NULL DEFAULT FALSE
@@ -242,6 +244,8 @@ CREATE TABLE job_attempts (
     revoked           INTEGER NOT NULL DEFAULT FALSE,
     log_offset        INTEGER NOT NULL DEFAULT 0,
     intents           TEXT NOT NULL DEFAULT '{}',
+    plan_cost         INTEGER,
+    refusal           TEXT NOT NULL DEFAULT '',
     settled           TEXT NOT NULL DEFAULT '',
     settled_hash      TEXT NOT NULL DEFAULT '',
     handed_at         INTEGER NOT NULL,
@@ -282,7 +286,9 @@ CREATE TABLE template_versions (
     external_auth      TEXT NOT NULL DEFAULT '[]',
     workspace_tags     TEXT NOT NULL DEFAULT '{}',
     graph              TEXT NOT NULL DEFAULT '',
-    daily_cost         INTEGER NOT NULL DEFAULT 0,
+    start_cost         INTEGER NOT NULL DEFAULT 0,
+    stop_cost          INTEGER NOT NULL DEFAULT 0,
+    priced             INTEGER NOT NULL DEFAULT FALSE,
     has_external_agent INTEGER NOT NULL DEFAULT FALSE,
     archived           INTEGER NOT NULL DEFAULT FALSE,
     created_by         TEXT NOT NULL REFERENCES users (id),
@@ -324,6 +330,10 @@ CREATE TABLE workspaces (
     deleting_at          INTEGER,
     next_start_at        INTEGER,
     fence                INTEGER NOT NULL DEFAULT 0,
+    daily_cost           INTEGER NOT NULL DEFAULT 0,
+    running              INTEGER NOT NULL DEFAULT FALSE,
+    refusal              TEXT NOT NULL DEFAULT '',
+    retry_at             INTEGER,
     latest_build_id      TEXT NOT NULL,
     latest_build_number  INTEGER NOT NULL,
     latest_status        TEXT NOT NULL,
@@ -336,6 +346,8 @@ CREATE INDEX workspaces_organization ON workspaces (organization_id, owner_id) W
 CREATE INDEX workspaces_favorite ON workspaces (owner_id) WHERE favorite = TRUE AND deleted = FALSE;
 CREATE INDEX workspaces_list ON workspaces ((CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
 CREATE INDEX workspaces_organization_list ON workspaces (organization_id, (CASE WHEN latest_status = 'running' THEN 0 ELSE 1 END), owner_name, lower(name), id) WHERE deleted = FALSE;
+CREATE INDEX workspaces_cost ON workspaces (organization_id, owner_id, daily_cost) WHERE deleted = FALSE AND daily_cost > 0;
+CREATE INDEX workspaces_running ON workspaces (organization_id) WHERE deleted = FALSE AND running = TRUE;
 CREATE INDEX workspaces_template ON workspaces (template_id) WHERE deleted = FALSE;
 
 CREATE TABLE workspace_acl (
@@ -366,6 +378,8 @@ CREATE TABLE workspace_builds (
     log_level           TEXT NOT NULL DEFAULT '',
     on_success          TEXT NOT NULL DEFAULT '',
     daily_cost          INTEGER NOT NULL DEFAULT 0,
+    standing_cost       INTEGER NOT NULL DEFAULT 0,
+    standing_running    INTEGER NOT NULL DEFAULT FALSE,
     deadline_at         INTEGER,
     max_deadline_at     INTEGER,
     created_at          INTEGER NOT NULL,
