@@ -21,8 +21,8 @@ type OrganizationQuota struct {
 // UpdateOrganizationQuotaRequest sets both limits; null is none. What stands
 // already is not touched by a lower limit.
 type UpdateOrganizationQuotaRequest struct {
-	MaxDailyCost         *int64 `json:"max_daily_cost" minimum:"0" doc:"Credits a day that all workspaces of the organization may cost together; null for no limit"`
-	MaxRunningWorkspaces *int64 `json:"max_running_workspaces" minimum:"0" doc:"How many workspaces of the organization may run at a time; null for no limit"`
+	MaxDailyCost         *int64 `json:"max_daily_cost" required:"true" minimum:"0" doc:"Credits a day that all workspaces of the organization may cost together; null for no limit"`
+	MaxRunningWorkspaces *int64 `json:"max_running_workspaces" required:"true" minimum:"0" doc:"How many workspaces of the organization may run at a time; null for no limit"`
 }
 
 // Limits that can refuse a build.
