@@ -296,8 +296,8 @@ type FailJobRequest struct {
 	EngineDead bool `json:"engine_dead"`
 	// Standing is what a build has left, where the daemon can tell.
 	Standing *Standing          `json:"standing,omitempty"`
-	InDoubt    []DoubtfulResource `json:"in_doubt,omitempty"`
-	Tainted    []string           `json:"tainted,omitempty"`
+	InDoubt  []DoubtfulResource `json:"in_doubt,omitempty"`
+	Tainted  []string           `json:"tainted,omitempty"`
 	// Import carries what an import could still read: the variables, above all.
 	Import  *ImportResult `json:"import,omitempty"`
 	Timings []StageTiming `json:"timings"`

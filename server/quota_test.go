@@ -309,12 +309,29 @@ func TestWhatABuildLeavesIsWhatCounts(t *testing.T) {
 		"a start that was canceled in the queue leaves what stood": {func(t *testing.T, w client.Workspace) {
 			require.NoError(t, s.member.CancelWorkspaceBuild(t.Context(), s.read(t, w.ID).LatestBuild.ID))
 		}, 2, 0},
-		"a start whose plan failed leaves what stood":               {func(t *testing.T, _ client.Workspace) { s.worker.take(t).fail(t, "no") }, 2, 0},
-		"a start that touched nothing after the grant leaves that":  {func(t *testing.T, _ client.Workspace) { j := s.worker.take(t); j.plan(t, 6); j.failWith(t, &client.Standing{Untouched: true}) }, 2, 0},
-		"a start that failed half-way leaves what its state costs":  {func(t *testing.T, _ client.Workspace) { j := s.worker.take(t); j.plan(t, 6); j.failWith(t, &client.Standing{DailyCost: 4}) }, 4, 1},
-		"a start that failed and left nothing leaves nothing":       {func(t *testing.T, _ client.Workspace) { j := s.worker.take(t); j.plan(t, 6); j.failWith(t, &client.Standing{Empty: true}) }, 0, 0},
-		"a start that nobody knows about keeps the larger":          {func(t *testing.T, _ client.Workspace) { j := s.worker.take(t); j.plan(t, 6); j.fail(t, "no") }, 6, 1},
-		"a start counts with what its plan says, and then its state": {func(t *testing.T, _ client.Workspace) { j := s.worker.take(t); j.plan(t, 8); s.requireUsed(t, 8, 1); j.costing(t, 7) }, 7, 1},
+		"a start whose plan failed leaves what stood": {func(t *testing.T, _ client.Workspace) { s.worker.take(t).fail(t, "no") }, 2, 0},
+		"a start that touched nothing after the grant leaves that": {func(t *testing.T, _ client.Workspace) {
+			j := s.worker.take(t)
+			j.plan(t, 6)
+			j.failWith(t, &client.Standing{Untouched: true})
+		}, 2, 0},
+		"a start that failed half-way leaves what its state costs": {func(t *testing.T, _ client.Workspace) {
+			j := s.worker.take(t)
+			j.plan(t, 6)
+			j.failWith(t, &client.Standing{DailyCost: 4})
+		}, 4, 1},
+		"a start that failed and left nothing leaves nothing": {func(t *testing.T, _ client.Workspace) {
+			j := s.worker.take(t)
+			j.plan(t, 6)
+			j.failWith(t, &client.Standing{Empty: true})
+		}, 0, 0},
+		"a start that nobody knows about keeps the larger": {func(t *testing.T, _ client.Workspace) { j := s.worker.take(t); j.plan(t, 6); j.fail(t, "no") }, 6, 1},
+		"a start counts with what its plan says, and then its state": {func(t *testing.T, _ client.Workspace) {
+			j := s.worker.take(t)
+			j.plan(t, 8)
+			s.requireUsed(t, 8, 1)
+			j.costing(t, 7)
+		}, 7, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := stopped(t)

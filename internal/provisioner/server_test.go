@@ -57,6 +57,14 @@ type handout struct {
 	complete  *client.CompleteJobRequest
 	fail      *client.FailJobRequest
 	reports   int
+
+	// plans are the costs that were asked about; the first is decided on by
+	// decision, and the rest hear the same. While undecided is set the answer
+	// waits; lost answers are decided and do not arrive.
+	plans     []int
+	decision  client.PlanDecision
+	undecided bool
+	lost      int
 }
 
 func newControlPlane(t *testing.T) *controlPlane {
@@ -69,7 +77,7 @@ func newControlPlane(t *testing.T) *controlPlane {
 	mux.HandleFunc("POST /api/v2/provisionerdaemons/{daemon}/acquire", p.acquire)
 	mux.HandleFunc("DELETE /api/v2/provisionerdaemons/{daemon}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	for verb, handle := range map[string]func(*handout, http.ResponseWriter, *http.Request){
-		"POST confirm": p.confirm, "POST engine": p.engine, "GET source": p.source, "POST renew": p.renew,
+		"POST confirm": p.confirm, "POST engine": p.engine, "POST plan": p.plan, "GET source": p.source, "POST renew": p.renew,
 		"POST logs": p.logs, "PUT state": p.state, "POST complete": p.complete, "POST fail": p.fail,
 	} {
 		method, name, _ := bytes.Cut([]byte(verb), []byte(" "))
@@ -191,6 +199,39 @@ func (p *controlPlane) engine(h *handout, w http.ResponseWriter, _ *http.Request
 	}
 	h.engine++
 	w.WriteHeader(http.StatusNoContent)
+}
+
+func (p *controlPlane) plan(h *handout, w http.ResponseWriter, r *http.Request) {
+	var req client.PlanRequest
+	if json.NewDecoder(r.Body).Decode(&req) != nil {
+		refuse(w, http.StatusBadRequest, "no body")
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h.plans = append(h.plans, req.DailyCost)
+	p.notify()
+	for h.undecided {
+		changed := p.changed
+		p.mu.Unlock()
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+		}
+		p.mu.Lock()
+		if r.Context().Err() != nil {
+			return
+		}
+	}
+	switch {
+	case h.engine == 0 || h.control.Cancel != "" || req.DailyCost != h.plans[0]:
+		refuse(w, http.StatusConflict, "the job was canceled")
+	case h.lost > 0:
+		h.lost--
+		panic(http.ErrAbortHandler)
+	default:
+		reply(w, http.StatusOK, h.decision)
+	}
 }
 
 func (p *controlPlane) source(h *handout, w http.ResponseWriter, _ *http.Request) {
@@ -341,7 +382,10 @@ func (p *controlPlane) fail(h *handout, w http.ResponseWriter, r *http.Request) 
 }
 
 // submit queues a job.
-func (p *controlPlane) submit(job client.AcquiredJob) *handout {
+func (p *controlPlane) submit(job client.AcquiredJob) *handout { return p.submitWith(job, nil) }
+
+// submitWith changes the hand-out before anybody can take it.
+func (p *controlPlane) submitWith(job client.AcquiredJob, change func(*handout)) *handout {
 	p.t.Helper()
 	job.ID, job.AttemptID, job.Secret, job.Number = uuid.New(), uuid.New(), uuid.NewString(), 1
 	job.AccessURL, job.CreatedAt = "http://coder.example.com", time.Now().UTC()
@@ -349,6 +393,10 @@ func (p *controlPlane) submit(job client.AcquiredJob) *handout {
 		job.Clocks = client.JobClocks{Lease: 24000, Renew: 2000, Horizon: 300000, InterruptAt: 120000, KillAt: 240000}
 	}
 	h := &handout{job: job, states: map[int64][]byte{}, control: client.RenewResponse{Current: true}}
+	h.decision = client.PlanDecision{Granted: true, Message: "The plan is admitted."}
+	if change != nil {
+		change(h)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queue = append(p.queue, h)
