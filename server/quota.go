@@ -74,13 +74,36 @@ func (a *api) getOrganizationQuota(ctx context.Context, _ *OrganizationPath) (*o
 }
 
 func (a *api) updateOrganizationQuota(ctx context.Context, in *updateQuotaInput) (*output[client.OrganizationQuota], error) {
-	updated, err := a.store.SetOrganizationQuota(ctx, store.SetOrganizationQuotaParams{
-		OrganizationID: organizationFrom(ctx).ID, MaxDailyCost: in.Body.MaxDailyCost, MaxRunningWorkspaces: in.Body.MaxRunningWorkspaces, UpdatedAt: store.At(a.now()),
+	var updated store.Organization
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		before, err := tx.GetOrganization(ctx, organizationFrom(ctx).ID)
+		if err != nil {
+			return err
+		}
+		updated, err = tx.SetOrganizationQuota(ctx, store.SetOrganizationQuotaParams{
+			OrganizationID: before.ID, MaxDailyCost: in.Body.MaxDailyCost, MaxRunningWorkspaces: in.Body.MaxRunningWorkspaces, UpdatedAt: store.At(a.now()),
+		})
+		if err != nil {
+			return err
+		}
+		entry := organizationEntry(client.AuditWrite, updated)
+		entry.before, entry.after = auditQuotaOf(before), auditQuotaOf(updated)
+		return a.audit(ctx, tx, entry)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set the budget: %w", err)
 	}
 	return a.organizationQuota(ctx, updated)
+}
+
+// auditQuota are the limits as the audit log compares them.
+type auditQuota struct {
+	MaxDailyCost         *int64 `json:"max_daily_cost"`
+	MaxRunningWorkspaces *int64 `json:"max_running_workspaces"`
+}
+
+func auditQuotaOf(o store.Organization) auditQuota {
+	return auditQuota{MaxDailyCost: o.MaxDailyCost, MaxRunningWorkspaces: o.MaxRunningWorkspaces}
 }
 
 func (a *api) organizationQuota(ctx context.Context, org store.Organization) (*output[client.OrganizationQuota], error) {
