@@ -407,6 +407,7 @@ func TestWireOfWorkspaces(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	s.template = s.newTemplate(t, "whole", wholeImport(), nil)
+	s.allow(t, 100)
 	w := s.create(t, "dev1-box")
 	first := s.worker.take(t)
 	first.succeed(t, wholeResource())

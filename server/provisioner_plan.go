@@ -81,7 +81,7 @@ func (a *api) chargePlan(ctx context.Context, tx *store.Store, attempt store.Job
 		err = a.admitUsage(ctx, tx, w, held, counts)
 	}
 	if refused := overBudget(err); refused != nil {
-		counts, refusal = stands, refused.Error()
+		counts, refusal = stands, refusalSentence(refused)
 	} else if err != nil {
 		return client.PlanDecision{}, err
 	}

@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
+	"coder/server"
 	"coder/server/servertest"
 	"coder/store"
 	"coder/store/storetest"
@@ -58,10 +58,11 @@ func (s *scene) limit(t *testing.T, cost, running int64) {
 
 // used is what the organization's budget and the member's allowance say is
 // used: the member is the only one with workspaces, so both agree.
-func (s *scene) used(t require.TestingT, c *testing.T) (cost, running int64) {
-	quota, err := s.member.OrganizationQuota(c.Context(), s.org.Name)
+func (s *scene) used(t *testing.T) (cost, running int64) {
+	t.Helper()
+	quota, err := s.member.OrganizationQuota(t.Context(), s.org.Name)
 	require.NoError(t, err)
-	own, err := s.member.WorkspaceQuota(c.Context(), s.org.Name, client.Me)
+	own, err := s.member.WorkspaceQuota(t.Context(), s.org.Name, client.Me)
 	require.NoError(t, err)
 	require.Equal(t, quota.DailyCost, own.CreditsConsumed)
 	return quota.DailyCost, quota.RunningWorkspaces
@@ -69,7 +70,7 @@ func (s *scene) used(t require.TestingT, c *testing.T) (cost, running int64) {
 
 func (s *scene) requireUsed(t *testing.T, cost, running int64) {
 	t.Helper()
-	nowCost, nowRunning := s.used(t, t)
+	nowCost, nowRunning := s.used(t)
 	require.Equal(t, []int64{cost, running}, []int64{nowCost, nowRunning}, "credits a day and running workspaces")
 }
 
@@ -501,11 +502,43 @@ func TestARestartThatIsRefused(t *testing.T) {
 	require.Equal(t, 4, s.builds(t, w.ID))
 }
 
-// figures of an error, so that a failing test shows them.
-func figures(err error) any {
-	var e *client.Error
-	if errors.As(err, &e) && e.Quota != nil {
-		return *e.Quota
-	}
-	return err
+// A server that was started again keeps to what was decided, and a provisioner
+// that is lost at the gate leaves what stood before.
+func TestAPlanOutlivesItsServer(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		short := servertest.WithOptions(func(o *server.Options) { o.Horizon = 26 * time.Second })
+		s := pricedScene(t, 5, 2, servertest.WithStore(st), short)
+		s.allow(t, 100)
+		jobs := map[string]*taken{}
+		for _, name := range []string{"granted", "refused", "undecided"} {
+			s.create(t, name)
+			jobs[name] = s.worker.take(t)
+		}
+		require.True(t, jobs["granted"].plan(t, 6).Granted)
+		refused := jobs["refused"].plan(t, 1000)
+		require.False(t, refused.Granted)
+
+		other := servertest.New(t, servertest.WithStore(st), servertest.WithoutUsers(), short)
+		s.limit(t, 0, 0)
+		for name, want := range map[string]client.PlanDecision{"granted": jobs["granted"].plan(t, 6), "refused": refused} {
+			cost := map[string]int{"granted": 6, "refused": 1000}[name]
+			decision, err := other.Client.Attempt(jobs[name].AttemptID, jobs[name].Secret).DecidePlan(t.Context(), client.PlanRequest{DailyCost: cost})
+			require.NoError(t, err)
+			require.Equal(t, want, decision, name)
+		}
+		for name, want := range map[string]struct {
+			cost int
+			code string
+		}{"granted": {6, ""}, "refused": {0, client.JobErrorInsufficientQuota}, "undecided": {0, ""}} {
+			var w client.Workspace
+			require.Eventually(t, func() bool {
+				w = s.read(t, *jobs[name].Metadata.WorkspaceID)
+				return w.LatestBuild.Job.Ended()
+			}, 2*time.Minute, 200*time.Millisecond, "nobody renews: the job ends at the horizon")
+			require.Equal(t, want.cost, w.LatestBuild.DailyCost, name)
+			require.Equal(t, want.code, w.LatestBuild.Job.ErrorCode, name)
+		}
+		s.requireUsed(t, 6, 1)
+	})
 }

@@ -150,6 +150,9 @@ func overBudget(err error) *client.Error {
 	return nil
 }
 
+// refusalSentence is a refusal for a log or a job's error.
+func refusalSentence(e *client.Error) string { return e.Message + " " + e.Detail }
+
 // usageAfter is what a workspace counts with when a build has ended.
 func (a *api) usageAfter(ctx context.Context, tx *store.Store, job store.ProvisionerJob, build store.WorkspaceBuild, result *jobResult) (usage, error) {
 	if job.Status == client.JobSucceeded {

@@ -129,7 +129,7 @@ func (a *api) waitToFollow(ctx context.Context, l life, reason string, refused *
 		if again, err = a.noteRefusal(ctx, tx, l, reason, refused); err != nil || l.refusals(a.now()) > 0 || !again {
 			return err
 		}
-		return a.serverLog(ctx, tx, l.job, "warn", "Start", "The start that follows this stop is not admitted yet and is tried again: "+refused.Error())
+		return a.serverLog(ctx, tx, l.job, "warn", "Start", "The start that follows this stop is not admitted yet and is tried again: "+refusalSentence(refused))
 	})
 	if err != nil || again {
 		return err

@@ -23,6 +23,7 @@ func TestAStartFollowsAStop(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, onTime(servertest.NewClock())...)
 	s.template = s.newTemplate(t, "whole", wholeImport(), nil)
+	s.allow(t, 100)
 	w := s.running(t, "box")
 
 	t.Run("with the values asked for", func(t *testing.T) {

@@ -24,7 +24,7 @@ const (
 // whether it is.
 func (a *api) noteRefusal(ctx context.Context, tx *store.Store, l life, reason string, refused *client.Error) (again bool, err error) {
 	w, now := l.workspace, a.now()
-	r := client.WorkspaceRefusal{Reason: reason, Message: refused.Error(), At: now.UTC(), Tries: l.refusals(now) + 1}
+	r := client.WorkspaceRefusal{Reason: reason, Message: refusalSentence(refused), At: now.UTC(), Tries: l.refusals(now) + 1}
 	regular, retry := w.NextStartAt, store.Time{}
 	if reason == client.BuildReasonAutostart {
 		regular = nextStart(w.AutostartSchedule, l.template, now)
