@@ -374,6 +374,16 @@ func latestBuildOf(ctx context.Context, s *store.Store, w store.Workspace) (stor
 	return s.GetWorkspaceBuild(ctx, w.LatestBuildID)
 }
 
+// versionOfBuild is what a build is made from.
+func versionOfBuild(ctx context.Context, s *store.Store, b store.WorkspaceBuild) (store.TemplateVersion, error) {
+	return s.GetTemplateVersion(ctx, b.TemplateVersionID)
+}
+
+// buildOfJob loads for the attempt of a job, whose secret is its right.
+func buildOfJob(ctx context.Context, s *store.Store, job store.ProvisionerJob) (store.WorkspaceBuild, error) {
+	return s.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
+}
+
 // versionOf finds a version of the template; one of another is not found.
 func versionOf(ctx context.Context, s *store.Store, t store.Template, id uuid.UUID) (store.TemplateVersion, error) {
 	v, err := s.GetTemplateVersion(ctx, id)

@@ -197,7 +197,7 @@ func (a *api) mayHaveChanged(ctx context.Context, tx *store.Store, job store.Pro
 	if attempt.EngineStartedAt.IsZero() {
 		return false, nil
 	}
-	version, err := tx.GetTemplateVersion(ctx, build.TemplateVersionID)
+	version, err := versionOfBuild(ctx, tx, build)
 	if err != nil {
 		return false, fmt.Errorf("read the version of build %s: %w", build.ID, err)
 	}
@@ -229,7 +229,7 @@ func (a *api) keepStanding(ctx context.Context, tx *store.Store, job store.Provi
 	if job.WorkspaceBuildID == nil {
 		return nil
 	}
-	build, err := tx.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
+	build, err := buildOfJob(ctx, tx, job)
 	if err != nil {
 		return err
 	}
