@@ -507,6 +507,7 @@ func TestARestartThatIsRefused(t *testing.T) {
 func TestAPlanOutlivesItsServer(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
 		short := servertest.WithOptions(func(o *server.Options) { o.Horizon = 26 * time.Second })
 		s := pricedScene(t, 5, 2, servertest.WithStore(st), short)
 		s.allow(t, 100)

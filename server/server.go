@@ -41,6 +41,10 @@ type Options struct {
 	MaxTokenLifetime      time.Duration
 	MaxAdminTokenLifetime time.Duration
 
+	// PasswordMemory is what hashing a password takes, in KiB; 0 is the
+	// recommended cost, and only tests take less.
+	PasswordMemory uint32
+
 	DisableSessionExpiryRefresh bool
 	DisablePasswordAuth         bool
 	DisableRateLimits           bool
@@ -81,6 +85,13 @@ func (o *Options) setDefaults() {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+}
+
+func (o *Options) hasher() *password.Hasher {
+	if o.PasswordMemory == 0 {
+		return password.NewHasher()
+	}
+	return password.NewHasherOf(o.PasswordMemory)
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -147,7 +158,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a := &api{
 		options: o, store: o.Store, logger: o.Logger, now: o.Now, accessURL: o.AccessURL, version: o.Version,
 		deploymentID: deploymentID, daemonSecret: newSecret(32), origins: http.NewCrossOriginProtection(),
-		limits: newLimits(o.APIRateLimit), bus: pubsub.New(), passwords: password.NewHasher(), replica: newSecret(12), metrics: newMetrics(), closing: make(chan struct{}),
+		limits: newLimits(o.APIRateLimit), bus: pubsub.New(), passwords: o.hasher(), replica: newSecret(12), metrics: newMetrics(), closing: make(chan struct{}),
 	}
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()

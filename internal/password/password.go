@@ -43,10 +43,18 @@ const (
 
 // Hasher hashes and verifies; it bounds how many do so at once, because each
 // holds about 20 MB.
-type Hasher struct{ slots chan struct{} }
+type Hasher struct {
+	slots  chan struct{}
+	memory uint32
+}
 
 // NewHasher allows as many at once as there are processors.
-func NewHasher() *Hasher { return &Hasher{make(chan struct{}, runtime.GOMAXPROCS(0))} }
+func NewHasher() *Hasher { return NewHasherOf(memory) }
+
+// NewHasherOf is NewHasher with another cost for new hashes, in KiB.
+func NewHasherOf(memory uint32) *Hasher {
+	return &Hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), memory: memory}
+}
 
 // Check returns an error that says what to do when a password is too long or
 // too easy to guess.
@@ -62,7 +70,7 @@ func Check(plain string) error {
 
 // Hash makes the text that is stored. It fails only when ctx ends first.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
-	p := parameters{memory: memory, passes: passes, threads: threads, salt: make([]byte, saltLength)}
+	p := parameters{memory: h.memory, passes: passes, threads: threads, salt: make([]byte, saltLength)}
 	if _, err := rand.Read(p.salt); err != nil {
 		return "", fmt.Errorf("make a salt: %w", err)
 	}
@@ -79,7 +87,7 @@ func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 func (h *Hasher) Verify(ctx context.Context, hash, plain string) (bool, error) {
 	p, want, known := parse(hash)
 	if !known {
-		p, want = parameters{memory: memory, passes: passes, threads: threads, salt: make([]byte, saltLength)}, make([]byte, keyLength)
+		p, want = parameters{memory: h.memory, passes: passes, threads: threads, salt: make([]byte, saltLength)}, make([]byte, keyLength)
 	}
 	key, err := h.derive(ctx, plain, p, uint32(len(want)))
 	if err != nil {

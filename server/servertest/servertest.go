@@ -72,11 +72,14 @@ func WithoutUsers() Option { return func(s *settings) { s.fresh = true } }
 // WithoutLoops does not run the background loops.
 func WithoutLoops() Option { return func(s *settings) { s.loops = false } }
 
+// cheapPassword makes the many users of tests cost little.
+const cheapPassword = 64
+
 // New starts a server that stops when the test ends.
 func New(t testing.TB, options ...Option) *Server {
 	t.Helper()
 	s := settings{loops: true, options: server.Options{
-		Version: Version, DisableRateLimits: true,
+		Version: Version, DisableRateLimits: true, PasswordMemory: cheapPassword,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}}
 	for _, option := range options {
