@@ -309,6 +309,7 @@ func TestGeneratingTestEntries(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, page.AuditLogs, 1)
 	require.Equal(t, at, page.AuditLogs[0].Time)
+	require.Empty(t, page.AuditLogs[0].ResourceLink)
 	require.Error(t, s.Client.GenerateTestAuditLog(t.Context(), client.TestAuditLogRequest{Action: "fly"}))
 	refused(t, s.Member(t, s.DefaultOrganization(t)).GenerateTestAuditLog(t.Context(), client.TestAuditLogRequest{}), http.StatusForbidden)
 }

@@ -377,14 +377,15 @@ func auditDescription(row store.AuditLog) string {
 
 // auditLink is the page of what the entry is about, where pages have one.
 func auditLink(row store.AuditLog, fields map[string]any) string {
-	owner, _ := fields["workspace_owner"].(string)
-	switch row.ResourceType {
-	case client.AuditWorkspace:
-		return "/@" + owner + "/" + row.ResourceTarget
-	case client.AuditWorkspaceBuild:
-		return fmt.Sprintf("/@%s/%s/builds/%.0f", owner, row.ResourceTarget, fields["build_number"])
-	case client.AuditUser:
+	owner, owned := fields["workspace_owner"].(string)
+	number, numbered := fields["build_number"].(float64)
+	switch {
+	case row.ResourceType == client.AuditUser:
 		return "/users?filter=" + row.ResourceTarget
+	case row.ResourceType == client.AuditWorkspaceBuild && owned && numbered:
+		return fmt.Sprintf("/@%s/%s/builds/%.0f", owner, row.ResourceTarget, number)
+	case (row.ResourceType == client.AuditWorkspaceBuild || row.ResourceType == client.AuditWorkspace) && owned:
+		return "/@" + owner + "/" + row.ResourceTarget
 	}
 	return ""
 }

@@ -67,11 +67,11 @@ func planDecision(cost int64, refusal string) client.PlanDecision {
 // no more than was reserved was admitted when the build was asked for. After
 // a refusal nothing is applied, so what stood before goes on counting.
 func (a *api) chargePlan(ctx context.Context, tx *store.Store, attempt store.JobAttempt, job store.ProvisionerJob, cost int64) (client.PlanDecision, error) {
-	build, err := tx.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
+	build, err := buildOfJob(ctx, tx, job)
 	if err != nil {
 		return client.PlanDecision{}, err
 	}
-	w, err := tx.GetWorkspace(ctx, build.WorkspaceID)
+	w, err := workspaceOfLoop(ctx, tx, build.WorkspaceID)
 	if err != nil {
 		return client.PlanDecision{}, err
 	}

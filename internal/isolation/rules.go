@@ -56,8 +56,6 @@ type rule struct {
 	// logsCallers: the list has the callers' own refused calls in it, so it is
 	// compared before they make any.
 	logsCallers bool
-	// changes says why a list differs by itself between two calls.
-	changes string
 }
 
 func (r rule) bodies(op Operation) []bodyForm {
