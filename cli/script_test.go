@@ -66,6 +66,7 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			e.Setenv("PASSWORD", servertest.Password)
 			e.Setenv("TZ", "UTC")
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			for name, value := range env {
 				e.Setenv(name, value)
 			}
@@ -171,7 +172,7 @@ func startServer(t *testing.T, ts *testscript.TestScript, args []string) {
 			return
 		}
 		if err := p.end(syscall.SIGTERM); err != nil {
-			t.Errorf("%s: the server did not end well: %v", ts.Name(), err)
+			t.Errorf("%s: the server did not end well: %v\n%s", ts.Name(), err, ts.ReadFile("server.log"))
 		}
 	})
 	ts.Setenv("URL", url)
