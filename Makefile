@@ -49,7 +49,7 @@ test-race: what-is-tested ## The same under the race detector
 
 .PHONY: test-all
 test-all: tools ## Everything: PostgreSQL required, OpenTofu, the docker provider on a real engine
-	CODER_TEST_POSTGRES=1 go test $(TESTFLAGS) ./...
+	CODER_TEST_POSTGRES=1 go test $(TESTFLAGS) ./store/... ./server/...
 	CODER_TEST_TOOLS=$(TOOLS) go test -tags e2e -count 1 $(TESTFLAGS) -run 'TestEndToEnd|Docker' ./cli ./internal/starter
 
 .PHONY: tools
