@@ -52,7 +52,7 @@ func newServer(env *Env) *cobra.Command {
 		},
 	}
 	o.addFlags(cmd)
-	cmd.AddCommand(newServerCreateAdmin(env), newServerVerifyIsolation(env))
+	cmd.AddCommand(newServerCreateAdmin(env), newServerVerifyIsolation(env), newServerRotateKey(env))
 	return cmd
 }
 
@@ -193,6 +193,7 @@ type serverCreateAdminOptions struct {
 	postgresURL   string
 	postgresAuth  string
 	deploymentKey string
+	keyFile       string
 	keygen        string
 	rawURL        bool
 	req           server.CreateAdminUserRequest
@@ -213,12 +214,13 @@ func newServerCreateAdmin(env *Env) *cobra.Command {
 	f.StringVar(&o.dataDir, "data-dir", "", "Data directory of the server (default ~/.local/share/coder)")
 	f.StringVar(&o.postgresURL, "postgres-url", "", "URL of the PostgreSQL database (default: SQLite in the data directory)")
 	f.StringVar(&o.deploymentKey, "deployment-key", "", "Key of the deployment, with PostgreSQL; the variable is safer")
+	f.StringVar(&o.keyFile, "deployment-key-file", "", "File with the key of the deployment")
 	f.StringVar(&o.postgresAuth, "postgres-connection-auth", "password", "Accepted for compatibility")
 	f.StringVar(&o.keygen, "ssh-keygen-algorithm", "ed25519", "Accepted for compatibility")
 	f.BoolVar(&o.rawURL, "raw-url", false, "Accepted for compatibility")
 	for name, variable := range map[string]string{
 		"username": "CODER_USERNAME", "email": "CODER_EMAIL", "password": "CODER_PASSWORD", "data-dir": "CODER_DATA_DIR",
-		"postgres-url": "CODER_PG_CONNECTION_URL", "deployment-key": "CODER_DEPLOYMENT_KEY",
+		"postgres-url": "CODER_PG_CONNECTION_URL", "deployment-key": "CODER_DEPLOYMENT_KEY", "deployment-key-file": "CODER_DEPLOYMENT_KEY_FILE",
 		"postgres-connection-auth": "CODER_PG_CONNECTION_AUTH", "ssh-keygen-algorithm": "CODER_SSH_KEYGEN_ALGORITHM",
 	} {
 		fromEnv(f, name, variable)
@@ -238,7 +240,7 @@ func (o *serverCreateAdminOptions) run(ctx context.Context) (err error) {
 	if err := o.ask(ctx); err != nil {
 		return err
 	}
-	config := server.Config{DataDir: o.dataDir, PostgresURL: o.postgresURL, DeploymentKey: o.deploymentKey}
+	config := server.Config{DataDir: o.dataDir, PostgresURL: o.postgresURL, DeploymentKey: o.deploymentKey, DeploymentKeyFile: o.keyFile}
 	id, err := server.AddAdminUser(ctx, config, o.req)
 	if err != nil {
 		return fmt.Errorf("create the user: %w", err)

@@ -47,7 +47,8 @@ func (o *serverOptions) addStoreFlags(f flags) {
 	f.text(&c.CacheDir, "cache-dir", "", "CODER_CACHE_DIRECTORY", "cacheDir", "Directory of what can be made again (default ~/.cache/coder)")
 	f.text(&c.PostgresURL, "postgres-url", "", "CODER_PG_CONNECTION_URL", "", "URL of a PostgreSQL database (default: SQLite in the data directory)")
 	f.number(&c.PostgresMaxOpen, "postgres-conn-max-open", 10, "CODER_PG_CONN_MAX_OPEN", "pgConnMaxOpen", "Most connections to PostgreSQL")
-	f.text(&c.DeploymentKey, "deployment-key", "", "CODER_DEPLOYMENT_KEY", "", "Key that seals states and secrets, 64 hexadecimal digits; SQLite keeps one in the data directory, PostgreSQL needs one here. The variable is safer")
+	f.text(&c.DeploymentKey, "deployment-key", "", "CODER_DEPLOYMENT_KEY", "", "Key that seals states and secrets, 64 hexadecimal digits; SQLite keeps one in the data directory, PostgreSQL needs one here. Several, separated by commas, while one replaces another. The variable is safer")
+	f.text(&c.DeploymentKeyFile, "deployment-key-file", "", "CODER_DEPLOYMENT_KEY_FILE", "deploymentKeyFile", "File with such keys instead, one a line")
 
 	f.number(&c.ProvisionerDaemons, "provisioner-daemons", 3, "CODER_PROVISIONER_DAEMONS", "provisioning.daemons", "Built-in provisioners, for the default organization only; 0 is none")
 	f.text(&c.TerraformPath, "terraform-path", "", "CODER_TERRAFORM_PATH", "provisioning.terraformPath", "Engine of the built-in provisioners (default: terraform or tofu on PATH, else a download)")

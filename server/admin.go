@@ -11,11 +11,11 @@ import (
 // AddAdminUser is CreateAdminUser in the database of a server that is
 // configured like c; with SQLite that server must not be running.
 func AddAdminUser(ctx context.Context, c Config, req CreateAdminUserRequest) (uuid.UUID, error) {
-	key, err := deploymentKey(c)
+	keys, err := deploymentKeys(c)
 	if err != nil {
 		return uuid.Nil, err
 	}
-	db, err := store.Open(ctx, store.Options{Dir: c.DataDir, PostgresURL: c.PostgresURL, DeploymentKey: key, Logger: c.Logger})
+	db, err := store.Open(ctx, store.Options{Dir: c.DataDir, PostgresURL: c.PostgresURL, DeploymentKeys: keys, Logger: c.Logger})
 	if err != nil {
 		return uuid.Nil, err
 	}

@@ -19,9 +19,11 @@ type Config struct {
 
 	PostgresURL     string
 	PostgresMaxOpen int
-	// DeploymentKey is 64 hexadecimal digits. SQLite makes one in DataDir when
-	// empty; PostgreSQL refuses to start.
-	DeploymentKey string
+	// DeploymentKey is one key or several, separated by commas, each 64
+	// hexadecimal digits; DeploymentKeyFile has them one a line. Without either
+	// SQLite makes one in DataDir, and PostgreSQL refuses to start.
+	DeploymentKey     string
+	DeploymentKeyFile string
 
 	TLSAddress    string
 	TLSCertFiles  []string

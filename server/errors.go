@@ -79,6 +79,10 @@ func (a *api) explain(ctx context.Context, err error) *client.Error {
 	case store.IsFull(err):
 		a.logger.ErrorContext(ctx, "disk full", "error", err)
 		return refuse(http.StatusInsufficientStorage, "The server's disk is full or cannot be written; nothing was changed.", "Make room on the server and try again.")
+	case errors.Is(err, store.ErrDeploymentKey):
+		a.logger.ErrorContext(ctx, "the deployment key is missing", "error", err)
+		return refuse(http.StatusServiceUnavailable, "This server does not have the deployment key that the database is sealed with now; nothing was changed.",
+			"Give it CODER_DEPLOYMENT_KEY=<current>,<new>, as the log of the server names them, and restart it.")
 	case errors.Is(err, context.Canceled):
 		return refuse(499, "The request was canceled.", "")
 	}

@@ -18,7 +18,7 @@ import (
 func TestARequestWithoutATokenIsRefusedAsJSON(t *testing.T) {
 	key, err := seal.NewKey()
 	require.NoError(t, err)
-	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), DeploymentKey: key})
+	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), DeploymentKeys: []seal.Key{key}})
 	require.NoError(t, err)
 	u, _ := url.Parse("http://127.0.0.1")
 	srv, err := server.New(t.Context(), server.Options{Store: s, Logger: slog.Default(), AccessURL: u, Version: "v0"})

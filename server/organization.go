@@ -121,7 +121,7 @@ func (a *api) insertOrganization(ctx context.Context, tx *store.Store, p store.I
 	p.ID = uuid.New()
 	p.CreatedAt = store.At(a.now())
 	p.UpdatedAt = p.CreatedAt
-	key, err := tx.NewSealingKey(p.ID)
+	key, err := tx.NewSealingKey(ctx, p.ID)
 	if err != nil {
 		return store.Organization{}, err
 	}
@@ -236,7 +236,7 @@ func (a *api) deleteOrganization(ctx context.Context, _ *OrganizationPath) (*out
 		if detail := organizationContents(counts); detail != "" {
 			return refuse(http.StatusConflict, "The organization is not empty.", "Delete what is in it first: "+detail+".")
 		}
-		if _, err = tx.DeleteOrganization(ctx, store.DeleteOrganizationParams{OrganizationID: org.ID, UpdatedAt: store.At(a.now())}); err != nil {
+		if _, err = tx.DeleteOrganization(ctx, store.DeleteOrganizationParams{OrganizationID: org.ID, SealingKey: []byte{}, UpdatedAt: store.At(a.now())}); err != nil {
 			return err
 		}
 		entry := organizationEntry(client.AuditDelete, org)

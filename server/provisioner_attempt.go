@@ -286,7 +286,7 @@ func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state [
 	if attempt.WorkspaceID == nil {
 		return badRequest("Only builds of workspaces have a state.")
 	}
-	sealed, err := a.store.SealState(ctx, attempt.OrganizationID, state)
+	packed, err := store.PackState(state)
 	if err != nil {
 		return err
 	}
@@ -303,6 +303,10 @@ func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state [
 			return err
 		}
 		current, err := tx.GetAttempt(ctx, attempt.ID)
+		if err != nil {
+			return err
+		}
+		sealed, err := tx.SealState(ctx, attempt.OrganizationID, packed)
 		if err != nil {
 			return err
 		}

@@ -25,8 +25,6 @@ const (
 	killShare      = 0.85
 )
 
-const purposeHandOut = "hand-out"
-
 // errClaimed: somebody else was faster, or the job must wait.
 var errClaimed = errors.New("job is not to be had")
 
@@ -51,7 +49,7 @@ func (a *api) repeatedHandOut(ctx context.Context, d store.ProvisionerDaemon, re
 	if len(attempt.Reply) == 0 {
 		return nil, refuse(http.StatusGone, "The job of this request is no longer handed out.", "Ask with a new request id.")
 	}
-	raw, err := a.store.Unseal(ctx, attempt.OrganizationID, purposeHandOut, attempt.Reply)
+	raw, err := a.store.Unseal(ctx, attempt.OrganizationID, store.PurposeHandOut, attempt.Reply)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +137,7 @@ func (a *api) insertAttempt(ctx context.Context, tx *store.Store, d store.Provis
 	if err != nil {
 		return fmt.Errorf("encode the hand-out: %w", err)
 	}
-	sealed, err := tx.Seal(ctx, job.OrganizationID, purposeHandOut, raw)
+	sealed, err := tx.Seal(ctx, job.OrganizationID, store.PurposeHandOut, raw)
 	if err != nil {
 		return err
 	}
@@ -204,12 +202,11 @@ func (a *api) assembleImport(ctx context.Context, tx *store.Store, job store.Pro
 	return nil
 }
 
-// dryRunInput is the input column of a dry-run job.
+// dryRunInput is the input column of a dry-run job; its sealed input is a list
+// of client.JobVariable.
 type dryRunInput struct {
 	WorkspaceName string                  `json:"workspace_name"`
 	Parameters    []client.BuildParameter `json:"parameters"`
-	// Variables are a sealed list of client.JobVariable.
-	Variables []byte `json:"variables"`
 }
 
 func assembleDryRun(ctx context.Context, tx *store.Store, job store.ProvisionerJob, out *client.AcquiredJob) (err error) {
@@ -217,7 +214,7 @@ func assembleDryRun(ctx context.Context, tx *store.Store, job store.ProvisionerJ
 	if err := json.Unmarshal([]byte(job.Input), &in); err != nil {
 		return fmt.Errorf("read the dry run's input: %w", err)
 	}
-	if out.Variables, err = dryRunVariablesOf(ctx, tx, job.OrganizationID, in); err != nil {
+	if out.Variables, err = dryRunVariablesOf(ctx, tx, job); err != nil {
 		return err
 	}
 	workspaceID, ownerID := uuid.New(), uuid.New()
@@ -298,7 +295,7 @@ func (a *api) assembleOwner(ctx context.Context, tx *store.Store, build store.Wo
 	m.OwnerID, m.OwnerName, m.OwnerFullName, m.OwnerEmail, m.OwnerLoginType = &owner.ID, owner.Username, owner.Name, owner.Email, owner.LoginType
 	m.OwnerSSHPublicKey = owner.SshPublicKey
 	if len(owner.SshPrivateKey) > 0 {
-		private, err := tx.Unseal(ctx, uuid.Nil, purposeSSHKey, owner.SshPrivateKey)
+		private, err := tx.Unseal(ctx, uuid.Nil, store.PurposeSSHKey, owner.SshPrivateKey)
 		if err != nil {
 			return err
 		}
@@ -343,9 +340,6 @@ func (a *api) ownerRoles(ctx context.Context, tx *store.Store, organizationID uu
 	}
 	return roles, nil
 }
-
-// purposeSSHKey seals users' private SSH keys for the deployment.
-const purposeSSHKey = "ssh_key"
 
 // workspaceToken makes the owner's session for a start, new each time, and
 // takes the earlier one away; other transitions get none.

@@ -47,6 +47,7 @@ func (a *api) routes(r *router) {
 	a.userSettingRoutes(r)
 	a.auditRoutes(r)
 	a.quotaRoutes(r)
+	a.keyRoutes(r)
 }
 
 // rootRoutes are the few paths outside of the API that every client and load

@@ -38,7 +38,7 @@ const (
 // Built-in daemons may finish their jobs for ShutdownGrace.
 // Errors before the first request say what to do.
 func Run(ctx context.Context, c Config) (err error) {
-	key, err := deploymentKey(c)
+	keys, err := deploymentKeys(c)
 	if err != nil {
 		return err
 	}
@@ -46,13 +46,13 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, store.Options{Dir: c.DataDir, PostgresURL: c.PostgresURL, MaxOpen: c.PostgresMaxOpen, DeploymentKey: key, Logger: c.Logger})
+	db, err := store.Open(ctx, store.Options{Dir: c.DataDir, PostgresURL: c.PostgresURL, MaxOpen: c.PostgresMaxOpen, DeploymentKeys: keys, Logger: c.Logger})
 	if err != nil {
 		return errors.Join(err, listeners.close())
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	o := c.API
-	o.Store, o.Logger, o.Version = db, c.Logger, c.Version
+	o.Store, o.Logger, o.Version, o.DeploymentKeyFile = db, c.Logger, c.Version, ownKeyFile(c)
 	if o.AccessURL, err = accessURL(c, listeners); err != nil {
 		return errors.Join(err, listeners.close())
 	}
@@ -63,18 +63,31 @@ func Run(ctx context.Context, c Config) (err error) {
 	return srv.serve(ctx, c, listeners)
 }
 
-// deploymentKey is the one given, else, for SQLite, that of the data directory.
-func deploymentKey(c Config) (seal.Key, error) {
+// ownKeyFile holds the deployment keys that the server makes itself; there is
+// none where they are given, and with PostgreSQL.
+func ownKeyFile(c Config) string {
+	if c.DeploymentKey != "" || c.DeploymentKeyFile != "" || c.PostgresURL != "" {
+		return ""
+	}
+	return filepath.Join(c.DataDir, "deployment.key")
+}
+
+// deploymentKeys are those given, else, for SQLite, those of the data directory.
+func deploymentKeys(c Config) ([]seal.Key, error) {
 	switch {
+	case c.DeploymentKey != "" && c.DeploymentKeyFile != "":
+		return nil, errors.New("give the deployment key either itself or in a file, not both: --deployment-key (CODER_DEPLOYMENT_KEY) or --deployment-key-file (CODER_DEPLOYMENT_KEY_FILE)")
 	case c.DeploymentKey != "":
-		return seal.ParseKey(c.DeploymentKey)
+		return seal.ParseKeys(c.DeploymentKey)
+	case c.DeploymentKeyFile != "":
+		return seal.Load(c.DeploymentKeyFile)
 	case c.PostgresURL != "":
-		return seal.Key{}, errors.New("with PostgreSQL the deployment key must be given, the same to every replica: set CODER_DEPLOYMENT_KEY to 64 hexadecimal digits (openssl rand -hex 32) and keep it; without it Terraform states cannot be read")
+		return nil, errors.New("with PostgreSQL the deployment key must be given, the same to every replica: set CODER_DEPLOYMENT_KEY, or the first line of the file in CODER_DEPLOYMENT_KEY_FILE, to 64 hexadecimal digits (openssl rand -hex 32) and keep it; without it Terraform states cannot be read")
 	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return seal.Key{}, fmt.Errorf("make the data directory: %w; choose another with --data-dir", err)
+		return nil, fmt.Errorf("make the data directory: %w; choose another with --data-dir", err)
 	}
-	return seal.LoadOrCreate(filepath.Join(c.DataDir, "deployment.key"))
+	return seal.LoadOrCreate(ownKeyFile(c))
 }
 
 // listeners are the open ports of the server, and the one within the process.

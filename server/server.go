@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-chi/httprate"
@@ -40,6 +41,10 @@ type Options struct {
 	DefaultTokenLifetime  time.Duration
 	MaxTokenLifetime      time.Duration
 	MaxAdminTokenLifetime time.Duration
+
+	// DeploymentKeyFile is where a rotation adds a new deployment key; empty
+	// when keys are given to the server, which then moves to a given one.
+	DeploymentKeyFile string
 
 	// PasswordMemory is what hashing a password takes, in KiB; 0 is the
 	// recommended cost, and only tests take less.
@@ -128,6 +133,8 @@ type api struct {
 	queues     *queues
 	buildTimes *buildTimes
 	refusals   *refusals
+	// rotating lets one rotation of the deployment key run at a time.
+	rotating *sync.Mutex
 }
 
 // newOfflineAPI is enough of the API for commands that work on the store
@@ -165,10 +172,14 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a.queues = newQueues()
 	a.buildTimes = newBuildTimes()
 	a.refusals = newRefusals()
+	a.rotating = &sync.Mutex{}
 	if a.generation, err = o.Store.RaiseGeneration(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.ensureDefaultOrganization(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.announceKeys(ctx); err != nil {
 		return nil, err
 	}
 	r := newRouter(a)
@@ -194,6 +205,7 @@ func (s *Server) Run(ctx context.Context) error {
 		"leases":    s.api.watchLeases,
 		"lifecycle": s.api.runLifecycle,
 		"clean-up":  s.api.cleanUp,
+		"keys":      s.api.keepKeys,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, loop := range loops {

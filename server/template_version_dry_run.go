@@ -45,11 +45,18 @@ func (a *api) createDryRun(ctx context.Context, in *createDryRunInput) (*output[
 	if imported.Status != client.JobSucceeded {
 		return nil, errUnimported(http.StatusBadRequest, imported)
 	}
-	p, err := a.draftDryRun(ctx, v, imported, in.Body)
+	p, variables, err := a.draftDryRun(ctx, v, imported, in.Body)
 	if err != nil {
 		return nil, err
 	}
-	job, err := a.enqueueJob(ctx, a.store, p)
+	var job store.ProvisionerJob
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		if p.SealedInput, err = tx.Seal(ctx, v.OrganizationID, store.PurposeVariable, []byte(store.JSON(variables))); err != nil {
+			return err
+		}
+		job, err = a.enqueueJob(ctx, tx, p)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("create dry run: %w", err)
 	}
@@ -57,30 +64,26 @@ func (a *api) createDryRun(ctx context.Context, in *createDryRunInput) (*output[
 	return a.replyJob(ctx, job)
 }
 
-func (a *api) draftDryRun(ctx context.Context, v store.TemplateVersion, imported store.ProvisionerJob, req client.CreateDryRunRequest) (store.InsertProvisionerJobParams, error) {
-	var p store.InsertProvisionerJobParams
+// draftDryRun is the job without its variables, which are to be sealed.
+func (a *api) draftDryRun(ctx context.Context, v store.TemplateVersion, imported store.ProvisionerJob, req client.CreateDryRunRequest) (p store.InsertProvisionerJobParams, variables []client.JobVariable, err error) {
 	if req.WorkspaceName != "" {
 		if err := checkName("workspace_name", client.NameWorkspace, req.WorkspaceName); err != nil {
-			return p, err
+			return p, nil, err
 		}
 	}
-	variables, err := a.dryRunVariables(ctx, v, req.UserVariableValues)
+	variables, err = a.dryRunVariables(ctx, v, req.UserVariableValues)
 	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	tags, err := a.versionTags(ctx, v, imported, callerID(ctx), variables, req.RichParameterValues)
 	if err != nil {
-		return p, err
-	}
-	sealed, err := a.store.Seal(ctx, v.OrganizationID, purposeVariable, []byte(store.JSON(variables)))
-	if err != nil {
-		return p, err
+		return p, nil, err
 	}
 	return store.InsertProvisionerJobParams{
 		OrganizationID: v.OrganizationID, Type: client.JobTemplateVersionDryRun, Provisioner: imported.Provisioner, Tags: tags, FileID: imported.FileID,
 		InitiatorID: callerID(ctx), TemplateVersionID: v.ID,
-		Input: store.JSON(dryRunInput{WorkspaceName: req.WorkspaceName, Parameters: nonNil(req.RichParameterValues), Variables: sealed}),
-	}, nil
+		Input: store.JSON(dryRunInput{WorkspaceName: req.WorkspaceName, Parameters: nonNil(req.RichParameterValues)}),
+	}, variables, nil
 }
 
 // dryRunVariables are the version's with the request's over them; names that
@@ -166,9 +169,9 @@ func (a *api) getDryRunLogs(w http.ResponseWriter, r *http.Request) {
 	a.serveJobLogs(w, r, func(ctx context.Context) (store.ProvisionerJob, error) { return a.dryRun(ctx, ids[0], ids[1]) })
 }
 
-// dryRunVariablesOf opens what draftDryRun sealed.
-func dryRunVariablesOf(ctx context.Context, s *store.Store, organizationID uuid.UUID, in dryRunInput) ([]client.JobVariable, error) {
-	plain, err := s.Unseal(ctx, organizationID, purposeVariable, in.Variables)
+// dryRunVariablesOf opens what createDryRun sealed.
+func dryRunVariablesOf(ctx context.Context, s *store.Store, job store.ProvisionerJob) ([]client.JobVariable, error) {
+	plain, err := s.Unseal(ctx, job.OrganizationID, store.PurposeVariable, job.SealedInput)
 	if err != nil {
 		return nil, err
 	}

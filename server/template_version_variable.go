@@ -10,9 +10,6 @@ import (
 	"coder/store"
 )
 
-// purposeVariable seals the values of template variables.
-const purposeVariable = "variable"
-
 // versionVariable is a declared variable. Value is what was given for it, by
 // the request or by the version before; without that its default holds.
 type versionVariable struct {
@@ -71,11 +68,11 @@ func givenValues(variables []versionVariable) map[string]string {
 
 func insertVariables(ctx context.Context, tx *store.Store, version store.TemplateVersion, variables []versionVariable) error {
 	for i, v := range variables {
-		value, err := tx.Seal(ctx, version.OrganizationID, purposeVariable, []byte(v.Value))
+		value, err := tx.Seal(ctx, version.OrganizationID, store.PurposeVariable, []byte(v.Value))
 		if err != nil {
 			return err
 		}
-		byDefault, err := tx.Seal(ctx, version.OrganizationID, purposeVariable, []byte(v.DefaultValue))
+		byDefault, err := tx.Seal(ctx, version.OrganizationID, store.PurposeVariable, []byte(v.DefaultValue))
 		if err != nil {
 			return err
 		}
@@ -98,11 +95,11 @@ func readVariables(ctx context.Context, s *store.Store, organizationID, versionI
 	}
 	out := make([]versionVariable, len(rows))
 	for i, row := range rows {
-		value, err := s.Unseal(ctx, organizationID, purposeVariable, row.Value)
+		value, err := s.Unseal(ctx, organizationID, store.PurposeVariable, row.Value)
 		if err != nil {
 			return nil, err
 		}
-		byDefault, err := s.Unseal(ctx, organizationID, purposeVariable, row.DefaultValue)
+		byDefault, err := s.Unseal(ctx, organizationID, store.PurposeVariable, row.DefaultValue)
 		if err != nil {
 			return nil, err
 		}

@@ -165,8 +165,8 @@ type newUserParams struct {
 	roles                           []string
 }
 
-// newUser checks the names and makes the row, with the slow parts (hash, key
-// pair) outside of any transaction.
+// newUser checks the names and makes the row, with the slow part (the hash)
+// outside of any transaction, and without an SSH key.
 func (a *api) newUser(ctx context.Context, p newUserParams) (store.InsertUserParams, error) {
 	row := store.InsertUserParams{
 		ID: uuid.New(), Email: strings.TrimSpace(p.email), Username: p.username, Name: strings.TrimSpace(p.name),
@@ -183,17 +183,16 @@ func (a *api) newUser(ctx context.Context, p newUserParams) (store.InsertUserPar
 		}
 		row.HashedPassword = hash
 	}
-	public, private, err := a.newSealedSSHKey(ctx)
-	row.SshPublicKey, row.SshPrivateKey = public, private
-	return row, err
+	return row, nil
 }
 
-func (a *api) newSealedSSHKey(ctx context.Context) (public string, sealed []byte, err error) {
+// newSealedSSHKey makes a key pair in the transaction that writes it.
+func newSealedSSHKey(ctx context.Context, tx *store.Store) (public string, sealed []byte, err error) {
 	public, private, err := newSSHKey()
 	if err != nil {
 		return "", nil, err
 	}
-	sealed, err = a.store.Seal(ctx, uuid.Nil, purposeSSHKey, private)
+	sealed, err = tx.Seal(ctx, uuid.Nil, store.PurposeSSHKey, private)
 	return public, sealed, err
 }
 
@@ -208,9 +207,13 @@ func checkUserNames(email, username, name string) error {
 	return checkName("name", client.NameReal, name)
 }
 
-// insertUser adds the row and its memberships, without roles in them.
-func (a *api) insertUser(ctx context.Context, tx *store.Store, row store.InsertUserParams, organizations []uuid.UUID) (store.User, error) {
-	user, err := tx.InsertUser(ctx, row)
+// insertUser adds the row, with an SSH key, and its memberships, without roles
+// in them.
+func (a *api) insertUser(ctx context.Context, tx *store.Store, row store.InsertUserParams, organizations []uuid.UUID) (user store.User, err error) {
+	if row.SshPublicKey, row.SshPrivateKey, err = newSealedSSHKey(ctx, tx); err != nil {
+		return store.User{}, err
+	}
+	user, err = tx.InsertUser(ctx, row)
 	if err != nil {
 		return store.User{}, err
 	}
@@ -453,13 +456,13 @@ func (a *api) regenerateGitSSHKey(ctx context.Context, in *UserPath) (*output[cl
 	if err != nil {
 		return nil, err
 	}
-	public, sealed, err := a.newSealedSSHKey(ctx)
-	if err != nil {
-		return nil, err
-	}
 	old := user.SshPublicKey
-	user.SshPublicKey, user.UpdatedAt = public, store.At(a.now())
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		public, sealed, err := newSealedSSHKey(ctx, tx)
+		if err != nil {
+			return err
+		}
+		user.SshPublicKey, user.UpdatedAt = public, store.At(a.now())
 		p := store.UpdateUserSSHKeyParams{ID: user.ID, SshPublicKey: public, SshPrivateKey: sealed, UpdatedAt: user.UpdatedAt}
 		if err := tx.UpdateUserSSHKey(ctx, p); err != nil {
 			return err

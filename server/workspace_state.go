@@ -148,7 +148,11 @@ func (a *api) insertState(ctx context.Context, tx *store.Store, build store.Work
 	if err != nil {
 		return fmt.Errorf("raise the fence: %w", err)
 	}
-	sealed, err := tx.SealState(ctx, build.OrganizationID, state)
+	packed, err := store.PackState(state)
+	if err != nil {
+		return err
+	}
+	sealed, err := tx.SealState(ctx, build.OrganizationID, packed)
 	if err != nil {
 		return err
 	}

@@ -164,6 +164,7 @@ var specials = map[string]func(w *world, q query, k int) any{
 	"log_id":        constant(77),
 	"before_number": constant(100),
 	"viewer_id":     func(_ *world, _ query, k int) any { return seedID("users", k) },
+	"sealed_with":   func(*world, query, int) any { return []byte("other") },
 	"far_at":        func(_ *world, _ query, k int) any { return int64(seedBase + 100*seedStep) },
 }
 

@@ -32,7 +32,10 @@ const (
 func (s *Store) openAuditKey(ctx context.Context) error {
 	wrapped, err := s.GetSetting(ctx, settingAuditKey)
 	if IsNotFound(err) {
-		wrapped, err = s.newAuditKey(ctx)
+		err = s.InTx(ctx, func(tx *Store) error {
+			wrapped, err = tx.newAuditKey(ctx)
+			return err
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("read the key of the audit log: %w", err)
@@ -41,7 +44,7 @@ func (s *Store) openAuditKey(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the key of the audit log: %w", err)
 	}
-	raw, err := s.keys.deployment.Open(sealed, purposeAuditKey)
+	raw, err := s.openWrapped(ctx, sealed, purposeAuditKey)
 	if err != nil || len(raw) != len(seal.Key{}) {
 		return errors.Join(ErrDeploymentKey, errors.New("the key of the audit log was wrapped with another deployment key, or was changed: restore the row audit_key of the table settings from a backup"))
 	}
@@ -56,7 +59,11 @@ func (s *Store) newAuditKey(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sealed, err := s.keys.deployment.Seal(k[:], purposeAuditKey)
+	deployment, err := s.deploymentKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := deployment.Seal(k[:], purposeAuditKey)
 	if err != nil {
 		return "", err
 	}

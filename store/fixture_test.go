@@ -29,9 +29,12 @@ func seedOrganization(t testing.TB, s *store.Store, name string) *fixture {
 	ctx := t.Context()
 	f := &fixture{s: s}
 	id := uuid.New()
-	key, err := s.NewSealingKey(id)
-	require.NoError(t, err)
-	f.organization, err = s.InsertOrganization(ctx, store.InsertOrganizationParams{ID: id, Name: name, DisplayName: name, SealingKey: key, CreatedAt: now, UpdatedAt: now})
+	err := s.InTx(ctx, func(tx *store.Store) error {
+		key, err := tx.NewSealingKey(ctx, id)
+		require.NoError(t, err)
+		f.organization, err = tx.InsertOrganization(ctx, store.InsertOrganizationParams{ID: id, Name: name, DisplayName: name, SealingKey: key, CreatedAt: now, UpdatedAt: now})
+		return err
+	})
 	require.NoError(t, err)
 	f.user = insertUser(t, s, name+"-user", name+"@example.com")
 	_, err = s.InsertMember(ctx, store.InsertMemberParams{OrganizationID: id, UserID: f.user.ID, CreatedAt: now, UpdatedAt: now})

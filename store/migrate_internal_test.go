@@ -29,7 +29,7 @@ func later(t *testing.T, statement string) fs.FS {
 }
 
 func TestMigrationCopiesTheDatabaseFirst(t *testing.T) {
-	o := Options{Dir: t.TempDir(), DeploymentKey: seal.Key{1}}
+	o := Options{Dir: t.TempDir(), DeploymentKeys: []seal.Key{{1}}}
 	path := filepath.Join(o.Dir, "coder.db")
 	s, err := Open(t.Context(), o)
 	require.NoError(t, err)
@@ -65,7 +65,7 @@ func TestMigrationCopiesTheDatabaseFirst(t *testing.T) {
 }
 
 func TestMigrationDoesNotStartWithoutItsCopy(t *testing.T) {
-	s, err := Open(t.Context(), Options{Dir: t.TempDir(), DeploymentKey: seal.Key{1}})
+	s, err := Open(t.Context(), Options{Dir: t.TempDir(), DeploymentKeys: []seal.Key{{1}}})
 	require.NoError(t, err)
 	defer s.Close()
 	have := version(t, s)

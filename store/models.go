@@ -196,6 +196,7 @@ type ProvisionerJob struct {
 	WorkspaceID       *uuid.UUID
 	WorkspaceBuildID  *uuid.UUID
 	Input             string
+	SealedInput       []byte
 	Error             string
 	ErrorCode         string
 	InDoubt           string

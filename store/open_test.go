@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"coder/internal/seal"
 	"coder/store"
 	"coder/store/storetest"
 )
@@ -120,7 +121,7 @@ func TestReplicasStartTogether(t *testing.T) {
 	if !storetest.Installed() && os.Getenv("CODER_TEST_POSTGRES") == "" {
 		t.Skip("only PostgreSQL has replicas, and it is not installed")
 	}
-	o := store.Options{PostgresURL: storetest.EmptyPostgresURL(t), DeploymentKey: storetest.Key()}
+	o := store.Options{PostgresURL: storetest.EmptyPostgresURL(t), DeploymentKeys: []seal.Key{storetest.Key()}}
 	var g errgroup.Group
 	ids := make([]string, 4)
 	for i := range ids {

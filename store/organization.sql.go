@@ -42,17 +42,18 @@ func (q *Queries) CountOrganizationContents(ctx context.Context, organizationID 
 }
 
 const deleteOrganization = `-- name: DeleteOrganization :execrows
-UPDATE organizations SET deleted = TRUE, updated_at = $1
-WHERE id = $2 AND deleted = FALSE AND is_default = FALSE
+UPDATE organizations SET deleted = TRUE, sealing_key = $1, updated_at = $2
+WHERE id = $3 AND deleted = FALSE AND is_default = FALSE
 `
 
 type DeleteOrganizationParams struct {
+	SealingKey     []byte
 	UpdatedAt      Time
 	OrganizationID uuid.UUID
 }
 
 func (q *Queries) DeleteOrganization(ctx context.Context, arg DeleteOrganizationParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteOrganization, arg.UpdatedAt, arg.OrganizationID)
+	result, err := q.db.ExecContext(ctx, deleteOrganization, arg.SealingKey, arg.UpdatedAt, arg.OrganizationID)
 	if err != nil {
 		return 0, err
 	}
@@ -137,6 +138,17 @@ func (q *Queries) GetOrganizationByName(ctx context.Context, name string) (Organ
 		&i.Deleted,
 	)
 	return i, err
+}
+
+const getSealingKey = `-- name: GetSealingKey :one
+SELECT sealing_key FROM organizations WHERE id = $1 AND deleted = FALSE
+`
+
+func (q *Queries) GetSealingKey(ctx context.Context, organizationID uuid.UUID) ([]byte, error) {
+	row := q.db.QueryRowContext(ctx, getSealingKey, organizationID)
+	var sealing_key []byte
+	err := row.Scan(&sealing_key)
+	return sealing_key, err
 }
 
 const insertOrganization = `-- name: InsertOrganization :one
@@ -277,6 +289,56 @@ func (q *Queries) ListOrganizationsOfUser(ctx context.Context, userID uuid.UUID)
 		return nil, err
 	}
 	return items, nil
+}
+
+const listSealingKeys = `-- name: ListSealingKeys :many
+SELECT id, sealing_key FROM organizations WHERE length(sealing_key) > 0 ORDER BY id
+`
+
+type ListSealingKeysRow struct {
+	ID         uuid.UUID
+	SealingKey []byte
+}
+
+// scope: deployment
+func (q *Queries) ListSealingKeys(ctx context.Context) ([]ListSealingKeysRow, error) {
+	rows, err := q.db.QueryContext(ctx, listSealingKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSealingKeysRow{}
+	for rows.Next() {
+		var i ListSealingKeysRow
+		if err := rows.Scan(&i.ID, &i.SealingKey); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const setSealingKey = `-- name: SetSealingKey :execrows
+UPDATE organizations SET sealing_key = $1 WHERE id = $2
+`
+
+type SetSealingKeyParams struct {
+	SealingKey     []byte
+	OrganizationID uuid.UUID
+}
+
+func (q *Queries) SetSealingKey(ctx context.Context, arg SetSealingKeyParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setSealingKey, arg.SealingKey, arg.OrganizationID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const updateOrganization = `-- name: UpdateOrganization :one

@@ -348,6 +348,38 @@ func (q *Queries) ListCurrentAttempts(ctx context.Context) ([]ListCurrentAttempt
 	return items, nil
 }
 
+const listRepliesSealedOtherwise = `-- name: ListRepliesSealedOtherwise :many
+SELECT id FROM job_attempts WHERE organization_id = $1 AND length(reply) > 0 AND substr(reply, 1, 5) <> $2
+`
+
+type ListRepliesSealedOtherwiseParams struct {
+	OrganizationID uuid.UUID
+	SealedWith     []byte
+}
+
+func (q *Queries) ListRepliesSealedOtherwise(ctx context.Context, arg ListRepliesSealedOtherwiseParams) ([]uuid.UUID, error) {
+	rows, err := q.db.QueryContext(ctx, listRepliesSealedOtherwise, arg.OrganizationID, arg.SealedWith)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const markAttemptEngineStarted = `-- name: MarkAttemptEngineStarted :execrows
 UPDATE job_attempts SET engine_started_at = $1
 WHERE organization_id = $2 AND id = $3 AND current = TRUE AND engine_started_at IS NULL
@@ -440,6 +472,21 @@ func (q *Queries) SetAttemptPlan(ctx context.Context, arg SetAttemptPlanParams) 
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const setAttemptReply = `-- name: SetAttemptReply :exec
+UPDATE job_attempts SET reply = $1 WHERE organization_id = $2 AND id = $3
+`
+
+type SetAttemptReplyParams struct {
+	Reply          []byte
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) SetAttemptReply(ctx context.Context, arg SetAttemptReplyParams) error {
+	_, err := q.db.ExecContext(ctx, setAttemptReply, arg.Reply, arg.OrganizationID, arg.ID)
+	return err
 }
 
 const settleAttempt = `-- name: SettleAttempt :execrows

@@ -49,7 +49,7 @@ UPDATE provisioner_jobs SET
     status = CASE WHEN status = 'pending' THEN 'canceled' ELSE 'canceling' END,
     completed_at = CASE WHEN status = 'pending' THEN CAST($1 AS BIGINT) ELSE completed_at END,
     canceled_at = COALESCE(canceled_at, $1), cancel = $2, updated_at = $3
-WHERE organization_id = $4 AND id = $5 AND completed_at IS NULL RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
+WHERE organization_id = $4 AND id = $5 AND completed_at IS NULL RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
 `
 
 type CancelProvisionerJobParams struct {
@@ -83,6 +83,7 @@ func (q *Queries) CancelProvisionerJob(ctx context.Context, arg CancelProvisione
 		&i.WorkspaceID,
 		&i.WorkspaceBuildID,
 		&i.Input,
+		&i.SealedInput,
 		&i.Error,
 		&i.ErrorCode,
 		&i.InDoubt,
@@ -107,7 +108,7 @@ func (q *Queries) CancelProvisionerJob(ctx context.Context, arg CancelProvisione
 const claimProvisionerJob = `-- name: ClaimProvisionerJob :one
 UPDATE provisioner_jobs SET status = 'running', worker_id = $1, attempt_id = $2, attempts = attempts + 1,
     started_at = COALESCE(started_at, $3), updated_at = $4
-WHERE organization_id = $5 AND id = $6 AND status = 'pending' AND completed_at IS NULL RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
+WHERE organization_id = $5 AND id = $6 AND status = 'pending' AND completed_at IS NULL RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
 `
 
 type ClaimProvisionerJobParams struct {
@@ -143,6 +144,7 @@ func (q *Queries) ClaimProvisionerJob(ctx context.Context, arg ClaimProvisionerJ
 		&i.WorkspaceID,
 		&i.WorkspaceBuildID,
 		&i.Input,
+		&i.SealedInput,
 		&i.Error,
 		&i.ErrorCode,
 		&i.InDoubt,
@@ -200,7 +202,7 @@ func (q *Queries) CountRunningJobsByInitiator(ctx context.Context, organizationI
 const finishProvisionerJob = `-- name: FinishProvisionerJob :one
 UPDATE provisioner_jobs SET status = $1, error = $2, error_code = $3, in_doubt = $4, timings = $5,
     completed_at = $6, updated_at = $6
-WHERE organization_id = $7 AND id = $8 AND completed_at IS NULL RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
+WHERE organization_id = $7 AND id = $8 AND completed_at IS NULL RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
 `
 
 type FinishProvisionerJobParams struct {
@@ -240,6 +242,7 @@ func (q *Queries) FinishProvisionerJob(ctx context.Context, arg FinishProvisione
 		&i.WorkspaceID,
 		&i.WorkspaceBuildID,
 		&i.Input,
+		&i.SealedInput,
 		&i.Error,
 		&i.ErrorCode,
 		&i.InDoubt,
@@ -262,7 +265,7 @@ func (q *Queries) FinishProvisionerJob(ctx context.Context, arg FinishProvisione
 }
 
 const getProvisionerJob = `-- name: GetProvisionerJob :one
-SELECT id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at FROM provisioner_jobs WHERE id = $1
+SELECT id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at FROM provisioner_jobs WHERE id = $1
 `
 
 // scope: deployment
@@ -283,6 +286,7 @@ func (q *Queries) GetProvisionerJob(ctx context.Context, id uuid.UUID) (Provisio
 		&i.WorkspaceID,
 		&i.WorkspaceBuildID,
 		&i.Input,
+		&i.SealedInput,
 		&i.Error,
 		&i.ErrorCode,
 		&i.InDoubt,
@@ -338,9 +342,9 @@ func (q *Queries) InsertJobLog(ctx context.Context, arg InsertJobLogParams) erro
 }
 
 const insertProvisionerJob = `-- name: InsertProvisionerJob :one
-INSERT INTO provisioner_jobs (id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, created_at, updated_at)
-VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
+INSERT INTO provisioner_jobs (id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, created_at, updated_at)
+VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
 `
 
 type InsertProvisionerJobParams struct {
@@ -356,6 +360,7 @@ type InsertProvisionerJobParams struct {
 	WorkspaceID       *uuid.UUID
 	WorkspaceBuildID  *uuid.UUID
 	Input             string
+	SealedInput       []byte
 	CreatedAt         Time
 	UpdatedAt         Time
 }
@@ -374,6 +379,7 @@ func (q *Queries) InsertProvisionerJob(ctx context.Context, arg InsertProvisione
 		arg.WorkspaceID,
 		arg.WorkspaceBuildID,
 		arg.Input,
+		arg.SealedInput,
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
@@ -392,6 +398,7 @@ func (q *Queries) InsertProvisionerJob(ctx context.Context, arg InsertProvisione
 		&i.WorkspaceID,
 		&i.WorkspaceBuildID,
 		&i.Input,
+		&i.SealedInput,
 		&i.Error,
 		&i.ErrorCode,
 		&i.InDoubt,
@@ -414,7 +421,7 @@ func (q *Queries) InsertProvisionerJob(ctx context.Context, arg InsertProvisione
 }
 
 const listActiveJobsOfOrganization = `-- name: ListActiveJobsOfOrganization :many
-SELECT id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at FROM provisioner_jobs WHERE organization_id = $1 AND completed_at IS NULL ORDER BY created_at, id
+SELECT id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at FROM provisioner_jobs WHERE organization_id = $1 AND completed_at IS NULL ORDER BY created_at, id
 `
 
 func (q *Queries) ListActiveJobsOfOrganization(ctx context.Context, organizationID uuid.UUID) ([]ProvisionerJob, error) {
@@ -440,6 +447,7 @@ func (q *Queries) ListActiveJobsOfOrganization(ctx context.Context, organization
 			&i.WorkspaceID,
 			&i.WorkspaceBuildID,
 			&i.Input,
+			&i.SealedInput,
 			&i.Error,
 			&i.ErrorCode,
 			&i.InDoubt,
@@ -461,6 +469,38 @@ func (q *Queries) ListActiveJobsOfOrganization(ctx context.Context, organization
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listInputsSealedOtherwise = `-- name: ListInputsSealedOtherwise :many
+SELECT id FROM provisioner_jobs WHERE organization_id = $1 AND length(sealed_input) > 0 AND substr(sealed_input, 1, 5) <> $2
+`
+
+type ListInputsSealedOtherwiseParams struct {
+	OrganizationID uuid.UUID
+	SealedWith     []byte
+}
+
+func (q *Queries) ListInputsSealedOtherwise(ctx context.Context, arg ListInputsSealedOtherwiseParams) ([]uuid.UUID, error) {
+	rows, err := q.db.QueryContext(ctx, listInputsSealedOtherwise, arg.OrganizationID, arg.SealedWith)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -521,7 +561,7 @@ func (q *Queries) ListJobLogs(ctx context.Context, arg ListJobLogsParams) ([]Job
 }
 
 const listPendingJobs = `-- name: ListPendingJobs :many
-SELECT id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at FROM provisioner_jobs WHERE organization_id = $1 AND status = 'pending'
+SELECT id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at FROM provisioner_jobs WHERE organization_id = $1 AND status = 'pending'
 ORDER BY created_at, id
 `
 
@@ -548,6 +588,7 @@ func (q *Queries) ListPendingJobs(ctx context.Context, organizationID uuid.UUID)
 			&i.WorkspaceID,
 			&i.WorkspaceBuildID,
 			&i.Input,
+			&i.SealedInput,
 			&i.Error,
 			&i.ErrorCode,
 			&i.InDoubt,
@@ -580,7 +621,7 @@ func (q *Queries) ListPendingJobs(ctx context.Context, organizationID uuid.UUID)
 }
 
 const listProvisionerJobs = `-- name: ListProvisionerJobs :many
-SELECT j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, COALESCE(d.name, '') AS worker_name, COALESCE(v.name, '') AS template_version_name,
+SELECT j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.sealed_input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, COALESCE(d.name, '') AS worker_name, COALESCE(v.name, '') AS template_version_name,
     t.id AS template_id, COALESCE(t.name, '') AS template_name, COALESCE(t.display_name, '') AS template_display_name, COALESCE(t.icon, '') AS template_icon,
     COALESCE(w.name, '') AS workspace_name, COALESCE(b.transition, '') AS transition
 FROM provisioner_jobs j
@@ -643,6 +684,7 @@ func (q *Queries) ListProvisionerJobs(ctx context.Context, arg ListProvisionerJo
 			&i.ProvisionerJob.WorkspaceID,
 			&i.ProvisionerJob.WorkspaceBuildID,
 			&i.ProvisionerJob.Input,
+			&i.ProvisionerJob.SealedInput,
 			&i.ProvisionerJob.Error,
 			&i.ProvisionerJob.ErrorCode,
 			&i.ProvisionerJob.InDoubt,
@@ -683,7 +725,7 @@ func (q *Queries) ListProvisionerJobs(ctx context.Context, arg ListProvisionerJo
 }
 
 const listProvisionerJobsByIDs = `-- name: ListProvisionerJobsByIDs :many
-SELECT id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at FROM provisioner_jobs WHERE id IN (SELECT value FROM json_list($1))
+SELECT id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at FROM provisioner_jobs WHERE id IN (SELECT value FROM json_list($1))
 `
 
 // scope: deployment
@@ -710,6 +752,7 @@ func (q *Queries) ListProvisionerJobsByIDs(ctx context.Context, ids string) ([]P
 			&i.WorkspaceID,
 			&i.WorkspaceBuildID,
 			&i.Input,
+			&i.SealedInput,
 			&i.Error,
 			&i.ErrorCode,
 			&i.InDoubt,
@@ -742,7 +785,7 @@ func (q *Queries) ListProvisionerJobsByIDs(ctx context.Context, ids string) ([]P
 }
 
 const lockProvisionerJob = `-- name: LockProvisionerJob :one
-UPDATE provisioner_jobs SET updated_at = $1 WHERE id = $2 RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
+UPDATE provisioner_jobs SET updated_at = $1 WHERE id = $2 RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
 `
 
 type LockProvisionerJobParams struct {
@@ -768,6 +811,7 @@ func (q *Queries) LockProvisionerJob(ctx context.Context, arg LockProvisionerJob
 		&i.WorkspaceID,
 		&i.WorkspaceBuildID,
 		&i.Input,
+		&i.SealedInput,
 		&i.Error,
 		&i.ErrorCode,
 		&i.InDoubt,
@@ -841,4 +885,19 @@ func (q *Queries) RequeueProvisionerJob(ctx context.Context, arg RequeueProvisio
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const setJobSealedInput = `-- name: SetJobSealedInput :exec
+UPDATE provisioner_jobs SET sealed_input = $1 WHERE organization_id = $2 AND id = $3
+`
+
+type SetJobSealedInputParams struct {
+	SealedInput    []byte
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) SetJobSealedInput(ctx context.Context, arg SetJobSealedInputParams) error {
+	_, err := q.db.ExecContext(ctx, setJobSealedInput, arg.SealedInput, arg.OrganizationID, arg.ID)
+	return err
 }

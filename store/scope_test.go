@@ -90,6 +90,7 @@ const (
 	reasonHealth     = "health and statistics of the deployment, which only its own administrators may read"
 	reasonSetting    = "settings of the deployment"
 	reasonAudit      = "the log of several organizations; server/audit_search.go names the readable set in the filter"
+	reasonKeys       = "what the deployment key wraps, to wrap it with another one; nothing is shown"
 	reasonOrgs       = "the list of organizations itself; the server cuts it to the readable ones"
 )
 
@@ -129,6 +130,12 @@ var deploymentWide = map[string]string{
 	"PutSetting":                   reasonSetting,
 	"PutSettingOnce":               reasonSetting,
 	"AcquireLease":                 reasonLoop,
+	"ListLeases":                   reasonLoop,
+	"DeleteLease":                  reasonLoop,
+	"DeleteExpiredLeases":          reasonLoop,
+	"ListSealingKeys":              reasonKeys,
+	"ListSSHKeys":                  reasonKeys,
+	"SetSSHPrivateKey":             reasonKeys,
 	"GetTemplate":                  reasonByID,
 	"ListTemplatesByIDs":           reasonAuthorized,
 	"GetTemplateVersion":           reasonByID,

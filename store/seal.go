@@ -1,11 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
-	"encoding/hex"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -15,114 +18,224 @@ import (
 // Names of the rows in settings.
 const (
 	settingDeploymentID = "deployment_id"
-	settingKeyCheck     = "deployment_key_check"
 	settingGeneration   = "generation"
 )
 
-// keyring keeps unwrapped organization keys in memory.
+// Purposes of what is sealed: one kind of secret cannot be passed off as
+// another. PurposeSSHKey is sealed for the deployment, by uuid.Nil; the others
+// for an organization.
+const (
+	PurposeState    = "state"
+	PurposeVariable = "variable"
+	PurposeHandOut  = "hand-out"
+	PurposeSSHKey   = "ssh_key"
+)
+
+// sealedByNumber is the first byte of what an organization's key has sealed;
+// the number of that key follows.
+const (
+	sealedByNumber = 2
+	sealedPrefix   = 5
+)
+
+// sealingKey is one of an organization's. Those that were rotated out stay
+// until nothing needs them any more.
+type sealingKey struct {
+	number  uint32
+	key     seal.Key
+	retired Time // zero for the current one
+}
+
+// sealingKeySize is what a key takes in the row of its organization: number,
+// key, microseconds.
+const sealingKeySize = 4 + 32 + 8
+
+// maxSealingKeys bounds how many an organization has at a time.
+const maxSealingKeys = 8
+
+// keyring keeps keys in memory that the database has wrapped.
 type keyring struct {
-	deployment seal.Key
 	// audit is the key of the audit chains; it is set once, by Open.
 	audit seal.Key
-	mu    sync.Mutex
-	keys  map[uuid.UUID]seal.Key
+
+	mu sync.Mutex
+	// deployment are all that were given; the database says which is current.
+	deployment []seal.Key
+	keys       map[uuid.UUID]unwrapped
 }
 
-func newKeyring(k seal.Key) *keyring {
-	return &keyring{deployment: k, keys: map[uuid.UUID]seal.Key{}}
+// unwrapped are the keys in one row, newest first.
+type unwrapped struct {
+	row  []byte
+	keys []sealingKey
 }
+
+func newKeyring(deployment []seal.Key) *keyring {
+	return &keyring{deployment: slices.Clone(deployment), keys: map[uuid.UUID]unwrapped{}}
+}
+
+func (k *keyring) deploymentKeys() []seal.Key {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.deployment)
+}
+
+func (k *keyring) get(id uuid.UUID) unwrapped {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.keys[id]
+}
+
+func (k *keyring) put(id uuid.UUID, u unwrapped) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keys[id] = u
+}
+
+func (k *keyring) forget(id uuid.UUID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.keys, id)
+}
+
+var errSealOutside = errors.New("seal: only in the transaction that writes what is sealed, so that no rotation of keys comes in between")
 
 // NewSealingKey makes the key of a new organization, wrapped for its row.
-func (s *Store) NewSealingKey(organizationID uuid.UUID) ([]byte, error) {
+func (s *Store) NewSealingKey(ctx context.Context, organizationID uuid.UUID) ([]byte, error) {
 	k, err := seal.NewKey()
 	if err != nil {
 		return nil, err
 	}
-	return s.keys.deployment.Seal(k[:], "organization:"+organizationID.String())
+	return s.wrapKeys(ctx, organizationID, []sealingKey{{number: 1, key: k}})
 }
 
-// Seal encrypts a secret of an organization. The purpose ("state",
-// "variable") must be given again to open it; it keeps one kind of secret
-// from being passed off as another. uuid.Nil seals for the deployment.
+// Seal encrypts a secret of an organization, in a transaction. The purpose
+// must be given again to open it. uuid.Nil seals for the deployment.
 func (s *Store) Seal(ctx context.Context, organizationID uuid.UUID, purpose string, plain []byte) ([]byte, error) {
-	k, err := s.sealingKey(ctx, organizationID)
+	if !s.tx {
+		return nil, errSealOutside
+	}
+	if organizationID == uuid.Nil {
+		k, err := s.deploymentKey(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return k.Seal(plain, purpose)
+	}
+	keys, err := s.sealingKeys(ctx, organizationID)
 	if err != nil {
 		return nil, err
 	}
-	return k.Seal(plain, purpose)
+	sealed, err := keys[0].key.Seal(plain, purpose)
+	if err != nil {
+		return nil, err
+	}
+	return append(sealedWith(keys[0].number), sealed...), nil
 }
 
 // Unseal opens what Seal made.
 func (s *Store) Unseal(ctx context.Context, organizationID uuid.UUID, purpose string, sealed []byte) ([]byte, error) {
-	k, err := s.sealingKey(ctx, organizationID)
-	if err != nil {
-		return nil, err
+	if organizationID == uuid.Nil {
+		return s.openWrapped(ctx, sealed, purpose)
 	}
-	plain, err := k.Open(sealed, purpose)
+	plain, err := s.openSealed(ctx, organizationID, purpose, sealed)
 	if err != nil {
 		return nil, fmt.Errorf("unseal %s of organization %s: %w", purpose, organizationID, err)
 	}
 	return plain, nil
 }
 
-func (s *Store) sealingKey(ctx context.Context, organizationID uuid.UUID) (seal.Key, error) {
-	if organizationID == uuid.Nil {
-		return s.keys.deployment, nil
+// openSealed tries the keys in memory, and where they do not do, those of the
+// organization's row.
+func (s *Store) openSealed(ctx context.Context, organizationID uuid.UUID, purpose string, sealed []byte) ([]byte, error) {
+	if len(sealed) < sealedPrefix || sealed[0] != sealedByNumber {
+		return nil, seal.ErrOpen
 	}
-	if k, ok := s.keys.get(organizationID); ok {
-		return k, nil
+	number := binary.BigEndian.Uint32(sealed[1:sealedPrefix])
+	keys := s.keys.get(organizationID).keys
+	for range 2 {
+		for _, k := range keys {
+			if k.number != number {
+				continue
+			}
+			if plain, err := k.key.Open(sealed[sealedPrefix:], purpose); err == nil {
+				return plain, nil
+			}
+		}
+		var err error
+		if keys, err = s.sealingKeys(ctx, organizationID); err != nil {
+			return nil, err
+		}
 	}
-	org, err := s.GetOrganization(ctx, organizationID)
-	if err != nil {
-		return seal.Key{}, fmt.Errorf("find the sealing key of organization %s: %w", organizationID, err)
-	}
-	raw, err := s.keys.deployment.Open(org.SealingKey, "organization:"+organizationID.String())
-	if err != nil || len(raw) != len(seal.Key{}) {
-		return seal.Key{}, fmt.Errorf("%w: organization %s was sealed with another one", ErrDeploymentKey, organizationID)
-	}
-	s.keys.put(organizationID, seal.Key(raw))
-	return seal.Key(raw), nil
+	return nil, seal.ErrOpen
 }
 
-func (k *keyring) get(id uuid.UUID) (seal.Key, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	key, ok := k.keys[id]
-	return key, ok
+// sealedWith is how everything begins that the key of a number has sealed.
+func sealedWith(number uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{sealedByNumber}, number)
 }
 
-func (k *keyring) put(id uuid.UUID, key seal.Key) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.keys[id] = key
-}
-
-// checkDeploymentKey refuses a key that did not seal this database, before
-// anything is written with it.
-func (s *Store) checkDeploymentKey(ctx context.Context) error {
-	check, err := s.GetSetting(ctx, settingKeyCheck)
+// sealingKeys are those in the organization's row as it is now.
+func (s *Store) sealingKeys(ctx context.Context, organizationID uuid.UUID) ([]sealingKey, error) {
+	row, err := s.GetSealingKey(ctx, organizationID)
 	if IsNotFound(err) {
-		check, err = s.putDeploymentKeyCheck(ctx)
+		s.keys.forget(organizationID)
 	}
 	if err != nil {
-		return fmt.Errorf("read the check of the deployment key: %w", err)
+		return nil, fmt.Errorf("find the sealing key of organization %s: %w", organizationID, err)
 	}
-	sealed, err := hex.DecodeString(check)
-	if err == nil {
-		_, err = s.keys.deployment.Open(sealed, settingKeyCheck)
-	}
-	if err != nil {
-		return errors.Join(ErrDeploymentKey, errors.New("this database was sealed with another deployment key: give the one it was made with (file deployment.key of its data directory, or CODER_DEPLOYMENT_KEY); without it the Terraform states in it cannot be read"))
-	}
-	return nil
+	return s.unwrap(ctx, organizationID, row)
 }
 
-// putDeploymentKeyCheck answers the check that stands afterwards, which is
-// another server's when two start on an empty database.
-func (s *Store) putDeploymentKeyCheck(ctx context.Context) (string, error) {
-	sealed, err := s.keys.deployment.Seal([]byte("deployment key"), settingKeyCheck)
-	if err != nil {
-		return "", err
+func (s *Store) unwrap(ctx context.Context, organizationID uuid.UUID, row []byte) ([]sealingKey, error) {
+	if known := s.keys.get(organizationID); len(row) > 0 && bytes.Equal(known.row, row) {
+		return known.keys, nil
 	}
-	return s.PutSettingOnce(ctx, PutSettingOnceParams{Name: settingKeyCheck, Value: hex.EncodeToString(sealed)})
+	plain, err := s.openWrapped(ctx, row, purposeOrganization(organizationID))
+	if err != nil {
+		return nil, fmt.Errorf("open the sealing key of organization %s: %w", organizationID, err)
+	}
+	keys, err := parseSealingKeys(plain)
+	if err != nil {
+		return nil, fmt.Errorf("open the sealing key of organization %s: %w", organizationID, err)
+	}
+	s.keys.put(organizationID, unwrapped{row, keys})
+	return keys, nil
+}
+
+func parseSealingKeys(plain []byte) ([]sealingKey, error) {
+	if len(plain) == 0 || len(plain)%sealingKeySize != 0 {
+		return nil, seal.ErrOpen
+	}
+	var keys []sealingKey
+	for part := range slices.Chunk(plain, sealingKeySize) {
+		k := sealingKey{number: binary.BigEndian.Uint32(part), key: seal.Key(part[4:36])}
+		if micro := int64(binary.BigEndian.Uint64(part[36:])); micro != 0 {
+			k.retired = At(time.UnixMicro(micro))
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// wrapKeys makes the row of an organization's keys, in a transaction.
+func (s *Store) wrapKeys(ctx context.Context, organizationID uuid.UUID, keys []sealingKey) ([]byte, error) {
+	if !s.tx {
+		return nil, errSealOutside
+	}
+	var plain []byte
+	for _, k := range keys {
+		plain = binary.BigEndian.AppendUint32(plain, k.number)
+		plain = append(plain, k.key[:]...)
+		retired := int64(0)
+		if !k.retired.IsZero() {
+			retired = k.retired.Micro()
+		}
+		plain = binary.BigEndian.AppendUint64(plain, uint64(retired))
+	}
+	deployment, err := s.deploymentKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return deployment.Seal(plain, purposeOrganization(organizationID))
 }

@@ -11,33 +11,49 @@ import (
 	"coder/store/storetest"
 )
 
+// sealed seals in a transaction of its own.
+func sealed(t testing.TB, s *store.Store, organizationID uuid.UUID, purpose, plain string) (out []byte) {
+	t.Helper()
+	require.NoError(t, s.InTx(t.Context(), func(tx *store.Store) (err error) {
+		out, err = tx.Seal(t.Context(), organizationID, purpose, []byte(plain))
+		return err
+	}))
+	return out
+}
+
 func TestSealing(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
 		a, b := seedOrganization(t, s, "a").organization.ID, seedOrganization(t, s, "b").organization.ID
-		secret := []byte("state of a\x00")
-		sealed, err := s.Seal(ctx, a, "state", secret)
-		require.NoError(t, err)
-		require.NotContains(t, string(sealed), "state of a")
+		text := sealed(t, s, a, "state", "state of a\x00")
+		require.NotContains(t, string(text), "state of a")
 
-		plain, err := s.Unseal(ctx, a, "state", sealed)
+		plain, err := s.Unseal(ctx, a, "state", text)
 		require.NoError(t, err)
-		require.Equal(t, secret, plain)
+		require.Equal(t, "state of a\x00", string(plain))
 
-		_, err = s.Unseal(ctx, a, "variable", sealed)
+		_, err = s.Unseal(ctx, a, "variable", text)
 		require.ErrorIs(t, err, seal.ErrOpen, "another purpose")
-		_, err = s.Unseal(ctx, b, "state", sealed)
+		_, err = s.Unseal(ctx, b, "state", text)
 		require.ErrorIs(t, err, seal.ErrOpen, "another organization")
-		_, err = s.Unseal(ctx, uuid.Nil, "state", sealed)
+		_, err = s.Unseal(ctx, uuid.Nil, "state", text)
 		require.ErrorIs(t, err, seal.ErrOpen, "the deployment")
-		_, err = s.Seal(ctx, uuid.New(), "state", secret)
+		for i := range text {
+			_, err = s.Unseal(ctx, a, "state", text[:i])
+			require.ErrorIs(t, err, seal.ErrOpen, "cut at %d", i)
+		}
+		_, err = s.Seal(ctx, a, "state", nil)
+		require.ErrorContains(t, err, "transaction", "a rotation could come in between")
+		err = s.InTx(ctx, func(tx *store.Store) error {
+			_, err := tx.Seal(ctx, uuid.New(), "state", nil)
+			return err
+		})
 		require.True(t, store.IsNotFound(err), "an organization that does not exist: %v", err)
 
-		own, err := s.Seal(ctx, uuid.Nil, "idp", secret)
-		require.NoError(t, err)
+		own := sealed(t, s, uuid.Nil, "idp", "ours")
 		plain, err = s.Unseal(ctx, uuid.Nil, "idp", own)
 		require.NoError(t, err)
-		require.Equal(t, secret, plain)
+		require.Equal(t, "ours", string(plain))
 	})
 }
 
@@ -45,12 +61,11 @@ func TestSealedDataOpensAfterARestart(t *testing.T) {
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		s := storetest.Open(t, o)
 		id := seedOrganization(t, s, "a").organization.ID
-		sealed, err := s.Seal(t.Context(), id, "state", []byte("kept"))
-		require.NoError(t, err)
+		text := sealed(t, s, id, "state", "kept")
 		require.NoError(t, s.Close())
 
 		again := storetest.Open(t, o)
-		plain, err := again.Unseal(t.Context(), id, "state", sealed)
+		plain, err := again.Unseal(t.Context(), id, "state", text)
 		require.NoError(t, err)
 		require.Equal(t, "kept", string(plain))
 	})
@@ -60,7 +75,7 @@ func TestSealingInTheTransactionThatMakesTheOrganization(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		id := uuid.New()
 		err := s.InTx(t.Context(), func(tx *store.Store) error {
-			key, err := tx.NewSealingKey(id)
+			key, err := tx.NewSealingKey(t.Context(), id)
 			require.NoError(t, err)
 			_, err = tx.InsertOrganization(t.Context(), store.InsertOrganizationParams{ID: id, Name: "new", SealingKey: key, CreatedAt: now, UpdatedAt: now})
 			require.NoError(t, err)
@@ -74,9 +89,9 @@ func TestSealingInTheTransactionThatMakesTheOrganization(t *testing.T) {
 func TestOpenRefusesAnotherDeploymentKey(t *testing.T) {
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		require.NoError(t, storetest.Open(t, o).Close())
-		for name, key := range map[string]seal.Key{"another": {9}, "none": {}} {
+		for name, keys := range map[string][]seal.Key{"another": {{9}}, "none": nil, "an empty one": {storetest.Key(), {}}} {
 			wrong := o
-			wrong.DeploymentKey = key
+			wrong.DeploymentKeys = keys
 			_, err := store.Open(t.Context(), wrong)
 			require.ErrorIs(t, err, store.ErrDeploymentKey, name)
 		}
@@ -92,7 +107,10 @@ func TestSealingKeyBelongsToItsOrganization(t *testing.T) {
 		a, b := seedOrganization(t, s, "a").organization, seedOrganization(t, s, "b").organization
 		_, err := s.Raw().ExecContext(t.Context(), "UPDATE organizations SET sealing_key = $1 WHERE id = $2", a.SealingKey, b.ID.String())
 		require.NoError(t, err)
-		_, err = s.Seal(t.Context(), b.ID, "state", nil)
-		require.ErrorIs(t, err, store.ErrDeploymentKey)
+		err = s.InTx(t.Context(), func(tx *store.Store) error {
+			_, err := tx.Seal(t.Context(), b.ID, "state", nil)
+			return err
+		})
+		require.ErrorIs(t, err, seal.ErrOpen)
 	})
 }

@@ -45,6 +45,31 @@ func (q *Queries) AcquireLease(ctx context.Context, arg AcquireLeaseParams) (Lea
 	return i, err
 }
 
+const deleteExpiredLeases = `-- name: DeleteExpiredLeases :exec
+DELETE FROM leases WHERE expires_at < $1
+`
+
+// scope: deployment
+func (q *Queries) DeleteExpiredLeases(ctx context.Context, expiresAt Time) error {
+	_, err := q.db.ExecContext(ctx, deleteExpiredLeases, expiresAt)
+	return err
+}
+
+const deleteLease = `-- name: DeleteLease :exec
+DELETE FROM leases WHERE name = $1 AND holder = $2
+`
+
+type DeleteLeaseParams struct {
+	Name   string
+	Holder string
+}
+
+// scope: deployment
+func (q *Queries) DeleteLease(ctx context.Context, arg DeleteLeaseParams) error {
+	_, err := q.db.ExecContext(ctx, deleteLease, arg.Name, arg.Holder)
+	return err
+}
+
 const getSetting = `-- name: GetSetting :one
 SELECT value FROM settings WHERE name = $1
 `
@@ -55,6 +80,39 @@ func (q *Queries) GetSetting(ctx context.Context, name string) (string, error) {
 	var value string
 	err := row.Scan(&value)
 	return value, err
+}
+
+const listLeases = `-- name: ListLeases :many
+SELECT name, holder, term, expires_at FROM leases WHERE expires_at > $1 ORDER BY name
+`
+
+// scope: deployment
+func (q *Queries) ListLeases(ctx context.Context, nowAt Time) ([]Lease, error) {
+	rows, err := q.db.QueryContext(ctx, listLeases, nowAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Lease{}
+	for rows.Next() {
+		var i Lease
+		if err := rows.Scan(
+			&i.Name,
+			&i.Holder,
+			&i.Term,
+			&i.ExpiresAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const putSetting = `-- name: PutSetting :exec

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"coder/internal/seal"
 	"coder/store"
 	"coder/store/storetest"
 )
@@ -99,7 +100,7 @@ func TestKilledServerKeepsWhatItAnswered(t *testing.T) {
 }
 
 func writeForEver(t *testing.T, dir string) {
-	s, err := store.Open(t.Context(), store.Options{Dir: dir, DeploymentKey: storetest.Key()})
+	s, err := store.Open(t.Context(), store.Options{Dir: dir, DeploymentKeys: []seal.Key{storetest.Key()}})
 	require.NoError(t, err)
 	for i := 0; ; i++ {
 		require.NoError(t, s.InTx(t.Context(), func(tx *store.Store) error {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,9 +35,10 @@ type Options struct {
 	PostgresURL string
 	// MaxOpen bounds PostgreSQL's connections; 0 is 10.
 	MaxOpen int
-	// DeploymentKey wraps every organization's sealing key.
-	DeploymentKey seal.Key
-	Logger        *slog.Logger
+	// DeploymentKeys wrap every organization's sealing key. The database says
+	// which of them does so now; a new one takes the first.
+	DeploymentKeys []seal.Key
+	Logger         *slog.Logger
 }
 
 // Store is the open database. All methods of Queries run outside of a
@@ -57,7 +59,7 @@ type Store struct {
 // migration. Its errors say what to do: ErrLocked, ErrNewerDatabase,
 // ErrDeploymentKey, or that of the directory or the server.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.DeploymentKey == (seal.Key{}) {
+	if len(o.DeploymentKeys) == 0 || slices.Contains(o.DeploymentKeys, seal.Key{}) {
 		return nil, fmt.Errorf("%w: none was given; make one with: openssl rand -hex 32", ErrDeploymentKey)
 	}
 	s, err := connect(ctx, o)
@@ -65,8 +67,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.Queries = New(s.db)
-	s.keys = newKeyring(o.DeploymentKey)
-	if err := s.checkDeploymentKey(ctx); err != nil {
+	s.keys = newKeyring(o.DeploymentKeys)
+	if err := s.openDeploymentKey(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.openAuditKey(ctx); err != nil {
@@ -155,11 +157,12 @@ func createPrivate(path string) error {
 }
 
 // openSQLite opens one pool. Writes are synced, because promises rest on them;
-// transactions lock at once, because one that reads first and writes later
+// what is overwritten is gone from its page, keys of deleted organizations above
+// all; transactions lock at once, because one that reads first and writes later
 // would otherwise fail under load.
 func openSQLite(path, mode string, conns int) (*sql.DB, error) {
 	q := url.Values{}
-	for _, pragma := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "cache_size(-8000)", "temp_store(MEMORY)", "journal_size_limit(16777216)"} {
+	for _, pragma := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "cache_size(-8000)", "temp_store(MEMORY)", "journal_size_limit(16777216)", "secure_delete(FAST)"} {
 		q.Add("_pragma", pragma)
 	}
 	if mode == "ro" {

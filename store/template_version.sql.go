@@ -192,6 +192,29 @@ func (q *Queries) GetTemplateVersionByName(ctx context.Context, arg GetTemplateV
 	return i, err
 }
 
+const getVariableValues = `-- name: GetVariableValues :one
+SELECT value, default_value FROM template_version_variables
+WHERE organization_id = $1 AND template_version_id = $2 AND name = $3
+`
+
+type GetVariableValuesParams struct {
+	OrganizationID    uuid.UUID
+	TemplateVersionID uuid.UUID
+	Name              string
+}
+
+type GetVariableValuesRow struct {
+	Value        []byte
+	DefaultValue []byte
+}
+
+func (q *Queries) GetVariableValues(ctx context.Context, arg GetVariableValuesParams) (GetVariableValuesRow, error) {
+	row := q.db.QueryRowContext(ctx, getVariableValues, arg.OrganizationID, arg.TemplateVersionID, arg.Name)
+	var i GetVariableValuesRow
+	err := row.Scan(&i.Value, &i.DefaultValue)
+	return i, err
+}
+
 const insertTemplateVersion = `-- name: InsertTemplateVersion :one
 INSERT INTO template_versions (id, organization_id, template_id, job_id, name, message, workspace_tags, created_by, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id, organization_id, template_id, job_id, name, message, readme, parameters, presets, external_auth, workspace_tags, graph, start_cost, stop_cost, priced, has_external_agent, archived, created_by, created_at, updated_at
@@ -492,6 +515,44 @@ func (q *Queries) ListTemplateVersionsByIDs(ctx context.Context, ids string) ([]
 	return items, nil
 }
 
+const listVariablesSealedOtherwise = `-- name: ListVariablesSealedOtherwise :many
+SELECT template_version_id, name FROM template_version_variables WHERE organization_id = $1
+  AND (substr(value, 1, 5) <> $2 OR substr(default_value, 1, 5) <> $2)
+`
+
+type ListVariablesSealedOtherwiseParams struct {
+	OrganizationID uuid.UUID
+	SealedWith     []byte
+}
+
+type ListVariablesSealedOtherwiseRow struct {
+	TemplateVersionID uuid.UUID
+	Name              string
+}
+
+func (q *Queries) ListVariablesSealedOtherwise(ctx context.Context, arg ListVariablesSealedOtherwiseParams) ([]ListVariablesSealedOtherwiseRow, error) {
+	rows, err := q.db.QueryContext(ctx, listVariablesSealedOtherwise, arg.OrganizationID, arg.SealedWith)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListVariablesSealedOtherwiseRow{}
+	for rows.Next() {
+		var i ListVariablesSealedOtherwiseRow
+		if err := rows.Scan(&i.TemplateVersionID, &i.Name); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const setTemplateVersionImport = `-- name: SetTemplateVersionImport :exec
 UPDATE template_versions SET readme = $1, parameters = $2, presets = $3, external_auth = $4,
     graph = $5, start_cost = $6, stop_cost = $7, priced = $8, has_external_agent = $9, updated_at = $10
@@ -527,6 +588,30 @@ func (q *Queries) SetTemplateVersionImport(ctx context.Context, arg SetTemplateV
 		arg.UpdatedAt,
 		arg.OrganizationID,
 		arg.ID,
+	)
+	return err
+}
+
+const setVariableValues = `-- name: SetVariableValues :exec
+UPDATE template_version_variables SET value = $1, default_value = $2
+WHERE organization_id = $3 AND template_version_id = $4 AND name = $5
+`
+
+type SetVariableValuesParams struct {
+	Value             []byte
+	DefaultValue      []byte
+	OrganizationID    uuid.UUID
+	TemplateVersionID uuid.UUID
+	Name              string
+}
+
+func (q *Queries) SetVariableValues(ctx context.Context, arg SetVariableValuesParams) error {
+	_, err := q.db.ExecContext(ctx, setVariableValues,
+		arg.Value,
+		arg.DefaultValue,
+		arg.OrganizationID,
+		arg.TemplateVersionID,
+		arg.Name,
 	)
 	return err
 }

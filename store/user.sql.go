@@ -310,6 +310,39 @@ func (q *Queries) ListOwners(ctx context.Context) ([]User, error) {
 	return items, nil
 }
 
+const listSSHKeys = `-- name: ListSSHKeys :many
+SELECT id, ssh_private_key FROM users WHERE length(ssh_private_key) > 0 ORDER BY id
+`
+
+type ListSSHKeysRow struct {
+	ID            uuid.UUID
+	SshPrivateKey []byte
+}
+
+// scope: deployment
+func (q *Queries) ListSSHKeys(ctx context.Context) ([]ListSSHKeysRow, error) {
+	rows, err := q.db.QueryContext(ctx, listSSHKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListSSHKeysRow{}
+	for rows.Next() {
+		var i ListSSHKeysRow
+		if err := rows.Scan(&i.ID, &i.SshPrivateKey); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listUsers = `-- name: ListUsers :many
 SELECT id, email, username, name, avatar_url, hashed_password, login_type, status, roles, ssh_public_key, ssh_private_key, created_at, updated_at, last_seen_at, deleted FROM users u WHERE u.deleted = FALSE /* filter */
 ORDER BY lower(u.username), u.id LIMIT $2 OFFSET $1
@@ -418,6 +451,21 @@ type PutUserSettingParams struct {
 // scope: deployment
 func (q *Queries) PutUserSetting(ctx context.Context, arg PutUserSettingParams) error {
 	_, err := q.db.ExecContext(ctx, putUserSetting, arg.UserID, arg.Name, arg.Value)
+	return err
+}
+
+const setSSHPrivateKey = `-- name: SetSSHPrivateKey :exec
+UPDATE users SET ssh_private_key = $1 WHERE id = $2
+`
+
+type SetSSHPrivateKeyParams struct {
+	SshPrivateKey []byte
+	ID            uuid.UUID
+}
+
+// scope: deployment
+func (q *Queries) SetSSHPrivateKey(ctx context.Context, arg SetSSHPrivateKeyParams) error {
+	_, err := q.db.ExecContext(ctx, setSSHPrivateKey, arg.SshPrivateKey, arg.ID)
 	return err
 }
 

@@ -411,7 +411,7 @@ func (q *Queries) ListOtherWorkspaceIDs(ctx context.Context, arg ListOtherWorksp
 }
 
 const listWorkspaceDetails = `-- name: ListWorkspaceDetails :many
-SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.daily_cost, w.running, w.refusal, w.retry_at, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
+SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.daily_cost, w.running, w.refusal, w.retry_at, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.sealed_input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
     t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
     t.allow_user_cancel, t.require_active_version,
     v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
@@ -514,6 +514,7 @@ func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListW
 			&i.ProvisionerJob.WorkspaceID,
 			&i.ProvisionerJob.WorkspaceBuildID,
 			&i.ProvisionerJob.Input,
+			&i.ProvisionerJob.SealedInput,
 			&i.ProvisionerJob.Error,
 			&i.ProvisionerJob.ErrorCode,
 			&i.ProvisionerJob.InDoubt,

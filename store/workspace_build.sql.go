@@ -138,7 +138,7 @@ func (q *Queries) GetWorkspaceBuildByNumber(ctx context.Context, arg GetWorkspac
 }
 
 const getWorkspaceBuildDetail = `-- name: GetWorkspaceBuildDetail :one
-SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.sealed_input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
 FROM workspace_builds b
 JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN template_versions v ON v.id = b.template_version_id
@@ -197,6 +197,7 @@ func (q *Queries) GetWorkspaceBuildDetail(ctx context.Context, arg GetWorkspaceB
 		&i.ProvisionerJob.WorkspaceID,
 		&i.ProvisionerJob.WorkspaceBuildID,
 		&i.ProvisionerJob.Input,
+		&i.ProvisionerJob.SealedInput,
 		&i.ProvisionerJob.Error,
 		&i.ProvisionerJob.ErrorCode,
 		&i.ProvisionerJob.InDoubt,
@@ -341,7 +342,7 @@ func (q *Queries) ListAutofillParameters(ctx context.Context, arg ListAutofillPa
 }
 
 const listWorkspaceBuildDetails = `-- name: ListWorkspaceBuildDetails :many
-SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.sealed_input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
 FROM workspace_builds b
 JOIN provisioner_jobs j ON j.id = b.job_id
 JOIN template_versions v ON v.id = b.template_version_id
@@ -419,6 +420,7 @@ func (q *Queries) ListWorkspaceBuildDetails(ctx context.Context, arg ListWorkspa
 			&i.ProvisionerJob.WorkspaceID,
 			&i.ProvisionerJob.WorkspaceBuildID,
 			&i.ProvisionerJob.Input,
+			&i.ProvisionerJob.SealedInput,
 			&i.ProvisionerJob.Error,
 			&i.ProvisionerJob.ErrorCode,
 			&i.ProvisionerJob.InDoubt,

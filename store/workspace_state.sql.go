@@ -104,6 +104,29 @@ func (q *Queries) GetWorkspaceStateBefore(ctx context.Context, arg GetWorkspaceS
 	return i, err
 }
 
+const getWorkspaceStateData = `-- name: GetWorkspaceStateData :one
+SELECT data FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND fence = $3 AND n = $4
+`
+
+type GetWorkspaceStateDataParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	Fence          int64
+	N              int64
+}
+
+func (q *Queries) GetWorkspaceStateData(ctx context.Context, arg GetWorkspaceStateDataParams) ([]byte, error) {
+	row := q.db.QueryRowContext(ctx, getWorkspaceStateData,
+		arg.OrganizationID,
+		arg.WorkspaceID,
+		arg.Fence,
+		arg.N,
+	)
+	var data []byte
+	err := row.Scan(&data)
+	return data, err
+}
+
 const getWorkspaceStateInfo = `-- name: GetWorkspaceStateInfo :one
 SELECT fence, n, sha256, size, workspace_build_id, salvage FROM workspace_states
 WHERE organization_id = $1 AND workspace_id = $2 AND fence = $3 AND n = $4
@@ -213,6 +236,44 @@ func (q *Queries) InsertWorkspaceState(ctx context.Context, arg InsertWorkspaceS
 	return err
 }
 
+const listStatesSealedOtherwise = `-- name: ListStatesSealedOtherwise :many
+SELECT workspace_id, fence, n FROM workspace_states WHERE organization_id = $1 AND substr(data, 1, 5) <> $2
+`
+
+type ListStatesSealedOtherwiseParams struct {
+	OrganizationID uuid.UUID
+	SealedWith     []byte
+}
+
+type ListStatesSealedOtherwiseRow struct {
+	WorkspaceID uuid.UUID
+	Fence       int64
+	N           int64
+}
+
+func (q *Queries) ListStatesSealedOtherwise(ctx context.Context, arg ListStatesSealedOtherwiseParams) ([]ListStatesSealedOtherwiseRow, error) {
+	rows, err := q.db.QueryContext(ctx, listStatesSealedOtherwise, arg.OrganizationID, arg.SealedWith)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListStatesSealedOtherwiseRow{}
+	for rows.Next() {
+		var i ListStatesSealedOtherwiseRow
+		if err := rows.Scan(&i.WorkspaceID, &i.Fence, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const nextWorkspaceStateNumber = `-- name: NextWorkspaceStateNumber :one
 SELECT CAST(COALESCE(max(n), 0) + 1 AS BIGINT) FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND fence = $3
 `
@@ -276,4 +337,27 @@ func (q *Queries) PruneWorkspaceStates(ctx context.Context, arg PruneWorkspaceSt
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const setWorkspaceStateData = `-- name: SetWorkspaceStateData :exec
+UPDATE workspace_states SET data = $1 WHERE organization_id = $2 AND workspace_id = $3 AND fence = $4 AND n = $5
+`
+
+type SetWorkspaceStateDataParams struct {
+	Data           []byte
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	Fence          int64
+	N              int64
+}
+
+func (q *Queries) SetWorkspaceStateData(ctx context.Context, arg SetWorkspaceStateDataParams) error {
+	_, err := q.db.ExecContext(ctx, setWorkspaceStateData,
+		arg.Data,
+		arg.OrganizationID,
+		arg.WorkspaceID,
+		arg.Fence,
+		arg.N,
+	)
+	return err
 }

@@ -444,6 +444,8 @@ var rules = map[string]rule{
 	"POST /licenses":                                             refused("everything is entitled"),
 	"POST /licenses/refresh-entitlements":                        plain(),
 	"DELETE /licenses/{id}":                                      refused("there are no licences"),
+	"POST /deployment/keys/rotate":                               refused("it would change the key of everything"),
+	"POST /organizations/{organization}/keys/rotate":             plain(),
 	"POST /organizations":                                        body(func(v values) any { return fields{"name": v["new_name"]} }).on(noteOrganization),
 	"DELETE /organizations/{organization}":                       plain().on(freshOrganization),
 	"PUT /organizations/{organization}/quota":                    fixed(fields{"max_daily_cost": nil, "max_running_workspaces": nil}),

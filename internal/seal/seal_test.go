@@ -1,6 +1,7 @@
 package seal_test
 
 import (
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,7 +69,7 @@ func TestLoadOrCreateKeepsItsKey(t *testing.T) {
 	require.NoError(t, err)
 	parsed, err := seal.ParseKey(string(text))
 	require.NoError(t, err)
-	require.Equal(t, made, parsed)
+	require.Equal(t, made, []seal.Key{parsed})
 }
 
 func TestLoadOrCreateNeverReplacesAKey(t *testing.T) {
@@ -88,7 +89,7 @@ func TestLoadOrCreateNeverReplacesAKey(t *testing.T) {
 
 func TestLoadOrCreateHasOneWinner(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "deployment.key")
-	keys := make(chan seal.Key, 20)
+	keys := make(chan []seal.Key, 20)
 	var g errgroup.Group
 	for range cap(keys) {
 		g.Go(func() error {
@@ -117,4 +118,50 @@ func newKey(t *testing.T) seal.Key {
 	k, err := seal.NewKey()
 	require.NoError(t, err)
 	return k
+}
+
+func TestParseKeys(t *testing.T) {
+	a, b := newKey(t), newKey(t)
+	x, y := hex.EncodeToString(a[:]), hex.EncodeToString(b[:])
+	for name, text := range map[string]string{
+		"commas": x + "," + y, "lines": x + "\n" + y + "\n", "remarks": "# newest first\n\n " + x + "\r\n#\n" + y, "twice": x + "," + y + "," + x,
+	} {
+		keys, err := seal.ParseKeys(text)
+		require.NoError(t, err, name)
+		require.Equal(t, []seal.Key{a, b}, keys, name)
+	}
+	for _, text := range []string{"", "# only a remark", x + ",", x + y, x + " " + y, x + ",abc"} {
+		_, err := seal.ParseKeys(text)
+		require.ErrorContains(t, err, "64 hexadecimal digits", "%q", text)
+		require.NotContains(t, err.Error(), x)
+	}
+}
+
+func TestKeysHaveNamesThatDoNotTellThem(t *testing.T) {
+	a, b := newKey(t), newKey(t)
+	require.Regexp(t, "^[0-9a-f]{12}$", a.ID())
+	require.Equal(t, a.ID(), a.ID())
+	require.NotEqual(t, a.ID(), b.ID())
+	require.NotContains(t, hex.EncodeToString(a[:]), a.ID())
+}
+
+func TestAddToFileKeepsWhatIsThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "deployment.key")
+	_, err := seal.AddToFile(path)
+	require.ErrorContains(t, err, "read the deployment key", "there is nothing to add to")
+	first, err := seal.LoadOrCreate(path)
+	require.NoError(t, err)
+	second, err := seal.AddToFile(path)
+	require.NoError(t, err)
+	third, err := seal.AddToFile(path)
+	require.NoError(t, err)
+	keys, err := seal.LoadOrCreate(path)
+	require.NoError(t, err)
+	require.Equal(t, []seal.Key{third, second, first[0]}, keys, "newest first")
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.EqualValues(t, 0o600, info.Mode().Perm())
+	left, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, left, 1)
 }

@@ -34,7 +34,7 @@ UPDATE organizations SET shareable_workspace_owners = @shareable_workspace_owner
 WHERE id = @organization_id AND deleted = FALSE RETURNING *;
 
 -- name: DeleteOrganization :execrows
-UPDATE organizations SET deleted = TRUE, updated_at = @updated_at
+UPDATE organizations SET deleted = TRUE, sealing_key = @sealing_key, updated_at = @updated_at
 WHERE id = @organization_id AND deleted = FALSE AND is_default = FALSE;
 
 -- name: CountOrganizationContents :one
@@ -44,3 +44,13 @@ SELECT
     CAST((SELECT count(*) FROM provisioner_keys k WHERE k.organization_id = @organization_id) AS BIGINT) AS provisioner_keys,
     CAST((SELECT count(*) FROM organization_members m WHERE m.organization_id = @organization_id) AS BIGINT) AS members,
     CAST((SELECT count(*) FROM groups g WHERE g.organization_id = @organization_id) AS BIGINT) AS groups;
+
+-- name: GetSealingKey :one
+SELECT sealing_key FROM organizations WHERE id = @organization_id AND deleted = FALSE;
+
+-- name: ListSealingKeys :many
+-- scope: deployment
+SELECT id, sealing_key FROM organizations WHERE length(sealing_key) > 0 ORDER BY id;
+
+-- name: SetSealingKey :execrows
+UPDATE organizations SET sealing_key = @sealing_key WHERE id = @organization_id;

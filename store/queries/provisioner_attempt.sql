@@ -60,3 +60,9 @@ WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND en
 
 -- name: StoreSettledReply :exec
 UPDATE job_attempts SET settled = @settled WHERE organization_id = @organization_id AND id = @id;
+
+-- name: ListRepliesSealedOtherwise :many
+SELECT id FROM job_attempts WHERE organization_id = @organization_id AND length(reply) > 0 AND substr(reply, 1, 5) <> @sealed_with;
+
+-- name: SetAttemptReply :exec
+UPDATE job_attempts SET reply = @reply WHERE organization_id = @organization_id AND id = @id;

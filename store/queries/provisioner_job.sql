@@ -1,6 +1,6 @@
 -- name: InsertProvisionerJob :one
-INSERT INTO provisioner_jobs (id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, created_at, updated_at)
-VALUES (@id, @organization_id, @type, @provisioner, 'pending', @tags, @file_id, @initiator_id, @automated, @template_version_id, @workspace_id, @workspace_build_id, @input, @created_at, @updated_at)
+INSERT INTO provisioner_jobs (id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, created_at, updated_at)
+VALUES (@id, @organization_id, @type, @provisioner, 'pending', @tags, @file_id, @initiator_id, @automated, @template_version_id, @workspace_id, @workspace_build_id, @input, @sealed_input, @created_at, @updated_at)
 RETURNING *;
 
 -- name: GetProvisionerJob :one
@@ -79,3 +79,9 @@ WHERE j.organization_id = @organization_id AND j.id = @job_id;
 -- name: ListJobLogs :many
 SELECT l.* FROM job_logs l JOIN provisioner_jobs j ON j.id = l.job_id
 WHERE j.organization_id = @organization_id AND l.job_id = @job_id AND l.id > @after ORDER BY l.id LIMIT @max_rows;
+
+-- name: ListInputsSealedOtherwise :many
+SELECT id FROM provisioner_jobs WHERE organization_id = @organization_id AND length(sealed_input) > 0 AND substr(sealed_input, 1, 5) <> @sealed_with;
+
+-- name: SetJobSealedInput :exec
+UPDATE provisioner_jobs SET sealed_input = @sealed_input WHERE organization_id = @organization_id AND id = @id;

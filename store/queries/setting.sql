@@ -20,3 +20,15 @@ ON CONFLICT (name) DO UPDATE SET
     term = leases.term + CASE WHEN leases.holder = excluded.holder THEN 0 ELSE 1 END
 WHERE leases.holder = excluded.holder OR leases.expires_at < @now_at OR leases.expires_at > @far_at
 RETURNING *;
+
+-- name: ListLeases :many
+-- scope: deployment
+SELECT * FROM leases WHERE expires_at > @now_at ORDER BY name;
+
+-- name: DeleteLease :exec
+-- scope: deployment
+DELETE FROM leases WHERE name = @name AND holder = @holder;
+
+-- name: DeleteExpiredLeases :exec
+-- scope: deployment
+DELETE FROM leases WHERE expires_at < @expires_at;

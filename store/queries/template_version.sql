@@ -61,3 +61,15 @@ DELETE FROM template_version_variables WHERE organization_id = @organization_id 
 
 -- name: ListTemplateVersionVariables :many
 SELECT * FROM template_version_variables WHERE organization_id = @organization_id AND template_version_id = @template_version_id ORDER BY position;
+
+-- name: ListVariablesSealedOtherwise :many
+SELECT template_version_id, name FROM template_version_variables WHERE organization_id = @organization_id
+  AND (substr(value, 1, 5) <> @sealed_with OR substr(default_value, 1, 5) <> @sealed_with);
+
+-- name: GetVariableValues :one
+SELECT value, default_value FROM template_version_variables
+WHERE organization_id = @organization_id AND template_version_id = @template_version_id AND name = @name;
+
+-- name: SetVariableValues :exec
+UPDATE template_version_variables SET value = @value, default_value = @default_value
+WHERE organization_id = @organization_id AND template_version_id = @template_version_id AND name = @name;

@@ -88,3 +88,11 @@ SELECT value FROM user_settings WHERE user_id = @user_id AND name = @name;
 -- scope: deployment
 INSERT INTO user_settings (user_id, name, value) VALUES (@user_id, @name, @value)
 ON CONFLICT (user_id, name) DO UPDATE SET value = excluded.value;
+
+-- name: ListSSHKeys :many
+-- scope: deployment
+SELECT id, ssh_private_key FROM users WHERE length(ssh_private_key) > 0 ORDER BY id;
+
+-- name: SetSSHPrivateKey :exec
+-- scope: deployment
+UPDATE users SET ssh_private_key = @ssh_private_key WHERE id = @id;

@@ -35,3 +35,12 @@ DELETE FROM workspace_states WHERE workspace_states.organization_id = @organizat
   AND workspace_states.fence < (SELECT COALESCE(min(kept.fence), 0) FROM (
       SELECT k.fence FROM workspace_states k WHERE k.organization_id = @organization_id AND k.workspace_id = @workspace_id AND k.salvage = FALSE
       ORDER BY k.fence DESC, k.n DESC LIMIT @keep) kept);
+
+-- name: ListStatesSealedOtherwise :many
+SELECT workspace_id, fence, n FROM workspace_states WHERE organization_id = @organization_id AND substr(data, 1, 5) <> @sealed_with;
+
+-- name: GetWorkspaceStateData :one
+SELECT data FROM workspace_states WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND fence = @fence AND n = @n;
+
+-- name: SetWorkspaceStateData :exec
+UPDATE workspace_states SET data = @data WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND fence = @fence AND n = @n;

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"coder/internal/seal"
 	"coder/store"
 )
 
@@ -103,7 +104,7 @@ func migrateTemplate() (name string, err error) {
 	if err := run(shared.database("postgres"), "CREATE DATABASE "+template+" "+emptyDatabase); err != nil {
 		return "", err
 	}
-	s, err := store.Open(context.Background(), store.Options{PostgresURL: shared.database(template), DeploymentKey: Key()})
+	s, err := store.Open(context.Background(), store.Options{PostgresURL: shared.database(template), DeploymentKeys: []seal.Key{Key()}})
 	if err != nil {
 		return "", err
 	}

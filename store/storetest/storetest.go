@@ -66,13 +66,13 @@ func Both(t *testing.T) []*store.Store {
 // SQLiteOptions name a directory that goes when the test ends.
 func SQLiteOptions(t testing.TB) store.Options {
 	t.Helper()
-	return store.Options{Dir: t.TempDir(), DeploymentKey: Key(), Logger: logger(t)}
+	return store.Options{Dir: t.TempDir(), DeploymentKeys: []seal.Key{Key()}, Logger: logger(t)}
 }
 
 // PostgresOptions name a database without rows that goes when the test ends.
 func PostgresOptions(t testing.TB) store.Options {
 	t.Helper()
-	return store.Options{PostgresURL: PostgresURL(t), DeploymentKey: Key(), Logger: logger(t)}
+	return store.Options{PostgresURL: PostgresURL(t), DeploymentKeys: []seal.Key{Key()}, Logger: logger(t)}
 }
 
 // Open opens a store that is closed when the test ends, unless the test

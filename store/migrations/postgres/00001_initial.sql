@@ -200,6 +200,7 @@ CREATE TABLE provisioner_jobs (
     workspace_id        TEXT COLLATE "C",
     workspace_build_id  TEXT COLLATE "C",
     input               TEXT COLLATE "C" NOT NULL DEFAULT '{}',
+    sealed_input        BYTEA,
     error               TEXT COLLATE "C" NOT NULL DEFAULT '',
     error_code          TEXT COLLATE "C" NOT NULL DEFAULT '',
     in_doubt            TEXT COLLATE "C" NOT NULL DEFAULT '[]',

@@ -200,6 +200,7 @@ CREATE TABLE provisioner_jobs (
     workspace_id        TEXT,
     workspace_build_id  TEXT,
     input               TEXT NOT NULL DEFAULT '{}',
+    sealed_input        BLOB,
     error               TEXT NOT NULL DEFAULT '',
     error_code          TEXT NOT NULL DEFAULT '',
     in_doubt            TEXT NOT NULL DEFAULT '[]',
