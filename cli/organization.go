@@ -339,9 +339,11 @@ func (o *organizationEditOptions) confirmRoles(ctx context.Context, org client.O
 }
 
 type organizationDeleteOptions struct {
-	env  *Env
-	name string
-	yes  bool
+	env    *Env
+	name   string
+	yes    bool
+	dryRun bool
+	list   listOptions
 }
 
 func newOrganizationDelete(env *Env) *cobra.Command {
@@ -349,14 +351,39 @@ func newOrganizationDelete(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete <organization_name_or_id>",
 		Short: "Delete an organization that is empty",
-		Args:  exactArgs(1),
+		Long: `Delete an organization that is empty, for good.
+
+With --dry-run nothing is changed: what stands in the way is listed, with how
+many there are of each kind and what they are called. The exit status is 0 when
+the organization could be deleted now, and 1 otherwise.`,
+		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("output") && !o.dryRun {
+				return errors.New("--output goes with --dry-run: a delete shows nothing")
+			}
 			o.name = args[0]
 			return o.run(cmd.Context())
 		},
 	}
 	addYes(cmd, &o.yes)
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "List what stands in the way and change nothing; exit status 1 when there is something")
+	addList(cmd, &o.list, organizationContentTable())
 	return cmd
+}
+
+func organizationContentTable() table[client.OrganizationContent] {
+	return table[client.OrganizationContent]{columns: []column[client.OrganizationContent]{
+		{"kind", func(c client.OrganizationContent) string { return strings.ReplaceAll(c.Kind, "_", " ") }},
+		{"count", func(c client.OrganizationContent) string { return strconv.FormatInt(c.Count, 10) }},
+		{"may stay", func(c client.OrganizationContent) string { return strconv.FormatInt(c.Stay, 10) }},
+		{"names", func(c client.OrganizationContent) string {
+			names := strings.Join(c.Names, ", ")
+			if more := c.Count - int64(len(c.Names)); more > 0 && len(c.Names) > 0 {
+				names += fmt.Sprintf(", and %d more", more)
+			}
+			return names
+		}},
+	}}
 }
 
 func (o *organizationDeleteOptions) run(ctx context.Context) error {
@@ -364,8 +391,11 @@ func (o *organizationDeleteOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if o.dryRun {
+		return o.showContents(ctx, c, org)
+	}
 	if org.IsDefault {
-		return fmt.Errorf("%s is the default organization, which cannot be deleted", org.Name)
+		return errDefaultOrganization(org)
 	}
 	if err := o.env.confirm(ctx, o.yes, fmt.Sprintf("Delete the organization %s for good?", org.Name), false); err != nil {
 		return err
@@ -374,5 +404,32 @@ func (o *organizationDeleteOptions) run(ctx context.Context) error {
 		return fmt.Errorf("delete the organization: %w", err)
 	}
 	o.env.outf("Deleted organization %s at %s\n", org.Name, o.env.stamp())
+	return nil
+}
+
+func errDefaultOrganization(org client.Organization) error {
+	return fmt.Errorf("%s is the default organization, which cannot be deleted", org.Name)
+}
+
+// showContents lists what stands in the way; its exit status says whether
+// there is anything.
+func (o *organizationDeleteOptions) showContents(ctx context.Context, c *client.Client, org client.Organization) error {
+	contents, err := c.OrganizationContents(ctx, org.ID.String())
+	if err != nil {
+		return fmt.Errorf("look into the organization: %w", err)
+	}
+	none := fmt.Sprintf("Nothing is in the way of deleting the organization %s.", org.Name)
+	if org.IsDefault {
+		none = "The organization has nothing in it that would be in the way."
+	}
+	if err := printList(o.env, o.list, organizationContentTable(), contents.InTheWay, contents, none); err != nil {
+		return err
+	}
+	switch {
+	case org.IsDefault:
+		return errDefaultOrganization(org)
+	case !contents.Deletable:
+		return fmt.Errorf("the organization %s cannot be deleted yet: what stands in the way must be deleted first", org.Name)
+	}
 	return nil
 }

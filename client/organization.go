@@ -47,6 +47,30 @@ type UpdateOrganizationRequest struct {
 	DefaultOrgMemberRoles *[]string `json:"default_org_member_roles,omitempty"`
 }
 
+// What can stand in the way of deleting an organization.
+const (
+	ContentWorkspace      = "workspace"
+	ContentTemplate       = "template"
+	ContentProvisionerKey = "provisioner_key"
+	ContentMember         = "member"
+	ContentGroup          = "group"
+)
+
+// OrganizationContents say whether an organization could be deleted now.
+type OrganizationContents struct {
+	OrganizationID uuid.UUID             `json:"organization_id"`
+	Deletable      bool                  `json:"deletable" doc:"False too for the default organization, which always stays"`
+	InTheWay       []OrganizationContent `json:"in_the_way" doc:"Empty when nothing has to be deleted first"`
+}
+
+// OrganizationContent is one kind of what stands in the way.
+type OrganizationContent struct {
+	Kind  string   `json:"kind" doc:"workspace, template, provisioner_key, member or group"`
+	Count int64    `json:"count"`
+	Stay  int64    `json:"stay" doc:"How many of them may stay: the last member goes with the organization"`
+	Names []string `json:"names" doc:"The first 50, in order; empty when the caller may not read this kind"`
+}
+
 // Whose workspaces may be shared in an organization.
 const (
 	ShareableNone            = "none"
@@ -92,6 +116,11 @@ func (c *Client) UpdateOrganization(ctx context.Context, organization string, re
 // DeleteOrganization deletes an organization; 409 says what is still in it.
 func (c *Client) DeleteOrganization(ctx context.Context, organization string) error {
 	return c.exec(ctx, http.MethodDelete, apiPath("organizations", organization), nil)
+}
+
+// OrganizationContents reads what stands in the way of DeleteOrganization.
+func (c *Client) OrganizationContents(ctx context.Context, organization string) (OrganizationContents, error) {
+	return get[OrganizationContents](ctx, c, apiPath("organizations", organization, "contents"))
 }
 
 // WorkspaceSharingSettings reads whose workspaces may be shared.

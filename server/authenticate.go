@@ -71,21 +71,43 @@ func (a *api) authenticate(ctx context.Context, r *http.Request) error {
 		return errUnauthenticated("The token does not have the form of a session token: sign in again with `coder login`.")
 	}
 	row, err := a.store.GetAPIKeyWithUser(ctx, id)
-	if err != nil && !store.IsNotFound(err) {
+	if err == nil && !sameSecret(secret, row.ApiKey.HashedSecret) {
+		err = errUnknownToken()
+	}
+	if err := a.checkSession(row, err); err != nil {
 		return err
-	}
-	if err != nil || !sameSecret(secret, row.ApiKey.HashedSecret) {
-		return errUnauthenticated("The token is not known: sign in again with `coder login`.")
-	}
-	if !row.ApiKey.ExpiresAt.After(a.now()) {
-		return errUnauthenticated("The token expired at " + row.ApiKey.ExpiresAt.Format(time.RFC3339) + ": sign in again with `coder login`.")
-	}
-	if row.User.Status == client.UserSuspended {
-		return errUnauthenticated("Your account is suspended. Ask an administrator to activate it.")
 	}
 	if fromCookie && !a.sameOrigin(r, token) {
 		return errForgery
 	}
+	if err := a.admitSession(ctx, row); err != nil {
+		return err
+	}
+	return a.touch(ctx, row.User, row.ApiKey)
+}
+
+func errUnknownToken() *client.Error {
+	return errUnauthenticated("The token is not known: sign in again with `coder login`.")
+}
+
+// checkSession refuses a session that was not found, has ended, or whose user
+// is suspended; err is that of reading it.
+func (a *api) checkSession(row store.GetAPIKeyWithUserRow, err error) error {
+	switch {
+	case store.IsNotFound(err):
+		return errUnknownToken()
+	case err != nil:
+		return err
+	case !row.ApiKey.ExpiresAt.After(a.now()):
+		return errUnauthenticated("The token expired at " + row.ApiKey.ExpiresAt.Format(time.RFC3339) + ": sign in again with `coder login`.")
+	case row.User.Status == client.UserSuspended:
+		return errUnauthenticated("Your account is suspended. Ask an administrator to activate it.")
+	}
+	return nil
+}
+
+// admitSession puts who is signed in into the request, with the roles of this moment.
+func (a *api) admitSession(ctx context.Context, row store.GetAPIKeyWithUserRow) error {
 	subject, err := a.subject(ctx, row.User)
 	if err != nil {
 		return err
@@ -93,7 +115,7 @@ func (a *api) authenticate(ctx context.Context, r *http.Request) error {
 	subject.Allow, subject.AllowIDs = tokenLimits(row.ApiKey)
 	req := requestFrom(ctx)
 	req.subject, req.user, req.key = subject, &row.User, &row.ApiKey
-	return a.touch(ctx, row.User, row.ApiKey)
+	return nil
 }
 
 // errForgery is a write that carries a cookie but not from our own pages. The

@@ -17,6 +17,10 @@ import (
 	"coder/store"
 )
 
+// askAgain is how soon a stream or a long poll notices that its caller's right
+// to it has gone: five seconds are promised, and the answer must travel too.
+const askAgain = 3 * time.Second
+
 // gate is the one place where a request is authenticated and authorized,
 // before a byte of its body is read.
 func (a *api) gate(hctx huma.Context, p permission, timeout time.Duration, next func(huma.Context)) {

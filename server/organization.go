@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -228,40 +227,72 @@ func (a *api) deleteOrganization(ctx context.Context, _ *OrganizationPath) (*out
 	if org.IsDefault {
 		return nil, badRequest("The default organization cannot be deleted.")
 	}
+	var canceled []store.ProvisionerJob
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		counts, err := tx.CountOrganizationContents(ctx, org.ID)
 		if err != nil {
 			return err
 		}
-		if detail := organizationContents(counts); detail != "" {
-			return refuse(http.StatusConflict, "The organization is not empty.", "Delete what is in it first: "+detail+".")
+		if blocking := inTheWay(counts); len(blocking) > 0 {
+			return refuse(http.StatusConflict, "The organization is not empty.", "Delete what is in it first: "+countContents(blocking)+
+				". `coder organizations delete "+org.Name+" --dry-run` names them.")
 		}
-		if _, err = tx.DeleteOrganization(ctx, store.DeleteOrganizationParams{OrganizationID: org.ID, SealingKey: []byte{}, UpdatedAt: store.At(a.now())}); err != nil {
+		if canceled, err = a.cancelJobsOf(ctx, tx, org); err != nil {
 			return err
 		}
-		entry := organizationEntry(client.AuditDelete, org)
-		entry.before = organizationResponse(org)
-		return a.audit(ctx, tx, entry)
+		return a.removeOrganization(ctx, tx, org)
 	})
 	if err != nil {
 		return nil, err
 	}
+	for _, job := range canceled {
+		a.cancelPosted(job)
+	}
+	a.dispatch.wakeAll(org.ID)
 	return said(fmt.Sprintf("Organization %s has been deleted.", org.Name)), nil
 }
 
-// organizationContents counts what is in the way of a delete; the last member
-// and the Everyone group go with the organization.
-func organizationContents(c store.CountOrganizationContentsRow) string {
-	var parts []string
-	for _, item := range []struct {
-		count, free int64
-		what        string
-	}{{c.Workspaces, 0, "workspace"}, {c.Templates, 0, "template"}, {c.ProvisionerKeys, 0, "provisioner key"}, {c.Members, 1, "member"}, {c.Groups, 1, "group"}} {
-		if item.count > item.free {
-			parts = append(parts, plural(item.count, item.what))
+// cancelJobsOf ends what is left to run in an organization without templates
+// and workspaces: imports and dry runs, which make nothing.
+func (a *api) cancelJobsOf(ctx context.Context, tx *store.Store, org store.Organization) ([]store.ProvisionerJob, error) {
+	jobs, err := tx.ListActiveJobsOfOrganization(ctx, org.ID)
+	if err != nil {
+		return nil, fmt.Errorf("list the jobs of the organization: %w", err)
+	}
+	var canceled []store.ProvisionerJob
+	for _, job := range jobs {
+		if job.Cancel != client.CancelNone {
+			continue // it is ending
+		}
+		job, err := a.cancelInTx(ctx, tx, job)
+		if err != nil {
+			return nil, fmt.Errorf("cancel the jobs of the organization: %w", err)
+		}
+		canceled = append(canceled, job)
+	}
+	return canceled, nil
+}
+
+// removeOrganization marks the row and drops what belongs to nobody else, so
+// that nothing of it shows anywhere; its audit log stays.
+func (a *api) removeOrganization(ctx context.Context, tx *store.Store, org store.Organization) error {
+	deleted, err := tx.DeleteOrganization(ctx, store.DeleteOrganizationParams{OrganizationID: org.ID, SealingKey: []byte{}, UpdatedAt: store.At(a.now())})
+	if err != nil {
+		return err
+	}
+	if deleted == 0 {
+		return errNotFound()
+	}
+	for _, drop := range []func(context.Context, uuid.UUID) error{
+		tx.DeleteOrganizationMembers, tx.DeleteOrganizationGroups, tx.DeleteOrganizationRoles, tx.DeleteOrganizationDaemons,
+	} {
+		if err := drop(ctx, org.ID); err != nil {
+			return fmt.Errorf("empty the organization: %w", err)
 		}
 	}
-	return strings.Join(parts, ", ")
+	entry := organizationEntry(client.AuditDelete, org)
+	entry.before = organizationResponse(org)
+	return a.audit(ctx, tx, entry)
 }
 
 func plural(n int64, what string) string {

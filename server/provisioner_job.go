@@ -84,39 +84,50 @@ func (a *api) jobChanged(job store.ProvisionerJob) {
 func (a *api) cancelJob(ctx context.Context, job store.ProvisionerJob) (store.ProvisionerJob, error) {
 	var canceled store.ProvisionerJob
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
-		now := store.At(a.now())
-		current, err := tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: job.ID, UpdatedAt: now})
-		if err != nil {
-			return err
-		}
-		cancel, err := nextCancel(current)
-		if err != nil {
-			return err
-		}
-		canceled, err = tx.CancelProvisionerJob(ctx, store.CancelProvisionerJobParams{
-			OrganizationID: job.OrganizationID, ID: job.ID, CanceledAt: now.Micro(), Cancel: cancel, UpdatedAt: now,
-		})
-		if err != nil {
-			return err
-		}
-		if canceled.CompletedAt.IsZero() {
-			err = a.setWorkspaceStatus(ctx, tx, canceled)
-		} else {
-			err = a.jobEnded(ctx, tx, canceled, nil)
-		}
-		if err != nil {
-			return err
-		}
-		return a.auditCancel(ctx, tx, current, canceled)
+		var err error
+		canceled, err = a.cancelInTx(ctx, tx, job)
+		return err
 	})
 	if err != nil {
 		return store.ProvisionerJob{}, err
 	}
+	a.cancelPosted(canceled)
+	return canceled, nil
+}
+
+func (a *api) cancelInTx(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (canceled store.ProvisionerJob, err error) {
+	now := store.At(a.now())
+	current, err := tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: job.ID, UpdatedAt: now})
+	if err != nil {
+		return canceled, err
+	}
+	cancel, err := nextCancel(current)
+	if err != nil {
+		return canceled, err
+	}
+	canceled, err = tx.CancelProvisionerJob(ctx, store.CancelProvisionerJobParams{
+		OrganizationID: job.OrganizationID, ID: job.ID, CanceledAt: now.Micro(), Cancel: cancel, UpdatedAt: now,
+	})
+	if err != nil {
+		return canceled, err
+	}
+	if canceled.CompletedAt.IsZero() {
+		err = a.setWorkspaceStatus(ctx, tx, canceled)
+	} else {
+		err = a.jobEnded(ctx, tx, canceled, nil)
+	}
+	if err != nil {
+		return canceled, err
+	}
+	return canceled, a.auditCancel(ctx, tx, current, canceled)
+}
+
+// cancelPosted tells whoever runs the job or looks at it.
+func (a *api) cancelPosted(canceled store.ProvisionerJob) {
 	if canceled.AttemptID != nil {
 		a.bus.Publish(attemptTopic(*canceled.AttemptID))
 	}
 	a.jobChanged(canceled)
-	return canceled, nil
 }
 
 func nextCancel(job store.ProvisionerJob) (string, error) {

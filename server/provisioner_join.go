@@ -159,12 +159,46 @@ func (a *api) ownDaemon(ctx context.Context, id uuid.UUID) (store.ProvisionerDae
 	if d.KeyID != cred.keyID || !sameUser {
 		return store.ProvisionerDaemon{}, errNotFound()
 	}
-	if cred.user != nil {
-		if _, member := cred.subject.Organizations[d.OrganizationID]; !member && !cred.subject.Everywhere(authz.Create, authz.ProvisionerDaemon) {
-			return store.ProvisionerDaemon{}, forbidden("You are no longer a member of this organization.")
-		}
+	return d, cred.serves(d)
+}
+
+// serves asks whether the credential is good for this daemon now.
+func (c *daemonCredential) serves(d store.ProvisionerDaemon) error {
+	if c.user == nil {
+		return nil
 	}
-	return d, cred.mayServe(d.OrganizationID, d.Tags)
+	if _, member := c.subject.Organizations[d.OrganizationID]; !member && !c.subject.Everywhere(authz.Create, authz.ProvisionerDaemon) {
+		return forbidden("You are no longer a member of this organization.")
+	}
+	return c.mayServe(d.OrganizationID, d.Tags)
+}
+
+// daemonAgain asks once more, in a call that stays open, who the daemon is
+// and whether it still may: keys, sessions and rights end while it waits.
+func (a *api) daemonAgain(ctx context.Context, id uuid.UUID) error {
+	req := requestFrom(ctx)
+	cred := req.daemon
+	switch {
+	case cred.key != nil:
+		n, err := a.store.ProvisionerKeyExists(ctx, store.ProvisionerKeyExistsParams{OrganizationID: cred.organization, ID: cred.keyID})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return refuse(http.StatusUnauthorized, "This provisioner key was deleted.", "Ask an administrator of the organization for another one.")
+		}
+	case cred.user != nil:
+		row, err := a.store.GetAPIKeyWithUser(ctx, req.key.ID)
+		if err := a.checkSession(row, err); err != nil {
+			return err
+		}
+		if err := a.admitSession(ctx, row); err != nil {
+			return err
+		}
+		req.daemon = &daemonCredential{keyID: cred.keyID, subject: req.subject, user: req.user}
+	}
+	_, err := a.ownDaemon(ctx, id)
+	return err
 }
 
 func (a *api) stopDaemon(ctx context.Context, in *DaemonPath) (*struct{}, error) {
@@ -190,8 +224,9 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 	}
 	w := a.dispatch.wait(d)
 	defer a.dispatch.leave(w)
-	timeout := time.NewTimer(acquireWait)
+	timeout, again := time.NewTimer(acquireWait), time.NewTicker(askAgain)
 	defer timeout.Stop()
+	defer again.Stop()
 	for {
 		job, err := a.handOut(ctx, d, in.Body.RequestID)
 		if job != nil || err != nil {
@@ -205,6 +240,10 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 		case <-timeout.C:
 			return acquired(nil), nil
 		case <-w.wake:
+		case <-again.C:
+		}
+		if err := a.daemonAgain(ctx, d.ID); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -18,9 +18,8 @@ import (
 // logBatch is how many rows of a log are read at a time.
 const logBatch = 1000
 
-// followPoll is how often a follower looks although nobody woke it, and
-// whether it still may: whoever loses the right is sent away within 5 s.
-const followPoll = 4 * time.Second
+// followPoll is how often a follower looks although nobody woke it.
+const followPoll = askAgain
 
 // loadJob reads a job for the caller, if the caller may read it now.
 type loadJob func(context.Context) (store.ProvisionerJob, error)
@@ -149,7 +148,7 @@ func (a *api) followJobLogs(w http.ResponseWriter, r *http.Request, load loadJob
 			_ = conn.Close(websocket.StatusGoingAway, "the server is stopping") // the reader comes again
 			return
 		case <-wake:
-		case <-time.After(followPoll):
+		case <-time.After(followPoll - time.Since(admitted)):
 		}
 	}
 }

@@ -23,6 +23,7 @@ func (a *api) routes(r *router) {
 	handle(r, get, "/organizations/{organization}", "Get an organization", inOrganization(authz.Read, authz.Organization), a.getOrganization)
 	handle(r, patch, "/organizations/{organization}", "Change an organization", inOrganization(authz.Update, authz.Organization), a.updateOrganization)
 	handle(r, del, "/organizations/{organization}", "Delete an empty organization", inOrganization(authz.Delete, authz.Organization), a.deleteOrganization)
+	handle(r, get, "/organizations/{organization}/contents", "List what stands in the way of deleting an organization", inOrganization(authz.Delete, authz.Organization), a.organizationContents)
 	handle(r, get, "/organizations/{organization}/settings/workspace-sharing", "Tell whose workspaces may be shared", inOrganization(authz.Read, authz.Organization).visibly(), a.getWorkspaceSharing)
 	handle(r, patch, "/organizations/{organization}/settings/workspace-sharing", "Say whose workspaces may be shared", inOrganization(authz.Update, authz.Organization).visibly(), a.updateWorkspaceSharing)
 	handle(r, get, "/users/{user}/organizations", "List a user's organizations", onObject(authz.Read, authz.User), a.listUserOrganizations)

@@ -14,10 +14,6 @@ import (
 	"coder/internal/authz"
 )
 
-// watchPing is how often a watcher hears something when nothing changes, and
-// how soon one whose session has ended is sent away.
-const watchPing = 5 * time.Second
-
 // Types of events of a watch.
 const (
 	eventPing  = "ping"
@@ -106,7 +102,7 @@ func (a *api) watch(ctx context.Context, r *http.Request, id uuid.UUID, send fun
 	if send(watchEvent{Type: eventPing}) != nil {
 		return
 	}
-	ticker := time.NewTicker(watchPing)
+	ticker := time.NewTicker(askAgain)
 	defer ticker.Stop()
 	for event := eventData; ; {
 		if !a.sendWatched(ctx, r, id, event, send) {

@@ -17,7 +17,7 @@ SELECT
     CAST((SELECT count(*) FROM templates t WHERE t.organization_id = $1 AND t.deleted = FALSE) AS BIGINT) AS templates,
     CAST((SELECT count(*) FROM provisioner_keys k WHERE k.organization_id = $1) AS BIGINT) AS provisioner_keys,
     CAST((SELECT count(*) FROM organization_members m WHERE m.organization_id = $1) AS BIGINT) AS members,
-    CAST((SELECT count(*) FROM groups g WHERE g.organization_id = $1) AS BIGINT) AS groups
+    CAST((SELECT count(*) FROM groups g WHERE g.organization_id = $1 AND g.id <> $1) AS BIGINT) AS groups
 `
 
 type CountOrganizationContentsRow struct {
@@ -58,6 +58,42 @@ func (q *Queries) DeleteOrganization(ctx context.Context, arg DeleteOrganization
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const deleteOrganizationDaemons = `-- name: DeleteOrganizationDaemons :exec
+DELETE FROM provisioner_daemons WHERE organization_id = $1
+`
+
+func (q *Queries) DeleteOrganizationDaemons(ctx context.Context, organizationID uuid.UUID) error {
+	_, err := q.db.ExecContext(ctx, deleteOrganizationDaemons, organizationID)
+	return err
+}
+
+const deleteOrganizationGroups = `-- name: DeleteOrganizationGroups :exec
+DELETE FROM groups WHERE organization_id = $1
+`
+
+func (q *Queries) DeleteOrganizationGroups(ctx context.Context, organizationID uuid.UUID) error {
+	_, err := q.db.ExecContext(ctx, deleteOrganizationGroups, organizationID)
+	return err
+}
+
+const deleteOrganizationMembers = `-- name: DeleteOrganizationMembers :exec
+DELETE FROM organization_members WHERE organization_id = $1
+`
+
+func (q *Queries) DeleteOrganizationMembers(ctx context.Context, organizationID uuid.UUID) error {
+	_, err := q.db.ExecContext(ctx, deleteOrganizationMembers, organizationID)
+	return err
+}
+
+const deleteOrganizationRoles = `-- name: DeleteOrganizationRoles :exec
+DELETE FROM custom_roles WHERE organization_id = $1
+`
+
+func (q *Queries) DeleteOrganizationRoles(ctx context.Context, organizationID uuid.UUID) error {
+	_, err := q.db.ExecContext(ctx, deleteOrganizationRoles, organizationID)
+	return err
 }
 
 const getDefaultOrganization = `-- name: GetDefaultOrganization :one
@@ -202,6 +238,54 @@ func (q *Queries) InsertOrganization(ctx context.Context, arg InsertOrganization
 		&i.Deleted,
 	)
 	return i, err
+}
+
+const listOrganizationContents = `-- name: ListOrganizationContents :many
+SELECT CAST('workspace' AS TEXT) AS kind, CAST(c.name AS TEXT) AS name FROM (
+    SELECT w.owner_name || '/' || w.name AS name FROM workspaces w WHERE w.organization_id = $1 AND w.deleted = FALSE
+    ORDER BY w.owner_name, lower(w.name), w.id LIMIT $2) c
+UNION ALL SELECT 'template', c.name FROM (
+    SELECT t.name FROM templates t WHERE t.organization_id = $1 AND t.deleted = FALSE ORDER BY lower(t.name) LIMIT $2) c
+UNION ALL SELECT 'provisioner_key', c.name FROM (
+    SELECT k.name FROM provisioner_keys k WHERE k.organization_id = $1 ORDER BY k.name LIMIT $2) c
+UNION ALL SELECT 'member', c.username FROM (
+    SELECT u.username FROM organization_members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = $1
+    ORDER BY lower(u.username), u.id LIMIT $2) c
+UNION ALL SELECT 'group', c.name FROM (
+    SELECT g.name FROM groups g WHERE g.organization_id = $1 AND g.id <> $1 ORDER BY lower(g.name) LIMIT $2) c
+`
+
+type ListOrganizationContentsParams struct {
+	OrganizationID uuid.UUID
+	MaxRows        int32
+}
+
+type ListOrganizationContentsRow struct {
+	Kind string
+	Name string
+}
+
+func (q *Queries) ListOrganizationContents(ctx context.Context, arg ListOrganizationContentsParams) ([]ListOrganizationContentsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listOrganizationContents, arg.OrganizationID, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListOrganizationContentsRow{}
+	for rows.Next() {
+		var i ListOrganizationContentsRow
+		if err := rows.Scan(&i.Kind, &i.Name); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listOrganizations = `-- name: ListOrganizations :many
