@@ -86,8 +86,9 @@ func (o *serverKeyOptions) rotateOrganization(ctx context.Context, c *client.Cli
 	if o.output == "json" {
 		return o.env.printJSON(done)
 	}
-	o.env.outf("The organization %s has its key %d: %s, %s, %s and %s were sealed again.\n", org.Name, done.Number,
-		amount(done.States, "state"), amount(done.Variables, "variable"), amount(done.HandOuts, "hand-out"), amount(done.DryRuns, "dry run"))
+	o.env.outf("The organization %s has its key %d: %s, %s, %s, %s, %s and %s were sealed again.\n", org.Name, done.Number,
+		amount(done.States, "state"), amount(done.Variables, "variable"), amount(done.HandOuts, "hand-out"), amount(done.DryRuns, "dry run"),
+		amount(done.Resources, "resource"), amount(done.Agents, "agent"))
 	if done.Pending {
 		o.env.outf("The rest follows in the background; the earlier key stays until then.\n")
 	}

@@ -26,6 +26,8 @@ type RotatedOrganizationKey struct {
 	Variables int  `json:"variables"`
 	HandOuts  int  `json:"hand_outs"`
 	DryRuns   int  `json:"dry_runs"`
+	Resources int  `json:"resources"`
+	Agents    int  `json:"agents"`
 	Pending   bool `json:"pending"`
 }
 

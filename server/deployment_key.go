@@ -219,6 +219,6 @@ func (a *api) rotateOrganizationKey(ctx context.Context, in *OrganizationPath) (
 		a.logger.ErrorContext(ctx, "sealing again with the new key of an organization was cut off; it is tried again", "organization", org.ID, "error", err)
 	}
 	return reply(client.RotatedOrganizationKey{
-		Number: int(number), States: done.States, Variables: done.Variables, HandOuts: done.HandOuts, DryRuns: done.DryRuns, Pending: err != nil,
+		Number: int(number), States: done.States, Variables: done.Variables, HandOuts: done.HandOuts, DryRuns: done.DryRuns, Resources: done.Resources, Agents: done.Agents, Pending: err != nil,
 	}), nil
 }

@@ -121,7 +121,7 @@ func (a *api) storeFile(ctx context.Context, tar []byte) (id uuid.UUID, added bo
 	if !store.IsNotFound(err) {
 		return have.ID, false, err
 	}
-	row, err := a.store.InsertFile(ctx, store.InsertFileParams{
+	row, err := a.store.AddFile(ctx, store.InsertFileParams{
 		ID: uuid.New(), CreatedBy: known.CreatedBy, Hash: hash, Mimetype: client.ContentTypeTar, Data: tar, CreatedAt: store.At(a.now()),
 	})
 	if store.IsConflict(err) { // the same upload, at the same time

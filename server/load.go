@@ -256,7 +256,7 @@ func (a *api) templateVersionObject(ctx context.Context, v store.TemplateVersion
 // sourceOfImport loads the archive of an import whose version was authorized,
 // or is built by the server itself.
 func (a *api) sourceOfImport(ctx context.Context, imported store.ProvisionerJob) (store.File, error) {
-	return a.store.GetFile(ctx, imported.FileID)
+	return a.store.ReadFile(ctx, imported.FileID)
 }
 
 // dryRun loads the job of a dry run of a version, for those who may see what
@@ -401,7 +401,7 @@ func workspaceOfLoop(ctx context.Context, s *store.Store, id uuid.UUID) (store.W
 
 // file loads an upload for its uploader, and for whoever may read a template made from it.
 func (a *api) file(ctx context.Context, id uuid.UUID) (store.File, error) {
-	f, err := a.store.GetFile(ctx, id)
+	f, err := a.store.ReadFile(ctx, id)
 	if err != nil {
 		return store.File{}, err
 	}

@@ -108,7 +108,7 @@ func (a *api) sourceOf(ctx context.Context, attempt *store.JobAttempt) (store.Fi
 	if err != nil {
 		return store.File{}, err
 	}
-	return a.store.GetFile(ctx, job.FileID)
+	return a.store.ReadFile(ctx, job.FileID)
 }
 
 // renewAttempt keeps the lease, and brings what the server has to say as soon

@@ -35,7 +35,7 @@ func (a *api) getWorkspaceAgent(ctx context.Context, in *AgentPath) (*output[cli
 	if _, err := a.liveWorkspace(ctx, authz.Read, *job.WorkspaceID); err != nil {
 		return nil, err
 	}
-	found, err := readAgent(row)
+	found, err := a.readAgent(ctx, row)
 	if err != nil {
 		return nil, err
 	}

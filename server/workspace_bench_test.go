@@ -51,8 +51,8 @@ func seedWorkspaces(b *testing.B, s *servertest.Server, owners []uuid.UUID, org 
 			_, err = tx.InsertWorkspaceBuild(ctx, store.InsertWorkspaceBuildParams{ID: build, OrganizationID: org, WorkspaceID: w.ID, TemplateVersionID: version, JobID: j.ID, BuildNumber: 1, Transition: "start", Reason: "initiator", InitiatorID: owner, Parameters: "[]", CreatedAt: at, UpdatedAt: at})
 			require.NoError(b, err)
 			resource := uuid.New()
-			require.NoError(b, tx.InsertWorkspaceResource(ctx, store.InsertWorkspaceResourceParams{ID: resource, OrganizationID: org, JobID: j.ID, Transition: "start", Address: "a.b", Type: "a", Name: "b", Metadata: "[]", CreatedAt: at}))
-			require.NoError(b, tx.InsertWorkspaceAgent(ctx, store.InsertWorkspaceAgentParams{ID: uuid.New(), OrganizationID: org, ResourceID: resource, JobID: j.ID, Name: "main", HashedToken: []byte{}, Spec: store.JSON(agentResource(0).Agents[0]), CreatedAt: at, UpdatedAt: at}))
+			require.NoError(b, tx.InsertWorkspaceResource(ctx, store.InsertWorkspaceResourceParams{ID: resource, OrganizationID: org, JobID: j.ID, Transition: "start", Address: "a.b", Type: "a", Name: "b", Metadata: sealedText(b, tx, org, store.PurposeMetadata, "[]"), CreatedAt: at}))
+			require.NoError(b, tx.InsertWorkspaceAgent(ctx, store.InsertWorkspaceAgentParams{ID: uuid.New(), OrganizationID: org, ResourceID: resource, JobID: j.ID, Name: "main", HashedToken: []byte{}, Spec: sealedText(b, tx, org, store.PurposeAgent, store.JSON(agentResource(0).Agents[0])), CreatedAt: at, UpdatedAt: at}))
 		}
 		return nil
 	}))
@@ -106,4 +106,11 @@ func BenchmarkListWorkspaces(b *testing.B) {
 	}
 	b.Run("server", func(b *testing.B) { load(b, s.URL+"/api/v2/workspaces?limit=20") })
 	b.Run("bare", func(b *testing.B) { load(b, bare.URL) })
+}
+
+func sealedText(b *testing.B, tx *store.Store, organizationID uuid.UUID, purpose, text string) []byte {
+	b.Helper()
+	sealed, err := tx.Seal(b.Context(), organizationID, purpose, []byte(text))
+	require.NoError(b, err)
+	return sealed
 }

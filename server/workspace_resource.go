@@ -24,10 +24,14 @@ func (a *api) insertResources(ctx context.Context, tx *store.Store, job store.Pr
 	now := store.At(a.now())
 	for _, r := range resources {
 		id := uuid.New()
-		err := tx.InsertWorkspaceResource(ctx, store.InsertWorkspaceResourceParams{
+		metadata, err := tx.Seal(ctx, job.OrganizationID, store.PurposeMetadata, []byte(store.JSON(nonNil(r.Metadata))))
+		if err != nil {
+			return err
+		}
+		err = tx.InsertWorkspaceResource(ctx, store.InsertWorkspaceResourceParams{
 			ID: id, OrganizationID: job.OrganizationID, JobID: job.ID, Transition: transition, Address: r.Address, Type: r.Type, Name: r.Name,
 			Hide: r.Hide, Icon: r.Icon, DailyCost: int64(r.DailyCost), InstanceType: r.InstanceType, ModulePath: r.ModulePath,
-			Metadata: store.JSON(nonNil(r.Metadata)), CreatedAt: now,
+			Metadata: metadata, CreatedAt: now,
 		})
 		if err != nil {
 			return fmt.Errorf("store resource %s: %w", r.Address, err)
@@ -49,10 +53,14 @@ func (a *api) insertAgent(ctx context.Context, tx *store.Store, job store.Provis
 		hashed = hashSecret(agent.Token)
 	}
 	agent.Token = ""
+	spec, err := tx.Seal(ctx, job.OrganizationID, store.PurposeAgent, []byte(store.JSON(agent)))
+	if err != nil {
+		return err
+	}
 	now := store.At(a.now())
 	return tx.InsertWorkspaceAgent(ctx, store.InsertWorkspaceAgentParams{
 		ID: uuid.New(), OrganizationID: job.OrganizationID, ResourceID: resourceID, JobID: job.ID, Name: agent.Name,
-		HashedToken: hashed, Spec: store.JSON(agent), CreatedAt: now, UpdatedAt: now,
+		HashedToken: hashed, Spec: spec, CreatedAt: now, UpdatedAt: now,
 	})
 }
 
@@ -76,7 +84,7 @@ func (a *api) resourceResponses(ctx context.Context, jobIDs []uuid.UUID) (map[uu
 		return cmp.Or(cmp.Compare(lowestOrder(agents[x.ID]), lowestOrder(agents[y.ID])), cmp.Compare(x.Name, y.Name))
 	})
 	for _, row := range rows {
-		response, err := resourceResponse(row)
+		response, err := a.resourceResponse(ctx, row)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +116,7 @@ func (a *api) agentsOfJobs(ctx context.Context, jobIDs []uuid.UUID) (map[uuid.UU
 	}
 	out := map[uuid.UUID][]agent{}
 	for _, row := range rows {
-		agent, err := readAgent(row)
+		agent, err := a.readAgent(ctx, row)
 		if err != nil {
 			return nil, err
 		}
@@ -122,9 +130,9 @@ func (a *api) agentsOfJobs(ctx context.Context, jobIDs []uuid.UUID) (map[uuid.UU
 	return out, nil
 }
 
-func readAgent(row store.WorkspaceAgent) (agent, error) {
+func (a *api) readAgent(ctx context.Context, row store.WorkspaceAgent) (agent, error) {
 	out := agent{WorkspaceAgent: row}
-	if err := json.Unmarshal([]byte(row.Spec), &out.spec); err != nil {
+	if err := a.openJSON(ctx, row.OrganizationID, store.PurposeAgent, row.Spec, &out.spec); err != nil {
 		return agent{}, fmt.Errorf("read agent %s: %w", row.ID, err)
 	}
 	return out, nil
@@ -156,12 +164,25 @@ func agentHealth(status string) client.WorkspaceAgentHealth {
 	return client.WorkspaceAgentHealth{Healthy: true}
 }
 
-func resourceResponse(row store.WorkspaceResource) (client.WorkspaceResource, error) {
+// openJSON reads what was sealed for an organization. Of one that was deleted
+// there is nothing to read any more, and the value stays empty.
+func (a *api) openJSON(ctx context.Context, organizationID uuid.UUID, purpose string, sealed []byte, into any) error {
+	plain, err := a.store.Unseal(ctx, organizationID, purpose, sealed)
+	if store.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(plain, into)
+}
+
+func (a *api) resourceResponse(ctx context.Context, row store.WorkspaceResource) (client.WorkspaceResource, error) {
 	out := client.WorkspaceResource{
 		ID: row.ID, CreatedAt: row.CreatedAt.Time, JobID: row.JobID, Transition: row.Transition, Type: row.Type, Name: row.Name,
 		Hide: row.Hide, Icon: row.Icon, DailyCost: int(row.DailyCost),
 	}
-	if err := json.Unmarshal([]byte(row.Metadata), &out.Metadata); err != nil {
+	if err := a.openJSON(ctx, row.OrganizationID, store.PurposeMetadata, row.Metadata, &out.Metadata); err != nil {
 		return out, fmt.Errorf("read metadata of resource %s: %w", row.ID, err)
 	}
 	return out, nil

@@ -62,6 +62,6 @@ func TestResourcesShowTheirAgentsInOrder(t *testing.T) {
 	require.NoError(t, err)
 	for _, row := range rows {
 		require.Len(t, row.HashedToken, 32)
-		require.NotContains(t, row.Spec, "secret-token")
+		require.NotContains(t, string(row.Spec), "secret-token")
 	}
 }

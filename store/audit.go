@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -13,8 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-
-	"coder/internal/seal"
 )
 
 const (
@@ -30,44 +27,9 @@ const (
 // database. It is random and wrapped by the deployment key: a new deployment
 // key wraps it again, and the chains stay as they are.
 func (s *Store) openAuditKey(ctx context.Context) error {
-	wrapped, err := s.GetSetting(ctx, settingAuditKey)
-	if IsNotFound(err) {
-		err = s.InTx(ctx, func(tx *Store) error {
-			wrapped, err = tx.newAuditKey(ctx)
-			return err
-		})
-	}
-	if err != nil {
-		return fmt.Errorf("read the key of the audit log: %w", err)
-	}
-	sealed, err := hex.DecodeString(wrapped)
-	if err != nil {
-		return fmt.Errorf("read the key of the audit log: %w", err)
-	}
-	raw, err := s.openWrapped(ctx, sealed, purposeAuditKey)
-	if err != nil || len(raw) != len(seal.Key{}) {
-		return errors.Join(ErrDeploymentKey, errors.New("the key of the audit log was wrapped with another deployment key, or was changed: restore the row audit_key of the table settings from a backup"))
-	}
-	s.keys.audit = seal.Key(raw)
-	return nil
-}
-
-// newAuditKey answers the key that stands afterwards, which is another
-// server's when two start on an empty database.
-func (s *Store) newAuditKey(ctx context.Context) (string, error) {
-	k, err := seal.NewKey()
-	if err != nil {
-		return "", err
-	}
-	deployment, err := s.deploymentKey(ctx)
-	if err != nil {
-		return "", err
-	}
-	sealed, err := deployment.Seal(k[:], purposeAuditKey)
-	if err != nil {
-		return "", err
-	}
-	return s.PutSettingOnce(ctx, PutSettingOnceParams{Name: settingAuditKey, Value: hex.EncodeToString(sealed)})
+	k, err := s.openSettingKey(ctx, settingAuditKey, purposeAuditKey)
+	s.keys.audit = k
+	return err
 }
 
 // AppendAudit adds an entry to the chain of its organization, or with a zero

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -148,8 +149,8 @@ func (s *Store) putDeploymentKey(ctx context.Context, k seal.Key, history []stri
 type DeploymentKeyRotation struct {
 	// From and To are ids of keys.
 	From, To string
-	// Organizations and SSHKeys count what the key has wrapped beside that of
-	// the audit log.
+	// Organizations and SSHKeys count what the key has wrapped beside the keys
+	// of the audit log and of files.
 	Organizations, SSHKeys int
 }
 
@@ -174,7 +175,7 @@ func (s *Store) RotateDeploymentKey(ctx context.Context, to seal.Key) (Deploymen
 	if done.SSHKeys, err = s.rewrapSSHKeys(ctx, from, to); err != nil {
 		return done, err
 	}
-	if err := s.rewrapAuditKey(ctx, from, to); err != nil {
+	if err := s.rewrapSettings(ctx, from, to); err != nil {
 		return done, err
 	}
 	history, err := s.deploymentKeyHistory(ctx)
@@ -232,19 +233,71 @@ func (s *Store) rewrapSSHKeys(ctx context.Context, from, to seal.Key) (int, erro
 	return len(rows), nil
 }
 
-func (s *Store) rewrapAuditKey(ctx context.Context, from, to seal.Key) error {
-	text, err := s.GetSetting(ctx, settingAuditKey)
+// settingKeys are random keys in settings that the deployment key wraps, with
+// their purposes.
+func settingKeys() map[string]string {
+	return map[string]string{settingAuditKey: purposeAuditKey, settingFileKey: purposeFileKey}
+}
+
+func (s *Store) rewrapSettings(ctx context.Context, from, to seal.Key) error {
+	for _, name := range slices.Sorted(maps.Keys(settingKeys())) {
+		text, err := s.GetSetting(ctx, name)
+		if err != nil {
+			return fmt.Errorf("read the setting %s: %w", name, err)
+		}
+		wrapped, err := hex.DecodeString(text)
+		if err == nil {
+			wrapped, err = rewrap(from, to, wrapped, settingKeys()[name])
+		}
+		if err != nil {
+			return fmt.Errorf("wrap the setting %s again: %w", name, err)
+		}
+		if err := s.PutSetting(ctx, PutSettingParams{Name: name, Value: hex.EncodeToString(wrapped)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openSettingKey reads a key in settings, or makes it on a new database.
+func (s *Store) openSettingKey(ctx context.Context, name, purpose string) (seal.Key, error) {
+	text, err := s.GetSetting(ctx, name)
+	if IsNotFound(err) {
+		err = s.InTx(ctx, func(tx *Store) error {
+			text, err = tx.newSettingKey(ctx, name, purpose)
+			return err
+		})
+	}
 	if err != nil {
-		return fmt.Errorf("read the key of the audit log: %w", err)
+		return seal.Key{}, fmt.Errorf("read the setting %s: %w", name, err)
 	}
-	wrapped, err := hex.DecodeString(text)
-	if err == nil {
-		wrapped, err = rewrap(from, to, wrapped, purposeAuditKey)
-	}
+	sealed, err := hex.DecodeString(text)
 	if err != nil {
-		return fmt.Errorf("wrap the key of the audit log again: %w", err)
+		return seal.Key{}, fmt.Errorf("read the setting %s: %w", name, err)
 	}
-	return s.PutSetting(ctx, PutSettingParams{Name: settingAuditKey, Value: hex.EncodeToString(wrapped)})
+	raw, err := s.openWrapped(ctx, sealed, purpose)
+	if err != nil || len(raw) != len(seal.Key{}) {
+		return seal.Key{}, errors.Join(ErrDeploymentKey, fmt.Errorf("the %s was wrapped with another deployment key, or was changed: restore the row %s of the table settings from a backup", purpose, name))
+	}
+	return seal.Key(raw), nil
+}
+
+// newSettingKey answers the key that stands afterwards, which is another
+// server's when two start on an empty database.
+func (s *Store) newSettingKey(ctx context.Context, name, purpose string) (string, error) {
+	k, err := seal.NewKey()
+	if err != nil {
+		return "", err
+	}
+	deployment, err := s.deploymentKey(ctx)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := deployment.Seal(k[:], purpose)
+	if err != nil {
+		return "", err
+	}
+	return s.PutSettingOnce(ctx, PutSettingOnceParams{Name: name, Value: hex.EncodeToString(sealed)})
 }
 
 func rewrap(from, to seal.Key, wrapped []byte, purpose string) ([]byte, error) {

@@ -31,6 +31,7 @@ type sealedWorld struct {
 	organization uuid.UUID
 	user         store.User
 	state        []byte
+	file         uuid.UUID
 	audit        store.AuditMark
 }
 
@@ -39,6 +40,11 @@ func newSealedWorld(t testing.TB, s *store.Store, name string) sealedWorld {
 	ctx := t.Context()
 	w := sealedWorld{organization: seedOrganization(t, s, name).organization.ID}
 	w.state = sealed(t, s, w.organization, store.PurposeState, "state of "+name)
+	w.file = uuid.New()
+	by, err := s.GetUserByUsername(ctx, name+"-user")
+	require.NoError(t, err)
+	_, err = s.AddFile(ctx, store.InsertFileParams{ID: w.file, CreatedBy: by.ID, Hash: "source of " + name, Mimetype: "x", Data: []byte("source of " + name), CreatedAt: now})
+	require.NoError(t, err)
 	require.NoError(t, s.InTx(ctx, func(tx *store.Store) error {
 		key, err := tx.Seal(ctx, uuid.Nil, store.PurposeSSHKey, []byte("ssh of "+name))
 		if err != nil {
@@ -52,7 +58,6 @@ func newSealedWorld(t testing.TB, s *store.Store, name string) sealedWorld {
 		}
 		return tx.AppendAudit(ctx, store.InsertAuditLogParams{OrganizationID: w.organization, ID: uuid.New(), CreatedAt: now, Diff: "{}", AdditionalFields: "{}"})
 	}))
-	var err error
 	w.audit, err = s.AuditMarkOf(ctx, w.organization)
 	require.NoError(t, err)
 	return w
@@ -70,6 +75,9 @@ func (w sealedWorld) requireOpen(t testing.TB, s *store.Store, name string) {
 	plain, err = s.Unseal(ctx, uuid.Nil, store.PurposeSSHKey, user.SshPrivateKey)
 	require.NoError(t, err)
 	require.Equal(t, "ssh of "+name, string(plain))
+	file, err := s.ReadFile(ctx, w.file)
+	require.NoError(t, err)
+	require.Equal(t, "source of "+name, string(file.Data))
 	_, fault, err := s.VerifyAudit(ctx, w.organization, &w.audit)
 	require.NoError(t, err)
 	require.Nil(t, fault)
@@ -130,7 +138,7 @@ func TestAfterARotationTheOldKeyOpensNoRow(t *testing.T) {
 				if raw, err := hex.DecodeString(string(wrapped)); err == nil {
 					wrapped = raw
 				}
-				for _, purpose := range []string{"organization:" + id, store.PurposeSSHKey, "audit key", "deployment_key_check"} {
+				for _, purpose := range []string{"organization:" + id, store.PurposeSSHKey, "audit key", "file key", "deployment_key_check"} {
 					_, err := storetest.Key().Open(wrapped, purpose)
 					require.ErrorIs(t, err, seal.ErrOpen, "%s %s", query, id)
 				}
@@ -138,7 +146,7 @@ func TestAfterARotationTheOldKeyOpensNoRow(t *testing.T) {
 			}
 			require.NoError(t, rows.Err())
 		}
-		require.Equal(t, 4, tried)
+		require.Equal(t, 5, tried)
 	})
 }
 

@@ -370,7 +370,7 @@ type WorkspaceAgent struct {
 	JobID            uuid.UUID
 	Name             string
 	HashedToken      []byte
-	Spec             string
+	Spec             []byte
 	FirstConnectedAt Time
 	LastConnectedAt  Time
 	DisconnectedAt   Time
@@ -415,7 +415,7 @@ type WorkspaceResource struct {
 	DailyCost      int64
 	InstanceType   string
 	ModulePath     string
-	Metadata       string
+	Metadata       []byte
 	CreatedAt      Time
 }
 

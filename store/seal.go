@@ -28,6 +28,10 @@ const (
 	PurposeState    = "state"
 	PurposeVariable = "variable"
 	PurposeHandOut  = "hand-out"
+	// PurposeMetadata and PurposeAgent are of resources: templates mark
+	// metadata as sensitive, and put secrets into the environment of agents.
+	PurposeMetadata = "metadata"
+	PurposeAgent    = "agent"
 	PurposeSSHKey   = "ssh_key"
 )
 
@@ -57,6 +61,8 @@ const maxSealingKeys = 8
 type keyring struct {
 	// audit is the key of the audit chains; it is set once, by Open.
 	audit seal.Key
+	// files is that of uploads; it is set once, too.
+	files seal.Key
 
 	mu sync.Mutex
 	// deployment are all that were given; the database says which is current.

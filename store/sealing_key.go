@@ -73,7 +73,7 @@ func (s *Store) OrganizationsWithOldKeys(ctx context.Context) ([]uuid.UUID, erro
 
 // Resealed counts what was sealed again.
 type Resealed struct {
-	States, Variables, HandOuts, DryRuns int
+	States, Variables, HandOuts, DryRuns, Resources, Agents int
 }
 
 // Reseal seals with the organization's newest key what an earlier one has
@@ -153,6 +153,8 @@ func sealedKinds(organizationID uuid.UUID, prefix []byte) []sealedKind {
 		{func(d *Resealed) *int { return &d.Variables }, r.variables},
 		{func(d *Resealed) *int { return &d.HandOuts }, r.handOuts},
 		{func(d *Resealed) *int { return &d.DryRuns }, r.dryRuns},
+		{func(d *Resealed) *int { return &d.Resources }, r.resources},
+		{func(d *Resealed) *int { return &d.Agents }, r.agents},
 	}
 }
 
@@ -266,6 +268,44 @@ func (r resealer) dryRuns(ctx context.Context, s *Store) ([]resealStep, error) {
 				return err
 			}
 			return tx.SetJobSealedInput(ctx, SetJobSealedInputParams{OrganizationID: r.organizationID, ID: id, SealedInput: sealed})
+		})
+	}
+	return steps, nil
+}
+
+// Metadata and agents are written once and never change, so that what was
+// listed is what is there.
+func (r resealer) resources(ctx context.Context, s *Store) ([]resealStep, error) {
+	rows, err := s.ListMetadataSealedOtherwise(ctx, ListMetadataSealedOtherwiseParams{OrganizationID: r.organizationID, SealedWith: r.prefix})
+	if err != nil {
+		return nil, err
+	}
+	var steps []resealStep
+	for _, row := range rows {
+		steps = append(steps, func(ctx context.Context, tx *Store) error {
+			sealed, err := r.again(ctx, tx, PurposeMetadata, row.Sealed)
+			if err != nil {
+				return err
+			}
+			return tx.SetResourceMetadata(ctx, SetResourceMetadataParams{OrganizationID: r.organizationID, ID: row.ID, Metadata: sealed})
+		})
+	}
+	return steps, nil
+}
+
+func (r resealer) agents(ctx context.Context, s *Store) ([]resealStep, error) {
+	rows, err := s.ListAgentsSealedOtherwise(ctx, ListAgentsSealedOtherwiseParams{OrganizationID: r.organizationID, SealedWith: r.prefix})
+	if err != nil {
+		return nil, err
+	}
+	var steps []resealStep
+	for _, row := range rows {
+		steps = append(steps, func(ctx context.Context, tx *Store) error {
+			sealed, err := r.again(ctx, tx, PurposeAgent, row.Sealed)
+			if err != nil {
+				return err
+			}
+			return tx.SetAgentSpec(ctx, SetAgentSpecParams{OrganizationID: r.organizationID, ID: row.ID, Spec: sealed})
 		})
 	}
 	return steps, nil

@@ -51,7 +51,12 @@ func newSecrets(t testing.TB, s *store.Store, name string) *secrets {
 			ID: x.dryRun, OrganizationID: id, Type: "template_version_dry_run", FileID: x.f.file.ID, Input: "{}", SealedInput: seal(store.PurposeVariable), CreatedAt: now, UpdatedAt: now,
 		})
 		require.NoError(t, err)
-		return nil
+		resource := uuid.New()
+		err = tx.InsertWorkspaceResource(ctx, store.InsertWorkspaceResourceParams{ID: resource, OrganizationID: id, JobID: x.dryRun, Metadata: seal(store.PurposeMetadata), CreatedAt: now})
+		require.NoError(t, err)
+		return tx.InsertWorkspaceAgent(ctx, store.InsertWorkspaceAgentParams{
+			ID: uuid.New(), OrganizationID: id, ResourceID: resource, JobID: x.dryRun, HashedToken: []byte{}, Spec: seal(store.PurposeAgent), CreatedAt: now, UpdatedAt: now,
+		})
 	}))
 	return x
 }
@@ -91,11 +96,18 @@ func (x *secrets) requireOpen(t testing.TB, s *store.Store, n int64) {
 	require.NoError(t, err)
 	dryRun, err := s.GetProvisionerJob(ctx, x.dryRun)
 	require.NoError(t, err)
+	resources, err := s.ListResourcesOfJobs(ctx, store.IDs([]uuid.UUID{x.dryRun}))
+	require.NoError(t, err)
+	require.Len(t, resources, 1)
+	agents, err := s.ListAgentsOfJobs(ctx, store.IDs([]uuid.UUID{x.dryRun}))
+	require.NoError(t, err)
+	require.Len(t, agents, 1)
 	for _, c := range []struct {
 		purpose string
 		sealed  []byte
 	}{
 		{store.PurposeVariable, variables[0].Value}, {store.PurposeVariable, variables[0].DefaultValue}, {store.PurposeHandOut, attempt.Reply}, {store.PurposeVariable, dryRun.SealedInput},
+		{store.PurposeMetadata, resources[0].Metadata}, {store.PurposeAgent, agents[0].Spec},
 	} {
 		plain, err := s.Unseal(ctx, id, c.purpose, c.sealed)
 		require.NoError(t, err)
@@ -121,7 +133,7 @@ func TestRotatingAnOrganizationsKeySealsEverythingAgain(t *testing.T) {
 			x.addState(t, s, n)
 		}
 		before := storedSecrets(t, s, id)
-		require.Len(t, before, 45+2+1+1)
+		require.Len(t, before, 45+2+1+1+1+1)
 
 		rotateOrganization(t, s, id, now.Time)
 		x.requireOpen(t, s, 45)
@@ -134,7 +146,7 @@ func TestRotatingAnOrganizationsKeySealsEverythingAgain(t *testing.T) {
 		require.Equal(t, []uuid.UUID{id}, organizations)
 		done, err := s.Reseal(ctx, id)
 		require.NoError(t, err)
-		require.Equal(t, store.Resealed{States: 45, Variables: 1, HandOuts: 1, DryRuns: 1}, done)
+		require.Equal(t, store.Resealed{States: 45, Variables: 1, HandOuts: 1, DryRuns: 1, Resources: 1, Agents: 1}, done)
 		left, err = s.DropSealingKeys(ctx, id, now.Time)
 		require.NoError(t, err)
 		require.Equal(t, 1, left, "too early")
@@ -147,7 +159,7 @@ func TestRotatingAnOrganizationsKeySealsEverythingAgain(t *testing.T) {
 		x.requireOpen(t, s, 45)
 		other.requireOpen(t, s, 1)
 		for _, old := range before {
-			for _, purpose := range []string{store.PurposeState, store.PurposeVariable, store.PurposeHandOut} {
+			for _, purpose := range []string{store.PurposeState, store.PurposeVariable, store.PurposeHandOut, store.PurposeMetadata, store.PurposeAgent} {
 				_, err := s.Unseal(ctx, id, purpose, old)
 				require.Error(t, err, "the earlier key is gone")
 			}
@@ -167,6 +179,7 @@ func storedSecrets(t testing.TB, s *store.Store, id uuid.UUID) (all [][]byte) {
 		"SELECT data FROM workspace_states WHERE organization_id = $1", "SELECT value FROM template_version_variables WHERE organization_id = $1",
 		"SELECT default_value FROM template_version_variables WHERE organization_id = $1", "SELECT reply FROM job_attempts WHERE organization_id = $1",
 		"SELECT sealed_input FROM provisioner_jobs WHERE organization_id = $1 AND sealed_input IS NOT NULL",
+		"SELECT metadata FROM workspace_resources WHERE organization_id = $1", "SELECT spec FROM workspace_agents WHERE organization_id = $1",
 	} {
 		rows, err := s.Raw().QueryContext(t.Context(), query, id.String())
 		require.NoError(t, err)

@@ -74,6 +74,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.openAuditKey(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	if err := s.openFileKey(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 

@@ -48,7 +48,7 @@ type InsertWorkspaceAgentParams struct {
 	JobID          uuid.UUID
 	Name           string
 	HashedToken    []byte
-	Spec           string
+	Spec           []byte
 	CreatedAt      Time
 	UpdatedAt      Time
 }
@@ -86,7 +86,7 @@ type InsertWorkspaceResourceParams struct {
 	DailyCost      int64
 	InstanceType   string
 	ModulePath     string
-	Metadata       string
+	Metadata       []byte
 	CreatedAt      Time
 }
 
@@ -151,6 +151,80 @@ func (q *Queries) ListAgentsOfJobs(ctx context.Context, jobIds string) ([]Worksp
 	return items, nil
 }
 
+const listAgentsSealedOtherwise = `-- name: ListAgentsSealedOtherwise :many
+SELECT id, spec AS sealed FROM workspace_agents WHERE organization_id = $1 AND length(spec) > 0 AND substr(spec, 1, 5) <> $2
+`
+
+type ListAgentsSealedOtherwiseParams struct {
+	OrganizationID uuid.UUID
+	SealedWith     []byte
+}
+
+type ListAgentsSealedOtherwiseRow struct {
+	ID     uuid.UUID
+	Sealed []byte
+}
+
+func (q *Queries) ListAgentsSealedOtherwise(ctx context.Context, arg ListAgentsSealedOtherwiseParams) ([]ListAgentsSealedOtherwiseRow, error) {
+	rows, err := q.db.QueryContext(ctx, listAgentsSealedOtherwise, arg.OrganizationID, arg.SealedWith)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListAgentsSealedOtherwiseRow{}
+	for rows.Next() {
+		var i ListAgentsSealedOtherwiseRow
+		if err := rows.Scan(&i.ID, &i.Sealed); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listMetadataSealedOtherwise = `-- name: ListMetadataSealedOtherwise :many
+SELECT id, metadata AS sealed FROM workspace_resources WHERE organization_id = $1 AND length(metadata) > 0 AND substr(metadata, 1, 5) <> $2
+`
+
+type ListMetadataSealedOtherwiseParams struct {
+	OrganizationID uuid.UUID
+	SealedWith     []byte
+}
+
+type ListMetadataSealedOtherwiseRow struct {
+	ID     uuid.UUID
+	Sealed []byte
+}
+
+func (q *Queries) ListMetadataSealedOtherwise(ctx context.Context, arg ListMetadataSealedOtherwiseParams) ([]ListMetadataSealedOtherwiseRow, error) {
+	rows, err := q.db.QueryContext(ctx, listMetadataSealedOtherwise, arg.OrganizationID, arg.SealedWith)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListMetadataSealedOtherwiseRow{}
+	for rows.Next() {
+		var i ListMetadataSealedOtherwiseRow
+		if err := rows.Scan(&i.ID, &i.Sealed); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listResourcesOfJobs = `-- name: ListResourcesOfJobs :many
 SELECT id, organization_id, job_id, transition, address, type, name, hide, icon, daily_cost, instance_type, module_path, metadata, created_at FROM workspace_resources WHERE job_id IN (SELECT value FROM json_list($1)) ORDER BY job_id, name, address
 `
@@ -192,4 +266,34 @@ func (q *Queries) ListResourcesOfJobs(ctx context.Context, jobIds string) ([]Wor
 		return nil, err
 	}
 	return items, nil
+}
+
+const setAgentSpec = `-- name: SetAgentSpec :exec
+UPDATE workspace_agents SET spec = $1 WHERE organization_id = $2 AND id = $3
+`
+
+type SetAgentSpecParams struct {
+	Spec           []byte
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) SetAgentSpec(ctx context.Context, arg SetAgentSpecParams) error {
+	_, err := q.db.ExecContext(ctx, setAgentSpec, arg.Spec, arg.OrganizationID, arg.ID)
+	return err
+}
+
+const setResourceMetadata = `-- name: SetResourceMetadata :exec
+UPDATE workspace_resources SET metadata = $1 WHERE organization_id = $2 AND id = $3
+`
+
+type SetResourceMetadataParams struct {
+	Metadata       []byte
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) SetResourceMetadata(ctx context.Context, arg SetResourceMetadataParams) error {
+	_, err := q.db.ExecContext(ctx, setResourceMetadata, arg.Metadata, arg.OrganizationID, arg.ID)
+	return err
 }

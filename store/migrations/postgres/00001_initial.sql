@@ -419,7 +419,7 @@ CREATE TABLE workspace_resources (
     daily_cost      BIGINT NOT NULL DEFAULT 0,
     instance_type   TEXT COLLATE "C" NOT NULL DEFAULT '',
     module_path     TEXT COLLATE "C" NOT NULL DEFAULT '',
-    metadata        TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    metadata        BYTEA NOT NULL,
     created_at      BIGINT NOT NULL
 );
 CREATE INDEX workspace_resources_job ON workspace_resources (job_id);
@@ -431,7 +431,7 @@ CREATE TABLE workspace_agents (
     job_id             TEXT COLLATE "C" NOT NULL,
     name               TEXT COLLATE "C" NOT NULL,
     hashed_token       BYTEA NOT NULL,
-    spec               TEXT COLLATE "C" NOT NULL,
+    spec               BYTEA NOT NULL,
     first_connected_at BIGINT,
     last_connected_at  BIGINT,
     disconnected_at    BIGINT,

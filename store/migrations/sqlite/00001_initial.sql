@@ -419,7 +419,7 @@ CREATE TABLE workspace_resources (
     daily_cost      INTEGER NOT NULL DEFAULT 0,
     instance_type   TEXT NOT NULL DEFAULT '',
     module_path     TEXT NOT NULL DEFAULT '',
-    metadata        TEXT NOT NULL DEFAULT '[]',
+    metadata        BLOB NOT NULL,
     created_at      INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX workspace_resources_job ON workspace_resources (job_id);
@@ -431,7 +431,7 @@ CREATE TABLE workspace_agents (
     job_id             TEXT NOT NULL,
     name               TEXT NOT NULL,
     hashed_token       BLOB NOT NULL,
-    spec               TEXT NOT NULL,
+    spec               BLOB NOT NULL,
     first_connected_at INTEGER,
     last_connected_at  INTEGER,
     disconnected_at    INTEGER,
