@@ -233,15 +233,16 @@ func (a *api) checkJoining(ctx context.Context, g store.Group) error {
 			return errJoining(g, "template")
 		}
 	}
-	shared, err := a.store.ListWorkspacesOfActor(ctx, store.ListWorkspacesOfActorParams{OrganizationID: g.OrganizationID, ActorID: g.ID})
+	rows, err := a.store.ListACLOfWorkspacesOfActor(ctx, store.ListACLOfWorkspacesOfActorParams{OrganizationID: g.OrganizationID, ActorID: g.ID})
 	if err != nil {
 		return err
 	}
-	for _, row := range shared {
-		object, err := a.sharedObject(ctx, row.Workspace)
-		if err != nil {
-			return err
+	for len(rows) > 0 {
+		w, acl := rows[0].Workspace, []store.WorkspaceACL{}
+		for len(rows) > 0 && rows[0].Workspace.ID == w.ID {
+			acl, rows = append(acl, rows[0].WorkspaceACL), rows[1:]
 		}
+		object := a.listedObject(ctx, w, acl)
 		if !subject.Can(authz.Share, object) && !canAll(subject, object.GroupACL[g.ID.String()], object) {
 			return errJoining(g, "workspace")
 		}

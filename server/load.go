@@ -299,13 +299,27 @@ var workspaceACLActions = map[string][]authz.Action{
 // read only for members who do not own it: what owners may do comes from their
 // roles alone, so that nobody gets around a role by sharing with themselves.
 func (a *api) sharedObject(ctx context.Context, w store.Workspace) (authz.Object, error) {
-	object, subject := workspaceObject(w), subjectFrom(ctx)
-	if _, member := subject.Organizations[w.OrganizationID]; !member || w.OwnerID == subject.ID || a.options.DisableWorkspaceSharing {
-		return object, nil
+	if !a.listsCount(ctx, w) {
+		return workspaceObject(w), nil
 	}
 	rows, err := a.store.ListWorkspaceACL(ctx, store.ListWorkspaceACLParams{OrganizationID: w.OrganizationID, WorkspaceID: w.ID})
 	if err != nil {
-		return object, err
+		return workspaceObject(w), err
+	}
+	return a.listedObject(ctx, w, rows), nil
+}
+
+func (a *api) listsCount(ctx context.Context, w store.Workspace) bool {
+	subject := subjectFrom(ctx)
+	_, member := subject.Organizations[w.OrganizationID]
+	return member && w.OwnerID != subject.ID && !a.options.DisableWorkspaceSharing
+}
+
+// listedObject is sharedObject with an access list that was read already.
+func (a *api) listedObject(ctx context.Context, w store.Workspace, rows []store.WorkspaceACL) authz.Object {
+	object := workspaceObject(w)
+	if !a.listsCount(ctx, w) {
+		return object
 	}
 	object.UserACL, object.GroupACL = map[string][]authz.Action{}, map[string][]authz.Action{}
 	for _, row := range rows {
@@ -315,7 +329,7 @@ func (a *api) sharedObject(ctx context.Context, w store.Workspace) (authz.Object
 		}
 		acl[row.ActorID.String()] = sharedActions(object.Type, row.Role)
 	}
-	return object, nil
+	return object
 }
 
 func sharedActions(kind authz.Resource, role string) []authz.Action {

@@ -105,6 +105,9 @@ func (a *api) addMember(ctx context.Context, in *MemberPath) (*output[client.Org
 	if !subjectFrom(ctx).Can(authz.Assign, authz.Object{Type: authz.AssignOrgRole, OrganizationID: org.ID}) {
 		return nil, errNotFound()
 	}
+	if err := checkAddingTo(ctx, org); err != nil {
+		return nil, err
+	}
 	var member store.OrganizationMember
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
 		if member, err = a.insertMember(ctx, tx, org.ID, user.ID); err != nil {
@@ -159,17 +162,21 @@ func (a *api) updateMemberRoles(ctx context.Context, in *updateMemberRolesInput)
 		return nil, badRequest("You cannot change your own roles.")
 	}
 	org := organizationFrom(ctx)
-	roles, err := a.checkRoleChange(ctx, org.ID, row.OrganizationMember.Roles, in.Body.Roles)
-	if err != nil {
-		return nil, err
-	}
 	var member store.OrganizationMember
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		current, err := tx.GetMember(ctx, store.GetMemberParams{OrganizationID: org.ID, UserID: row.User.ID})
+		if err != nil {
+			return err
+		}
+		roles, err := a.withStore(tx).checkRoleChange(ctx, org.ID, current.OrganizationMember.Roles, in.Body.Roles)
+		if err != nil {
+			return err
+		}
 		member, err = tx.UpdateMemberRoles(ctx, store.UpdateMemberRolesParams{OrganizationID: org.ID, UserID: row.User.ID, Roles: roles, UpdatedAt: store.At(a.now())})
 		if err != nil {
 			return err
 		}
-		return a.audit(ctx, tx, memberChanged(row.OrganizationMember, member, row.User))
+		return a.audit(ctx, tx, memberChanged(current.OrganizationMember, member, row.User))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("change roles: %w", err)

@@ -184,6 +184,9 @@ func (a *api) updatePassword(ctx context.Context, in *updatePasswordInput) (*emp
 	if err != nil {
 		return nil, err
 	}
+	if err := a.checkActingAs(ctx, user.ID); err != nil {
+		return nil, err
+	}
 	if user.LoginType != client.LoginPassword {
 		return nil, badRequest("This account does not sign in with a password.")
 	}
@@ -214,6 +217,9 @@ func (a *api) updatePassword(ctx context.Context, in *updatePasswordInput) (*emp
 // setPassword also ends every session and token: whoever knew the old
 // password may have made them.
 func (a *api) setPassword(ctx context.Context, tx *store.Store, user store.User, hash string) error {
+	if err := a.withStore(tx).checkActingAs(ctx, user.ID); err != nil {
+		return err // the user was given a role while the password was hashed
+	}
 	if err := tx.UpdateUserPassword(ctx, store.UpdateUserPasswordParams{ID: user.ID, HashedPassword: hash, UpdatedAt: store.At(a.now())}); err != nil {
 		return err
 	}

@@ -150,6 +150,9 @@ func (a *api) organizationsOfNewUser(ctx context.Context, req client.CreateUserR
 		if !subjectFrom(ctx).Can(authz.Create, authz.Object{Type: authz.OrganizationMember, OrganizationID: org.ID}) {
 			return nil, forbidden(fmt.Sprintf("You may not add members to the organization %s.", org.Name))
 		}
+		if err := checkAddingTo(ctx, org); err != nil {
+			return nil, err
+		}
 		if !slices.Contains(out, org.ID) {
 			out = append(out, org.ID)
 		}
@@ -238,6 +241,9 @@ func (a *api) updateProfile(ctx context.Context, in *updateProfileInput) (*outpu
 	if err != nil {
 		return nil, err
 	}
+	if err := a.checkActingAs(ctx, user.ID); err != nil {
+		return nil, err
+	}
 	name := strings.TrimSpace(in.Body.Name)
 	if err := checkUserNames(user.Email, in.Body.Username, name); err != nil {
 		return nil, err
@@ -275,10 +281,12 @@ func (a *api) suspendUser(ctx context.Context, in *UserPath) (*output[client.Use
 	if user.ID == callerID(ctx) {
 		return nil, badRequest("You cannot suspend yourself.")
 	}
-	if holdsOwner(user) {
-		return nil, badRequest("An owner cannot be suspended; take the owner role away first.")
-	}
-	return a.setUserStatus(ctx, user, client.UserSuspended)
+	return a.setUserStatus(ctx, user, client.UserSuspended, func(current store.User) error {
+		if holdsOwner(current) {
+			return badRequest("An owner cannot be suspended; take the owner role away first.")
+		}
+		return nil
+	})
 }
 
 func (a *api) activateUser(ctx context.Context, in *UserPath) (*output[client.User], error) {
@@ -286,18 +294,24 @@ func (a *api) activateUser(ctx context.Context, in *UserPath) (*output[client.Us
 	if err != nil {
 		return nil, err
 	}
-	return a.setUserStatus(ctx, user, client.UserActive)
+	return a.setUserStatus(ctx, user, client.UserActive, func(current store.User) error { return checkOwnerTouched(ctx, current) })
 }
 
-func (a *api) setUserStatus(ctx context.Context, user store.User, status string) (*output[client.User], error) {
+func (a *api) setUserStatus(ctx context.Context, user store.User, status string, check func(store.User) error) (*output[client.User], error) {
 	var updated store.User
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
-		var err error
+		current, err := tx.GetUser(ctx, user.ID)
+		if err != nil {
+			return err
+		}
+		if err := check(current); err != nil {
+			return err
+		}
 		updated, err = tx.UpdateUserStatus(ctx, store.UpdateUserStatusParams{ID: user.ID, Status: status, UpdatedAt: store.At(a.now())})
 		if err != nil {
 			return err
 		}
-		return a.audit(ctx, tx, userChanged(user, updated))
+		return a.audit(ctx, tx, userChanged(current, updated))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("change status: %w", err)
@@ -314,6 +328,13 @@ func (a *api) deleteUser(ctx context.Context, in *UserPath) (*output[message], e
 		return nil, forbidden("You cannot delete yourself.")
 	}
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		user, err := tx.GetUser(ctx, user.ID)
+		if err != nil {
+			return err
+		}
+		if err := checkOwnerTouched(ctx, user); err != nil {
+			return err
+		}
 		if err := keepAnOwner(ctx, tx, user); err != nil {
 			return err
 		}
@@ -409,14 +430,18 @@ func (a *api) updateUserRoles(ctx context.Context, in *updateUserRolesInput) (*o
 	if user.ID == callerID(ctx) {
 		return nil, badRequest("You cannot change your own roles.")
 	}
-	roles, err := a.checkRoleChange(ctx, uuid.Nil, user.Roles, in.Body.Roles)
-	if err != nil {
-		return nil, err
-	}
 	var updated store.User
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		current, err := tx.GetUser(ctx, user.ID)
+		if err != nil {
+			return err
+		}
+		roles, err := a.withStore(tx).checkRoleChange(ctx, uuid.Nil, current.Roles, in.Body.Roles)
+		if err != nil {
+			return err
+		}
 		if !slices.Contains(roles, authz.RoleOwner) {
-			if err := keepAnOwner(ctx, tx, user); err != nil {
+			if err := keepAnOwner(ctx, tx, current); err != nil {
 				return err
 			}
 		}
@@ -424,7 +449,7 @@ func (a *api) updateUserRoles(ctx context.Context, in *updateUserRolesInput) (*o
 		if err != nil {
 			return err
 		}
-		return a.audit(ctx, tx, userChanged(user, updated))
+		return a.audit(ctx, tx, userChanged(current, updated))
 	})
 	if err != nil {
 		return nil, err
@@ -454,6 +479,9 @@ func (a *api) getGitSSHKey(ctx context.Context, in *UserPath) (*output[client.Gi
 func (a *api) regenerateGitSSHKey(ctx context.Context, in *UserPath) (*output[client.GitSSHKey], error) {
 	user, err := a.personalUser(ctx, authz.UpdatePersonal, in.User)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.checkActingAs(ctx, user.ID); err != nil {
 		return nil, err
 	}
 	old := user.SshPublicKey

@@ -75,6 +75,79 @@ func (q *Queries) DeleteWorkspaceACLOfOrganization(ctx context.Context, organiza
 	return result.RowsAffected()
 }
 
+const listACLOfWorkspacesOfActor = `-- name: ListACLOfWorkspacesOfActor :many
+SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.daily_cost, w.running, w.refusal, w.retry_at, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, acl.workspace_id, acl.organization_id, acl.actor_type, acl.actor_id, acl.role, acl.created_at, acl.updated_at FROM workspace_acl a
+JOIN workspaces w ON w.id = a.workspace_id
+JOIN workspace_acl acl ON acl.workspace_id = a.workspace_id
+WHERE a.organization_id = $1 AND a.actor_id = $2 AND w.deleted = FALSE ORDER BY w.id, acl.actor_id
+`
+
+type ListACLOfWorkspacesOfActorParams struct {
+	OrganizationID uuid.UUID
+	ActorID        uuid.UUID
+}
+
+type ListACLOfWorkspacesOfActorRow struct {
+	Workspace    Workspace
+	WorkspaceACL WorkspaceACL
+}
+
+func (q *Queries) ListACLOfWorkspacesOfActor(ctx context.Context, arg ListACLOfWorkspacesOfActorParams) ([]ListACLOfWorkspacesOfActorRow, error) {
+	rows, err := q.db.QueryContext(ctx, listACLOfWorkspacesOfActor, arg.OrganizationID, arg.ActorID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListACLOfWorkspacesOfActorRow{}
+	for rows.Next() {
+		var i ListACLOfWorkspacesOfActorRow
+		if err := rows.Scan(
+			&i.Workspace.ID,
+			&i.Workspace.OrganizationID,
+			&i.Workspace.OwnerID,
+			&i.Workspace.OwnerName,
+			&i.Workspace.TemplateID,
+			&i.Workspace.Name,
+			&i.Workspace.AutostartSchedule,
+			&i.Workspace.TTLMs,
+			&i.Workspace.AutomaticUpdates,
+			&i.Workspace.Favorite,
+			&i.Workspace.LastUsedAt,
+			&i.Workspace.DormantAt,
+			&i.Workspace.DeletingAt,
+			&i.Workspace.NextStartAt,
+			&i.Workspace.Fence,
+			&i.Workspace.DailyCost,
+			&i.Workspace.Running,
+			&i.Workspace.Refusal,
+			&i.Workspace.RetryAt,
+			&i.Workspace.LatestBuildID,
+			&i.Workspace.LatestBuildNumber,
+			&i.Workspace.LatestStatus,
+			&i.Workspace.CreatedAt,
+			&i.Workspace.UpdatedAt,
+			&i.Workspace.Deleted,
+			&i.WorkspaceACL.WorkspaceID,
+			&i.WorkspaceACL.OrganizationID,
+			&i.WorkspaceACL.ActorType,
+			&i.WorkspaceACL.ActorID,
+			&i.WorkspaceACL.Role,
+			&i.WorkspaceACL.CreatedAt,
+			&i.WorkspaceACL.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listWorkspaceACL = `-- name: ListWorkspaceACL :many
 SELECT workspace_id, organization_id, actor_type, actor_id, role, created_at, updated_at FROM workspace_acl WHERE organization_id = $1 AND workspace_id = $2 ORDER BY actor_id
 `

@@ -19,6 +19,12 @@ ORDER BY a.workspace_id, a.actor_type DESC, COALESCE(u.username, g.name, ''), a.
 SELECT sqlc.embed(w), a.role FROM workspace_acl a JOIN workspaces w ON w.id = a.workspace_id
 WHERE a.organization_id = @organization_id AND a.actor_id = @actor_id AND w.deleted = FALSE ORDER BY w.id;
 
+-- name: ListACLOfWorkspacesOfActor :many
+SELECT sqlc.embed(w), sqlc.embed(acl) FROM workspace_acl a
+JOIN workspaces w ON w.id = a.workspace_id
+JOIN workspace_acl acl ON acl.workspace_id = a.workspace_id
+WHERE a.organization_id = @organization_id AND a.actor_id = @actor_id AND w.deleted = FALSE ORDER BY w.id, acl.actor_id;
+
 -- name: DeleteWorkspaceACLEntry :execrows
 DELETE FROM workspace_acl WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND actor_id = @actor_id;
 
