@@ -132,15 +132,15 @@ func (a *api) sameOrigin(r *http.Request, token string) bool {
 // subject expands a user's roles at this moment: a change of roles acts on
 // the next request.
 func (a *api) subject(ctx context.Context, user store.User) (*authz.Subject, error) {
-	memberships, err := a.store.ListMembershipsOfUser(ctx, user.ID)
+	rows, err := a.store.ListMembershipsAndGroupsOfUser(ctx, user.ID)
 	if err != nil {
 		return nil, err
 	}
-	groups, err := a.store.ListGroupIDsOfUser(ctx, user.ID)
-	if err != nil {
-		return nil, err
+	var held []string
+	for _, row := range rows {
+		held = append(held, row.Roles...)
 	}
-	custom, err := a.customRolesOfUser(ctx, a.store, user.ID, memberships)
+	custom, err := a.customRolesOfUser(ctx, a.store, user.ID, held)
 	if err != nil {
 		return nil, err
 	}
@@ -148,17 +148,16 @@ func (a *api) subject(ctx context.Context, user store.User) (*authz.Subject, err
 	if a.options.DisableWorkspaceSharing {
 		s.Roles = append(s.Roles, authz.SharingDisabled())
 	}
-	for _, m := range memberships {
-		membership := authz.Membership{
-			Roles:  authz.OrganizationRoles(m.OrganizationID, authz.Sharing(m.ShareableWorkspaceOwners), m.Roles, m.DefaultMemberRoles, custom[m.OrganizationID]),
-			Groups: []uuid.UUID{m.OrganizationID},
+	for _, row := range rows {
+		m, known := s.Organizations[row.OrganizationID]
+		if !known {
+			m.Roles = authz.OrganizationRoles(row.OrganizationID, authz.Sharing(row.ShareableWorkspaceOwners), row.Roles, row.DefaultMemberRoles, custom[row.OrganizationID])
+			m.Groups = []uuid.UUID{row.OrganizationID}
 		}
-		for _, g := range groups {
-			if g.OrganizationID == m.OrganizationID {
-				membership.Groups = append(membership.Groups, g.GroupID)
-			}
+		if row.GroupID != uuid.Nil {
+			m.Groups = append(m.Groups, row.GroupID)
 		}
-		s.Organizations[m.OrganizationID] = membership
+		s.Organizations[row.OrganizationID] = m
 	}
 	return s, nil
 }

@@ -326,7 +326,11 @@ func (a *api) ownerRoles(ctx context.Context, tx *store.Store, organizationID uu
 	if err != nil {
 		return nil, err
 	}
-	custom, err := a.customRolesOfUser(ctx, tx, owner.ID, memberships)
+	var held []string
+	for _, m := range memberships {
+		held = append(held, m.Roles...)
+	}
+	custom, err := a.customRolesOfUser(ctx, tx, owner.ID, held)
 	if err != nil {
 		return nil, err
 	}

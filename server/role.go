@@ -214,9 +214,9 @@ func (a *api) customRoles(ctx context.Context, organizationID uuid.UUID) (map[st
 }
 
 // customRolesOfUser are those that count for a user's memberships, by
-// organization. Where all roles are built in, nothing is read.
-func (a *api) customRolesOfUser(ctx context.Context, s *store.Store, userID uuid.UUID, memberships []store.ListMembershipsOfUserRow) (map[uuid.UUID]map[string]authz.Role, error) {
-	if !slices.ContainsFunc(memberships, func(m store.ListMembershipsOfUserRow) bool { return !allBuiltIn(m.Roles) }) {
+// organization. Where all roles that the user holds are built in, nothing is read.
+func (a *api) customRolesOfUser(ctx context.Context, s *store.Store, userID uuid.UUID, held []string) (map[uuid.UUID]map[string]authz.Role, error) {
+	if allBuiltIn(held) {
 		return nil, nil
 	}
 	rows, err := s.ListCustomRolesOfUser(ctx, userID)

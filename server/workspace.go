@@ -148,7 +148,7 @@ func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*out
 	if err != nil {
 		return nil, err
 	}
-	filter, err := a.workspaceFilter(ctx, in.Query, readable)
+	filter, readable, err := a.workspaceFilter(ctx, in.Query, readable)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"coder/server"
 	"coder/server/servertest"
 	"coder/store"
+	"coder/store/storetest"
 )
 
 // seedWorkspaces makes just the rows of workspaces that run, with an agent each.
@@ -46,7 +47,7 @@ func seedWorkspaces(b *testing.B, s *servertest.Server, owners []uuid.UUID, org 
 		for i := range count {
 			build, owner := uuid.New(), owners[i%len(owners)]
 			j := job(build)
-			w, err := tx.InsertWorkspace(ctx, store.InsertWorkspaceParams{ID: uuid.New(), OrganizationID: org, OwnerID: owner, TemplateID: template, Name: fmt.Sprintf("w-%d", i), AutomaticUpdates: "never", LastUsedAt: at, LatestBuildID: build, CreatedAt: at, UpdatedAt: at})
+			w, err := tx.InsertWorkspace(ctx, store.InsertWorkspaceParams{ID: uuid.New(), OrganizationID: org, OwnerID: owner, TemplateID: template, Name: fmt.Sprintf("w-%d-%s", i, org.String()[:8]), AutomaticUpdates: "never", LastUsedAt: at, LatestBuildID: build, CreatedAt: at, UpdatedAt: at})
 			require.NoError(b, err)
 			_, err = tx.InsertWorkspaceBuild(ctx, store.InsertWorkspaceBuildParams{ID: build, OrganizationID: org, WorkspaceID: w.ID, TemplateVersionID: version, JobID: j.ID, BuildNumber: 1, Transition: "start", Reason: "initiator", InitiatorID: owner, Parameters: "[]", CreatedAt: at, UpdatedAt: at})
 			require.NoError(b, err)
@@ -65,9 +66,8 @@ func processTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// BenchmarkListWorkspaces compares 20 of 1,000 rows behind a token with a bare
-// handler that encodes the same rows.
-func BenchmarkListWorkspaces(b *testing.B) {
+// thousandWorkspaces is a server with them, and the first page of their list.
+func thousandWorkspaces(b *testing.B) (*servertest.Server, client.WorkspacesResponse) {
 	s := servertest.New(b, servertest.WithoutLoops(), servertest.WithOptions(func(o *server.Options) { o.Logger = slog.New(slog.DiscardHandler) }))
 	org := s.Organization(b, "data-platform")
 	owners := []uuid.UUID{s.Owner.ID}
@@ -80,6 +80,13 @@ func BenchmarkListWorkspaces(b *testing.B) {
 	require.NoError(b, err)
 	require.Len(b, page.Workspaces, 20)
 	require.Equal(b, 1000, page.Count)
+	return s, page
+}
+
+// BenchmarkListWorkspaces compares 20 of 1,000 rows behind a token with a bare
+// handler that encodes the same rows.
+func BenchmarkListWorkspaces(b *testing.B) {
+	s, page := thousandWorkspaces(b)
 	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_ = json.NewEncoder(w).Encode(page)
@@ -113,4 +120,104 @@ func sealedText(b *testing.B, tx *store.Store, organizationID uuid.UUID, purpose
 	sealed, err := tx.Seal(b.Context(), organizationID, purpose, []byte(text))
 	require.NoError(b, err)
 	return sealed
+}
+
+// BenchmarkGate asks, fifty at a time and in turns, for the list of 20
+// workspaces and for what the gate does before it: gate/request is the gate's
+// part of the whole.
+func BenchmarkGate(b *testing.B) {
+	s, _ := thousandWorkspaces(b)
+	ask := func() (*httptest.ResponseRecorder, *http.Request) {
+		r := httptest.NewRequest(http.MethodGet, "/api/v2/workspaces?limit=20", nil)
+		r.Header.Set(client.HeaderSessionToken, s.Token)
+		r.Header.Set(client.HeaderBypassRateLimit, "true")
+		return httptest.NewRecorder(), r
+	}
+	const turn = 50
+	var whole, gate time.Duration
+	for b.Loop() {
+		before := processTime(b)
+		for range turn {
+			w, r := ask()
+			s.Server.Handler().ServeHTTP(w, r)
+			require.Equal(b, http.StatusOK, w.Code)
+		}
+		between := processTime(b)
+		for range turn {
+			require.NoError(b, s.Server.Gate(ask()))
+		}
+		whole, gate = whole+between-before, gate+processTime(b)-between
+	}
+	b.ReportMetric(float64(whole.Microseconds())/float64(turn*b.N), "cpu-µs/request")
+	b.ReportMetric(float64(gate.Microseconds())/float64(turn*b.N), "cpu-µs/gate")
+	b.ReportMetric(float64(gate)/float64(whole), "gate/request")
+}
+
+// BenchmarkListAmongMany lists the 1,000 workspaces of one organization, on
+// both databases, where they are the only ones and where others have 99,000
+// more, in turns: among/alone is what the others cost.
+func BenchmarkListAmongMany(b *testing.B) {
+	if storetest.Installed() {
+		b.Run("postgres", func(b *testing.B) { benchmarkListAmongMany(b, storetest.PostgresOptions) })
+	}
+	b.Run("sqlite", func(b *testing.B) { benchmarkListAmongMany(b, storetest.SQLiteOptions) })
+}
+
+func benchmarkListAmongMany(b *testing.B, options func(testing.TB) store.Options) {
+	alone, among := listed(b, storetest.Open(b, options(b))), listed(b, storetest.Open(b, options(b)))
+	for i := range 99 {
+		org := among.Organization(b, fmt.Sprintf("other-%d", i))
+		seedWorkspaces(b, among.Server, []uuid.UUID{among.Owner.ID}, org.ID, 1000)
+	}
+	for _, who := range []struct {
+		name  string
+		query string
+		as    func(listing) *client.Client
+	}{
+		{"administrator", "", func(l listing) *client.Client { return l.admin }},
+		{"member", "", func(l listing) *client.Client { return l.member }},
+		{"owner", "organization:data-platform", func(l listing) *client.Client { return l.Client }},
+		{"search", "owner:dev1", func(l listing) *client.Client { return l.admin }},
+	} {
+		b.Run(who.name, func(b *testing.B) {
+			took := map[string]time.Duration{}
+			ask := func(name string, l listing) {
+				started := time.Now()
+				_, err := who.as(l).Workspaces(b.Context(), client.WorkspacesRequest{Query: who.query, Page: client.Page{Limit: 20}})
+				require.NoError(b, err)
+				took[name] += time.Since(started)
+			}
+			for b.Loop() {
+				ask("alone", alone)
+				ask("among", among)
+			}
+			b.ReportMetric(float64(took["alone"].Microseconds())/float64(b.N), "alone-µs")
+			b.ReportMetric(float64(took["among"].Microseconds())/float64(b.N), "among-µs")
+			b.ReportMetric(float64(took["among"])/float64(took["alone"]), "among/alone")
+		})
+	}
+}
+
+// listing is a server with an organization of 1,000 workspaces, and who lists them.
+type listing struct {
+	*servertest.Server
+	admin, member *client.Client
+}
+
+func listed(b *testing.B, st *store.Store) listing {
+	s := servertest.New(b, servertest.WithStore(st), servertest.WithoutLoops(), servertest.WithOptions(func(o *server.Options) {
+		o.Logger, o.DisableRateLimits = slog.New(slog.DiscardHandler), true
+	}))
+	org := s.Organization(b, "data-platform")
+	admin, user := s.NamedMember(b, org, "admin1")
+	_, err := s.Client.UpdateOrganizationMemberRoles(b.Context(), org.Name, user.Username, client.UpdateRolesRequest{Roles: []string{"organization-admin"}})
+	require.NoError(b, err)
+	member, dev := s.NamedMember(b, org, "dev1")
+	owners := []uuid.UUID{dev.ID}
+	for range 9 {
+		_, user := s.MemberUser(b, org)
+		owners = append(owners, user.ID)
+	}
+	seedWorkspaces(b, s, owners, org.ID, 1000)
+	return listing{s, admin, member}
 }

@@ -129,14 +129,26 @@ func (a *api) workspacePage(ctx context.Context, f store.Filter, in readable, li
 	return append(ids, others...), err
 }
 
-// workspaceFilter turns a search into conditions on the row of the workspace.
-func (a *api) workspaceFilter(ctx context.Context, q string, in readable) (store.Filter, error) {
+// within leaves what is in one organization, where an index has the order of the list.
+func (r readable) within(id uuid.UUID) readable {
+	elsewhere := func(other uuid.UUID) bool { return other != id }
+	r.everywhere = false
+	r.organizations = slices.DeleteFunc(slices.Clone(r.organizations), elsewhere)
+	r.all = slices.DeleteFunc(slices.Clone(r.all), elsewhere)
+	r.own = slices.DeleteFunc(slices.Clone(r.own), elsewhere)
+	return r
+}
+
+// workspaceFilter turns a search into where to look, and conditions on the
+// row of the workspace.
+func (a *api) workspaceFilter(ctx context.Context, q string, in readable) (store.Filter, readable, error) {
 	var f store.Filter
-	in.restrict(&f)
-	if q == "" {
-		return f, nil
-	}
 	s := parseSearch(q, workspaceKeys()...)
+	in, err := a.withinOrganization(ctx, s, in)
+	if err != nil {
+		return f, in, err
+	}
+	in.restrict(&f)
 	s.readTerm()
 	s.whereOwner(&f, in.caller)
 	s.whereTemplate(&f)
@@ -145,9 +157,23 @@ func (a *api) workspaceFilter(ctx context.Context, q string, in readable) (store
 	s.whereShared(&f, in.caller)
 	s.whereParameters(&f)
 	if err := s.err(); err != nil {
-		return f, err
+		return f, in, err
 	}
-	return f, a.whereAgents(ctx, s, &f, in)
+	return f, in, a.whereAgents(ctx, s, &f, in)
+}
+
+// withinOrganization reads the search's organization. One that does not exist
+// leaves nothing to look at.
+func (a *api) withinOrganization(ctx context.Context, s *search, in readable) (readable, error) {
+	ref, given := s.text("organization")
+	if !given {
+		return in, nil
+	}
+	org, err := a.findOrganization(ctx, ref)
+	if err != nil && !store.IsNotFound(err) {
+		return in, err
+	}
+	return in.within(org.ID), nil
 }
 
 // readTerm reads a bare word as a name, or as owner/name.
@@ -179,9 +205,6 @@ func (s *search) whereOwner(f *store.Filter, caller uuid.UUID) {
 	}
 	if ids := s.ids("id"); len(ids) > 0 {
 		f.Where("w.id IN (SELECT value FROM json_list(?))", store.IDs(ids))
-	}
-	if organization, given := s.one("organization"); given {
-		f.Where("w.organization_id IN (SELECT o.id FROM organizations o WHERE o.id = ? OR lower(o.name) = ?)", organization, organization)
 	}
 }
 

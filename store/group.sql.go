@@ -182,39 +182,6 @@ func (q *Queries) InsertGroupMember(ctx context.Context, arg InsertGroupMemberPa
 	return err
 }
 
-const listGroupIDsOfUser = `-- name: ListGroupIDsOfUser :many
-SELECT gm.group_id, gm.organization_id FROM group_members gm WHERE gm.user_id = $1
-`
-
-type ListGroupIDsOfUserRow struct {
-	GroupID        uuid.UUID
-	OrganizationID uuid.UUID
-}
-
-// scope: deployment
-func (q *Queries) ListGroupIDsOfUser(ctx context.Context, userID uuid.UUID) ([]ListGroupIDsOfUserRow, error) {
-	rows, err := q.db.QueryContext(ctx, listGroupIDsOfUser, userID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ListGroupIDsOfUserRow{}
-	for rows.Next() {
-		var i ListGroupIDsOfUserRow
-		if err := rows.Scan(&i.GroupID, &i.OrganizationID); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listGroupMembers = `-- name: ListGroupMembers :many
 SELECT u.id, u.email, u.username, u.name, u.avatar_url, u.hashed_password, u.login_type, u.status, u.roles, u.ssh_public_key, u.ssh_private_key, u.created_at, u.updated_at, u.last_seen_at, u.deleted FROM users u JOIN organization_members m ON m.user_id = u.id AND m.organization_id = $1
 WHERE u.deleted = FALSE

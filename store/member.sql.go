@@ -249,6 +249,53 @@ func (q *Queries) ListMembersWithRole(ctx context.Context, arg ListMembersWithRo
 	return items, nil
 }
 
+const listMembershipsAndGroupsOfUser = `-- name: ListMembershipsAndGroupsOfUser :many
+SELECT m.organization_id, m.roles, o.default_member_roles, o.shareable_workspace_owners, gm.group_id
+FROM organization_members m JOIN organizations o ON o.id = m.organization_id
+LEFT JOIN group_members gm ON gm.user_id = m.user_id AND gm.organization_id = m.organization_id
+WHERE m.user_id = $1 AND o.deleted = FALSE
+`
+
+type ListMembershipsAndGroupsOfUserRow struct {
+	OrganizationID           uuid.UUID
+	Roles                    Strings
+	DefaultMemberRoles       Strings
+	ShareableWorkspaceOwners string
+	GroupID                  uuid.UUID
+}
+
+// A row for each group of a membership, and one without where there is none:
+// every request asks this, so it asks once.
+// scope: deployment
+func (q *Queries) ListMembershipsAndGroupsOfUser(ctx context.Context, userID uuid.UUID) ([]ListMembershipsAndGroupsOfUserRow, error) {
+	rows, err := q.db.QueryContext(ctx, listMembershipsAndGroupsOfUser, userID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListMembershipsAndGroupsOfUserRow{}
+	for rows.Next() {
+		var i ListMembershipsAndGroupsOfUserRow
+		if err := rows.Scan(
+			&i.OrganizationID,
+			&i.Roles,
+			&i.DefaultMemberRoles,
+			&i.ShareableWorkspaceOwners,
+			&i.GroupID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listMembershipsOfUser = `-- name: ListMembershipsOfUser :many
 SELECT m.organization_id, m.roles, o.default_member_roles, o.shareable_workspace_owners, o.name FROM organization_members m JOIN organizations o ON o.id = m.organization_id
 WHERE m.user_id = $1 AND o.deleted = FALSE

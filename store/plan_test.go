@@ -73,7 +73,7 @@ func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID,
 	o := f.organization.ID
 	_, _ = q.GetAPIKeyWithUser(ctx, "key")
 	_, _ = q.ListMembershipsOfUser(ctx, id)
-	_, _ = q.ListGroupIDsOfUser(ctx, id)
+	_, _ = q.ListMembershipsAndGroupsOfUser(ctx, id)
 	_, _ = q.GetUserByUsername(ctx, "name")
 	_, _ = q.GetUserByEmail(ctx, "name@example.com")
 	_, _ = q.ListUsersByIDs(ctx, ids)

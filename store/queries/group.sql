@@ -38,10 +38,6 @@ WHERE g.organization_id = @organization_id
   AND (g.id = g.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = g.id AND gm.user_id = @user_id))
 ORDER BY lower(g.name);
 
--- name: ListGroupIDsOfUser :many
--- scope: deployment
-SELECT gm.group_id, gm.organization_id FROM group_members gm WHERE gm.user_id = @user_id;
-
 -- name: ListGroupMembers :many
 SELECT u.* FROM users u JOIN organization_members m ON m.user_id = u.id AND m.organization_id = @organization_id
 WHERE u.deleted = FALSE

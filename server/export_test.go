@@ -1,0 +1,20 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"coder/internal/authz"
+)
+
+// Gate does what stands before the handler of the list of workspaces, and
+// nothing else, so that a benchmark can tell what it costs.
+func (s *Server) Gate(w http.ResponseWriter, r *http.Request) error {
+	ctx := withRequest(r.Context(), &request{ip: remoteIP(r)})
+	p := onObject(authz.Read, authz.Workspace)
+	if err := s.api.admit(ctx, r, p); err != nil {
+		return err
+	}
+	return s.api.limit(w, r.WithContext(ctx), p, &huma.Operation{OperationID: "list-workspaces", Path: apiPrefix + "/workspaces"})
+}
