@@ -144,11 +144,12 @@ func (a *api) workspaceByName(ctx context.Context, ownerRef, name string, delete
 }
 
 func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*output[client.WorkspacesResponse], error) {
-	readable, err := a.readableWorkspaces(ctx)
+	search := parseSearch(in.Query, workspaceKeys()...)
+	readable, err := a.readableWorkspaces(ctx, search)
 	if err != nil {
 		return nil, err
 	}
-	filter, readable, err := a.workspaceFilter(ctx, in.Query, readable)
+	filter, err := a.workspaceFilter(ctx, search, readable)
 	if err != nil {
 		return nil, err
 	}

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
@@ -169,6 +171,12 @@ func benchmarkListAmongMany(b *testing.B, options func(testing.TB) store.Options
 		org := among.Organization(b, fmt.Sprintf("other-%d", i))
 		seedWorkspaces(b, among.Server, []uuid.UUID{among.Owner.ID}, org.ID, 1000)
 	}
+	if among.Store.Dialect() == store.PostgreSQL {
+		require.NoError(b, among.Store.PostgresConn(b.Context(), func(c *pgx.Conn) error { // which its autovacuum does in time
+			_, err := c.Exec(b.Context(), "ANALYZE")
+			return err
+		}))
+	}
 	for _, who := range []struct {
 		name  string
 		query string
@@ -176,24 +184,28 @@ func benchmarkListAmongMany(b *testing.B, options func(testing.TB) store.Options
 	}{
 		{"administrator", "", func(l listing) *client.Client { return l.admin }},
 		{"member", "", func(l listing) *client.Client { return l.member }},
-		{"owner", "organization:data-platform", func(l listing) *client.Client { return l.Client }},
+		{"owner", "organization:data-platform", func(l listing) *client.Client { return l.owner }},
 		{"search", "owner:dev1", func(l listing) *client.Client { return l.admin }},
 	} {
 		b.Run(who.name, func(b *testing.B) {
-			took := map[string]time.Duration{}
+			took := map[string][]float64{}
 			ask := func(name string, l listing) {
 				started := time.Now()
 				_, err := who.as(l).Workspaces(b.Context(), client.WorkspacesRequest{Query: who.query, Page: client.Page{Limit: 20}})
 				require.NoError(b, err)
-				took[name] += time.Since(started)
+				took[name] = append(took[name], float64(time.Since(started).Microseconds()))
 			}
 			for b.Loop() {
 				ask("alone", alone)
 				ask("among", among)
 			}
-			b.ReportMetric(float64(took["alone"].Microseconds())/float64(b.N), "alone-µs")
-			b.ReportMetric(float64(took["among"].Microseconds())/float64(b.N), "among-µs")
-			b.ReportMetric(float64(took["among"])/float64(took["alone"]), "among/alone")
+			for _, times := range took {
+				slices.Sort(times)
+			}
+			median := func(name string) float64 { return took[name][len(took[name])/2] }
+			b.ReportMetric(median("alone"), "alone-µs")
+			b.ReportMetric(median("among"), "among-µs")
+			b.ReportMetric(median("among")/median("alone"), "among/alone")
 		})
 	}
 }
@@ -201,7 +213,8 @@ func benchmarkListAmongMany(b *testing.B, options func(testing.TB) store.Options
 // listing is a server with an organization of 1,000 workspaces, and who lists them.
 type listing struct {
 	*servertest.Server
-	admin, member *client.Client
+	// owner is one of the deployment, and a member of this organization only.
+	admin, member, owner *client.Client
 }
 
 func listed(b *testing.B, st *store.Store) listing {
@@ -212,6 +225,9 @@ func listed(b *testing.B, st *store.Store) listing {
 	admin, user := s.NamedMember(b, org, "admin1")
 	_, err := s.Client.UpdateOrganizationMemberRoles(b.Context(), org.Name, user.Username, client.UpdateRolesRequest{Roles: []string{"organization-admin"}})
 	require.NoError(b, err)
+	owner, boss := s.NamedMember(b, org, "owner1")
+	_, err = s.Client.UpdateUserRoles(b.Context(), boss.Username, client.UpdateRolesRequest{Roles: []string{"owner"}})
+	require.NoError(b, err)
 	member, dev := s.NamedMember(b, org, "dev1")
 	owners := []uuid.UUID{dev.ID}
 	for range 9 {
@@ -219,5 +235,5 @@ func listed(b *testing.B, st *store.Store) listing {
 		owners = append(owners, user.ID)
 	}
 	seedWorkspaces(b, s, owners, org.ID, 1000)
-	return listing{s, admin, member}
+	return listing{s, admin, member, owner}
 }

@@ -37,20 +37,14 @@ type readable struct {
 func (r readable) whole() bool { return r.only == nil && len(r.all) == len(r.organizations) }
 
 // readableWorkspaces is the set from which every list of workspaces starts.
-func (a *api) readableWorkspaces(ctx context.Context) (readable, error) {
+func (a *api) readableWorkspaces(ctx context.Context, s *search) (readable, error) {
 	subject := subjectFrom(ctx)
 	r := readable{caller: callerID(ctx), only: subject.Only(authz.Workspace)}
-	everywhere, organizations := subject.May(authz.Read, authz.Workspace)
-	r.everywhere = everywhere
-	if everywhere {
-		rows, err := a.store.ListOrganizations(ctx)
-		if err != nil {
-			return readable{}, err
-		}
-		for _, org := range rows {
-			organizations = append(organizations, org.ID)
-		}
+	everywhere, organizations, err := a.searchedOrganizations(ctx, s)
+	if err != nil {
+		return readable{}, err
 	}
+	r.everywhere = everywhere
 	for _, id := range organizations {
 		object := authz.Object{Type: authz.Workspace, OrganizationID: id}
 		if subject.Can(authz.Read, object) {
@@ -73,6 +67,29 @@ func (a *api) readableWorkspaces(ctx context.Context) (readable, error) {
 		r.actors = append(r.actors, r.caller)
 	}
 	return r, nil
+}
+
+// searchedOrganizations are those with workspaces that the caller may read, or
+// the one of them that the search names: an index has the order of its list.
+func (a *api) searchedOrganizations(ctx context.Context, s *search) (everywhere bool, ids []uuid.UUID, err error) {
+	everywhere, ids = subjectFrom(ctx).May(authz.Read, authz.Workspace)
+	ref, given := s.text("organization")
+	if !given {
+		if everywhere {
+			ids, err = a.store.ListOrganizationIDs(ctx)
+		}
+		return everywhere, ids, err
+	}
+	org, err := a.findOrganization(ctx, ref)
+	switch {
+	case store.IsNotFound(err):
+		return false, nil, nil
+	case err != nil:
+		return false, nil, err
+	case !everywhere && !slices.Contains(ids, org.ID):
+		return false, nil, nil
+	}
+	return false, []uuid.UUID{org.ID}, nil
 }
 
 // sharingGroups are the subject's groups in an organization where it may read
@@ -129,25 +146,9 @@ func (a *api) workspacePage(ctx context.Context, f store.Filter, in readable, li
 	return append(ids, others...), err
 }
 
-// within leaves what is in one organization, where an index has the order of the list.
-func (r readable) within(id uuid.UUID) readable {
-	elsewhere := func(other uuid.UUID) bool { return other != id }
-	r.everywhere = false
-	r.organizations = slices.DeleteFunc(slices.Clone(r.organizations), elsewhere)
-	r.all = slices.DeleteFunc(slices.Clone(r.all), elsewhere)
-	r.own = slices.DeleteFunc(slices.Clone(r.own), elsewhere)
-	return r
-}
-
-// workspaceFilter turns a search into where to look, and conditions on the
-// row of the workspace.
-func (a *api) workspaceFilter(ctx context.Context, q string, in readable) (store.Filter, readable, error) {
+// workspaceFilter turns a search into conditions on the row of the workspace.
+func (a *api) workspaceFilter(ctx context.Context, s *search, in readable) (store.Filter, error) {
 	var f store.Filter
-	s := parseSearch(q, workspaceKeys()...)
-	in, err := a.withinOrganization(ctx, s, in)
-	if err != nil {
-		return f, in, err
-	}
 	in.restrict(&f)
 	s.readTerm()
 	s.whereOwner(&f, in.caller)
@@ -157,23 +158,9 @@ func (a *api) workspaceFilter(ctx context.Context, q string, in readable) (store
 	s.whereShared(&f, in.caller)
 	s.whereParameters(&f)
 	if err := s.err(); err != nil {
-		return f, in, err
+		return f, err
 	}
-	return f, in, a.whereAgents(ctx, s, &f, in)
-}
-
-// withinOrganization reads the search's organization. One that does not exist
-// leaves nothing to look at.
-func (a *api) withinOrganization(ctx context.Context, s *search, in readable) (readable, error) {
-	ref, given := s.text("organization")
-	if !given {
-		return in, nil
-	}
-	org, err := a.findOrganization(ctx, ref)
-	if err != nil && !store.IsNotFound(err) {
-		return in, err
-	}
-	return in.within(org.ID), nil
+	return f, a.whereAgents(ctx, s, &f, in)
 }
 
 // readTerm reads a bare word as a name, or as owner/name.

@@ -288,6 +288,34 @@ func (q *Queries) ListOrganizationContents(ctx context.Context, arg ListOrganiza
 	return items, nil
 }
 
+const listOrganizationIDs = `-- name: ListOrganizationIDs :many
+SELECT id FROM organizations WHERE deleted = FALSE
+`
+
+// scope: deployment
+func (q *Queries) ListOrganizationIDs(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := q.db.QueryContext(ctx, listOrganizationIDs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []uuid.UUID{}
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listOrganizations = `-- name: ListOrganizations :many
 SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted FROM organizations WHERE deleted = FALSE ORDER BY lower(name)
 `

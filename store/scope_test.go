@@ -112,6 +112,7 @@ var deploymentWide = map[string]string{
 	"InsertOrganization":             reasonOrgs,
 	"GetOrganizationByName":          reasonOrgs,
 	"GetDefaultOrganization":         reasonOrgs,
+	"ListOrganizationIDs":            reasonOrgs,
 	"ListOrganizations":              reasonOrgs,
 	"ListOrganizationsOfUser":        reasonOrgs,
 	"GetAttempt":                     reasonCredential,

@@ -15,6 +15,10 @@ SELECT * FROM organizations WHERE lower(name) = lower(@name) AND deleted = FALSE
 -- scope: deployment
 SELECT * FROM organizations WHERE is_default = TRUE;
 
+-- name: ListOrganizationIDs :many
+-- scope: deployment
+SELECT id FROM organizations WHERE deleted = FALSE;
+
 -- name: ListOrganizations :many
 -- scope: deployment
 SELECT * FROM organizations WHERE deleted = FALSE ORDER BY lower(name);
