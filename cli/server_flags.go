@@ -69,6 +69,10 @@ func (o *serverOptions) addSessionFlags(f flags) {
 	f.span(&api.DefaultTokenLifetime, "default-token-lifetime", 168*time.Hour, "CODER_DEFAULT_TOKEN_LIFETIME", "defaultTokenLifetime", "Lifetime of a token that names none")
 	f.yesno(&api.SecureCookie, "secure-auth-cookie", false, "CODER_SECURE_AUTH_COOKIE", "networking.secureAuthCookie", "Send the session cookie over TLS only")
 	f.choice(&o.sameSite, "samesite-auth-cookie", "lax", "CODER_SAMESITE_AUTH_COOKIE", "networking.sameSiteAuthCookie", "SameSite of the session cookie", "lax", "none")
+	f.number(&api.TransportSecurity, "strict-transport-security", 0, "CODER_STRICT_TRANSPORT_SECURITY", "networking.tls.strictTransportSecurity", "For how many seconds browsers shall come by TLS only; 0 leaves it to them. Counts where the access URL is https, or the request came by TLS")
+	f.list(&api.TransportSecurityOptions, "strict-transport-security-options", "CODER_STRICT_TRANSPORT_SECURITY_OPTIONS", "networking.tls.strictTransportSecurityOptions", "includeSubDomains or preload; may be repeated")
+	f.list(&api.TrustedHeaders, "proxy-trusted-headers", "CODER_PROXY_TRUSTED_HEADERS", "networking.proxyTrustedHeaders", "Headers that name the client, such as X-Forwarded-For; may be repeated")
+	f.list(&api.TrustedOrigins, "proxy-trusted-origins", "CODER_PROXY_TRUSTED_ORIGINS", "networking.proxyTrustedOrigins", "Networks of proxies whose such headers are believed, such as 10.0.0.0/8; may be repeated")
 	f.number(&api.APIRateLimit, "api-rate-limit", 512, "CODER_API_RATE_LIMIT", "", "Requests a minute of each user, and of each address that is not signed in; negative is no limit")
 	f.yesno(&api.DisableWorkspaceSharing, "disable-workspace-sharing", false, "CODER_DISABLE_WORKSPACE_SHARING", "disableWorkspaceSharing", "Let nobody share workspaces; what was shared before counts for nothing")
 	f.yesno(&api.DisableRateLimits, "dangerous-disable-rate-limits", false, "CODER_DANGEROUS_DISABLE_RATE_LIMITS", "", "Lift every limit, also that of sign-in")
@@ -202,8 +206,6 @@ func inertFlags() []inertFlag {
 		{name: "tls-client-key-file", key: "networking.tls.clientKeyFile", kind: textFlag},
 		{name: "tls-ciphers", key: "networking.tls.tlsCiphers", kind: listFlag},
 		{name: "tls-allow-insecure-ciphers", key: "networking.tls.tlsAllowInsecureCiphers", kind: boolFlag, silent: off},
-		{name: "strict-transport-security", key: "networking.tls.strictTransportSecurity", kind: numberFlag, silent: off},
-		{name: "strict-transport-security-options", key: "networking.tls.strictTransportSecurityOptions", kind: listFlag},
 		{name: "postgres-auth", variable: "CODER_PG_AUTH", key: "pgAuth", kind: textFlag, silent: []string{"password"}},
 		{name: "postgres-conn-max-idle", variable: "CODER_PG_CONN_MAX_IDLE", key: "pgConnMaxIdle", kind: textFlag, silent: []string{"auto"}},
 		{name: "provisioner-daemon-psk", kind: textFlag},
@@ -220,8 +222,6 @@ func inertFlags() []inertFlag {
 		{name: "prometheus-collect-agent-stats", key: "introspection.prometheus.collect_agent_stats", kind: boolFlag, silent: off},
 		{name: "prometheus-collect-db-metrics", key: "introspection.prometheus.collect_db_metrics", kind: boolFlag, silent: off},
 		{name: "prometheus-aggregate-agent-stats-by", key: "introspection.prometheus.aggregate_agent_stats_by", kind: listFlag},
-		{name: "proxy-trusted-headers", key: "networking.proxyTrustedHeaders", kind: listFlag},
-		{name: "proxy-trusted-origins", key: "networking.proxyTrustedOrigins", kind: listFlag},
 		{name: "host-prefix-cookie", key: "networking.hostPrefixCookie", kind: boolFlag, silent: off},
 		{name: "default-oauth-refresh-lifetime", key: "defaultOAuthRefreshLifetime", kind: spanFlag},
 		{name: "additional-csp-policy", key: "networking.http.additionalCSPPolicy", kind: listFlag},

@@ -47,7 +47,7 @@ func (a *api) gate(hctx huma.Context, p permission, timeout time.Duration, next 
 func (a *api) admit(ctx context.Context, r *http.Request, p permission) error {
 	switch p.scope {
 	case scopePublic:
-		return nil
+		return a.admitStranger(r)
 	case scopeDaemon:
 		return a.authenticateDaemon(ctx, r)
 	case scopeAttempt:
@@ -63,6 +63,16 @@ func (a *api) admit(ctx context.Context, r *http.Request, p permission) error {
 		}
 	case scopeOrganization:
 		return a.admitOrganization(ctx, r.PathValue("organization"), p)
+	}
+	return nil
+}
+
+// admitStranger lets no foreign page sign its visitors in as somebody, nor
+// make the first user of a deployment that only they can reach. Reports of
+// browsers carry no origin that would say anything.
+func (a *api) admitStranger(r *http.Request) error {
+	if r.URL.Path != apiPrefix+"/csp/reports" && a.origins.Check(r) != nil {
+		return errForgery
 	}
 	return nil
 }
@@ -119,7 +129,7 @@ func (a *api) limit(w http.ResponseWriter, r *http.Request, p permission, op *hu
 // writeError sends a refusal, with the hint that OAuth clients look for.
 func (a *api) writeError(ctx context.Context, w http.ResponseWriter, err error) {
 	if errors.Is(err, errForgery) {
-		http.Error(w, "This request carries a session cookie but does not come from this site. Send the token in the header "+client.HeaderSessionToken+" instead.", http.StatusBadRequest)
+		http.Error(w, "This request comes from a page of another site, which may neither use the session cookie nor sign in. Send the token in the header "+client.HeaderSessionToken+" instead.", http.StatusBadRequest)
 		return
 	}
 	e := a.refusal(ctx, err)

@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"net"
-	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -82,12 +80,4 @@ func (r *request) uuid() uuid.UUID {
 		return uuid.Nil
 	}
 	return id
-}
-
-func remoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

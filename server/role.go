@@ -285,6 +285,9 @@ func (a *api) checkRoleChange(ctx context.Context, organizationID uuid.UUID, hav
 		object = authz.Object{Type: authz.AssignOrgRole, OrganizationID: organizationID}
 	}
 	subject := subjectFrom(ctx)
+	if err := refuseNarrowed(ctx, "roles are handed out and taken away by who is signed in"); err != nil && len(added)+len(removed) > 0 {
+		return nil, err
+	}
 	if len(added) > 0 && !subject.Can(authz.Assign, object) {
 		return nil, forbidden("You may not hand out roles.")
 	}
@@ -304,6 +307,9 @@ func (a *api) checkRoleChange(ctx context.Context, organizationID uuid.UUID, hav
 
 // checkAssignable refuses roles that do not exist or that the caller may not hand out.
 func (a *api) checkAssignable(ctx context.Context, field string, organizationID uuid.UUID, names []string) error {
+	if err := refuseNarrowed(ctx, "roles are handed out by who is signed in"); err != nil && len(names) > 0 {
+		return err
+	}
 	for _, name := range names {
 		known, err := a.knownRole(ctx, name, organizationID)
 		if err != nil {

@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,6 +62,14 @@ type Options struct {
 	APIRateLimit int
 	SecureCookie bool
 	SameSiteNone bool
+	// TransportSecurity tells browsers for how many seconds to come by TLS
+	// only; 0 tells them nothing. Its options are includeSubDomains and preload.
+	TransportSecurity        int
+	TransportSecurityOptions []string
+	// TrustedHeaders name the client of a connection that comes from one of the
+	// networks of TrustedOrigins.
+	TrustedHeaders []string
+	TrustedOrigins []string
 
 	// Horizon is when another attempt may take over from a silent daemon whose
 	// engine had started; 0 is 5 minutes, negative is never.
@@ -119,6 +129,7 @@ type api struct {
 	daemonSecret string
 	origins      *http.CrossOriginProtection
 	limits       limits
+	proxies      proxies
 	passwords    *password.Hasher
 	bus          *pubsub.Bus
 	dispatch     *dispatcher
@@ -158,6 +169,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if _, err := schedule.ParseQuietHours(o.DefaultQuietHours); err != nil {
 		return nil, fmt.Errorf("default quiet hours: %w", err)
 	}
+	proxies, err := newProxies(o.TrustedHeaders, o.TrustedOrigins)
+	if err != nil {
+		return nil, err
+	}
 	deploymentID, err := o.Store.DeploymentID(ctx)
 	if err != nil {
 		return nil, err
@@ -165,7 +180,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a := &api{
 		options: o, store: o.Store, logger: o.Logger, now: o.Now, accessURL: o.AccessURL, version: o.Version,
 		deploymentID: deploymentID, daemonSecret: newSecret(32), origins: http.NewCrossOriginProtection(),
-		limits: newLimits(o.APIRateLimit), bus: pubsub.New(), passwords: o.hasher(), replica: newSecret(12), metrics: newMetrics(), closing: make(chan struct{}),
+		limits: newLimits(o.APIRateLimit), proxies: proxies, bus: pubsub.New(), passwords: o.hasher(), replica: newSecret(12), metrics: newMetrics(), closing: make(chan struct{}),
 	}
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()
@@ -252,14 +267,10 @@ func every(ctx context.Context, interval time.Duration, fn func(context.Context)
 // and a 500 instead of a dropped connection when a handler panics.
 func (a *api) wrap(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := &request{id: newRequestID(), started: a.now(), path: r.URL.Path, ip: remoteIP(r), agent: r.UserAgent()}
+		req := &request{id: newRequestID(), started: a.now(), path: r.URL.Path, ip: a.proxies.clientIP(r), agent: r.UserAgent()}
 		ctx := withRequest(r.Context(), req)
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set(client.HeaderBuildVersion, a.version)
-		h.Set("X-Request-Id", req.id)
+		a.setHeaders(w.Header(), r)
+		w.Header().Set("X-Request-Id", req.id)
 		defer func() {
 			if p := recover(); p != nil {
 				a.logger.ErrorContext(ctx, "handler panicked", "panic", p, "request_id", req.id, "path", r.URL.Path, "stack", string(debug.Stack()))
@@ -267,10 +278,28 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 			}
 		}()
 		counted := &statusWriter{ResponseWriter: w}
-		mux.ServeHTTP(counted, r.WithContext(ctx))
+		inner := r.WithContext(ctx)
+		inner.RemoteAddr = net.JoinHostPort(req.ip, "0") // whom pages call the API for
+		mux.ServeHTTP(counted, inner)
 		a.metrics.requests.WithLabelValues(r.Method, strconv.Itoa(counted.class())+"xx").Observe(a.now().Sub(req.started).Seconds())
 		a.logger.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "request_id", req.id, "took", a.now().Sub(req.started))
 	})
+}
+
+// setHeaders sets what every reply has, unless its handler knows better:
+// nobody frames, sniffs or keeps it, and nothing in it runs.
+func (a *api) setHeaders(h http.Header, r *http.Request) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	if strings.HasPrefix(r.URL.Path, apiPrefix) {
+		h.Set("Cache-Control", "no-store")
+	}
+	if a.options.TransportSecurity > 0 && (r.TLS != nil || a.accessURL.Scheme == "https") {
+		h.Set("Strict-Transport-Security", strings.Join(append([]string{fmt.Sprintf("max-age=%d", a.options.TransportSecurity)}, a.options.TransportSecurityOptions...), "; "))
+	}
+	h.Set(client.HeaderBuildVersion, a.version)
 }
 
 // limits are the rate limiters of the reference: requests a minute, by user or address.

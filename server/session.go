@@ -184,6 +184,9 @@ func (a *api) updatePassword(ctx context.Context, in *updatePasswordInput) (*emp
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseNarrowed(ctx, "a password set with it would not be; sign in to set one"); err != nil {
+		return nil, err
+	}
 	if err := a.checkActingAs(ctx, user.ID); err != nil {
 		return nil, err
 	}

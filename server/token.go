@@ -48,8 +48,8 @@ func (a *api) createAPIKey(ctx context.Context, in *UserPath) (*output[client.Cr
 	if err != nil {
 		return nil, err
 	}
-	if isNarrowed(ctx) {
-		return nil, forbidden("This token is limited to some scopes; a session made with it would not be. Make a token with the same scopes instead.")
+	if err := refuseNarrowed(ctx, "a session made with it would not be; make a token with the same scopes instead"); err != nil {
+		return nil, err
 	}
 	return a.replyToken(ctx, newSessionParams{user: user, loginType: user.LoginType, lifetime: a.tokenLifetime(user)})
 }
@@ -97,6 +97,15 @@ func (a *api) replyToken(ctx context.Context, p newSessionParams) (*output[clien
 		return nil, fmt.Errorf("create token: %w", err)
 	}
 	return reply(client.CreateAPIKeyResponse{Key: token}), nil
+}
+
+// refuseNarrowed refuses what a limited token could get around its limits by:
+// making a session, setting a password to sign in with, handing out roles.
+func refuseNarrowed(ctx context.Context, why string) error {
+	if !isNarrowed(ctx) {
+		return nil
+	}
+	return forbidden("This token is limited to some scopes or objects: " + why + ".")
 }
 
 // isNarrowed tells whether the caller's own key is limited to scopes or objects.
