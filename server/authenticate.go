@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,13 +109,47 @@ func (a *api) checkSession(row store.GetAPIKeyWithUserRow, err error) error {
 
 // admitSession puts who is signed in into the request, with the roles of this moment.
 func (a *api) admitSession(ctx context.Context, row store.GetAPIKeyWithUserRow) error {
-	subject, err := a.subject(ctx, row.User)
+	acting := row.User
+	if row.ApiKey.WorkspaceID != nil {
+		acting.Roles = nil
+	}
+	subject, err := a.subject(ctx, acting)
 	if err != nil {
+		return err
+	}
+	if err := a.confine(ctx, subject, row.ApiKey); err != nil {
 		return err
 	}
 	subject.Allow, subject.AllowIDs = tokenLimits(row.ApiKey)
 	req := requestFrom(ctx)
 	req.subject, req.user, req.key = subject, &row.User, &row.ApiKey
+	return nil
+}
+
+// confine keeps the session of a workspace to the workspace's organization.
+// The organization's daemons are handed it, and its templates can read it: it
+// must not open what its owner may do elsewhere, nor the roles of the site.
+func (a *api) confine(ctx context.Context, subject *authz.Subject, key store.ApiKey) error {
+	if key.WorkspaceID == nil {
+		return nil
+	}
+	id, err := organizationOfSession(ctx, a.store, *key.WorkspaceID)
+	if store.IsNotFound(err) {
+		return errUnknownToken()
+	}
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(subject.Organizations, func(other uuid.UUID, _ authz.Membership) bool { return other != id })
+	return nil
+}
+
+// sessionWorkspace is whose session the request comes with; nil for one that
+// belongs to no workspace.
+func sessionWorkspace(ctx context.Context) *uuid.UUID {
+	if key := requestFrom(ctx).key; key != nil {
+		return key.WorkspaceID
+	}
 	return nil
 }
 

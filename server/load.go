@@ -103,6 +103,15 @@ func apiKeyObject(k store.ApiKey) authz.Object {
 	return authz.Object{Type: authz.APIKey, ID: k.ID, OwnerID: k.UserID}
 }
 
+// mayKey tells whether the caller may do the action to a key. The session of a
+// workspace reaches the keys of that workspace only.
+func mayKey(ctx context.Context, action authz.Action, key store.ApiKey) bool {
+	if w := sessionWorkspace(ctx); w != nil && (key.WorkspaceID == nil || *key.WorkspaceID != *w) {
+		return false
+	}
+	return subjectFrom(ctx).Can(action, apiKeyObject(key))
+}
+
 // apiKey loads a session or token of the user named.
 func (a *api) apiKey(ctx context.Context, action authz.Action, userRef, id string) (store.ApiKey, error) {
 	user, err := a.user(ctx, authz.Read, userRef)
@@ -113,7 +122,7 @@ func (a *api) apiKey(ctx context.Context, action authz.Action, userRef, id strin
 	if err != nil {
 		return store.ApiKey{}, err
 	}
-	if key.UserID != user.ID || !subjectFrom(ctx).Can(action, apiKeyObject(key)) {
+	if key.UserID != user.ID || !mayKey(ctx, action, key) {
 		return store.ApiKey{}, errNotFound()
 	}
 	return key, nil
@@ -405,6 +414,12 @@ func versionOf(ctx context.Context, s *store.Store, t store.Template, id uuid.UU
 		return store.TemplateVersion{}, errNotFound()
 	}
 	return v, err
+}
+
+// organizationOfSession is where the session of a workspace counts.
+func organizationOfSession(ctx context.Context, s *store.Store, workspaceID uuid.UUID) (uuid.UUID, error) {
+	w, err := s.GetWorkspace(ctx, workspaceID)
+	return w.OrganizationID, err
 }
 
 // workspaceOfLoop loads for the life-cycle loop, which acts for the server and

@@ -59,7 +59,7 @@ func (a *api) createToken(ctx context.Context, in *createTokenInput) (*output[cl
 	if err != nil {
 		return nil, err
 	}
-	p := newSessionParams{user: user, loginType: client.LoginToken, tokenName: in.Body.TokenName}
+	p := newSessionParams{user: user, loginType: client.LoginToken, tokenName: in.Body.TokenName, workspaceID: sessionWorkspace(ctx)}
 	if p.tokenName == "" {
 		p.tokenName = strings.ToLower(newSecret(12))
 	}
@@ -105,13 +105,14 @@ func refuseNarrowed(ctx context.Context, why string) error {
 	if !isNarrowed(ctx) {
 		return nil
 	}
-	return forbidden("This token is limited to some scopes or objects: " + why + ".")
+	return forbidden("This token is limited to some scopes or objects, or to the organization of a workspace: " + why + ".")
 }
 
-// isNarrowed tells whether the caller's own key is limited to scopes or objects.
+// isNarrowed tells whether the caller's own key is limited to scopes or
+// objects, or to the organization of a workspace.
 func isNarrowed(ctx context.Context) bool {
 	s := subjectFrom(ctx)
-	return s.Allow != nil || s.AllowIDs != nil
+	return s.Allow != nil || s.AllowIDs != nil || sessionWorkspace(ctx) != nil
 }
 
 // maxLifetime is the longest that a user's tokens may live.
@@ -218,7 +219,7 @@ func (a *api) listTokens(ctx context.Context, in *listTokensInput) (*output[[]cl
 	}
 	out := []client.APIKeyWithOwner{}
 	for _, row := range rows {
-		if subjectFrom(ctx).Can(authz.Read, apiKeyObject(row.ApiKey)) {
+		if mayKey(ctx, authz.Read, row.ApiKey) {
 			out = append(out, client.APIKeyWithOwner{APIKey: apiKeyResponse(row.ApiKey), Username: row.Username})
 		}
 	}
@@ -242,7 +243,7 @@ func (a *api) getTokenByName(ctx context.Context, in *tokenNameInput) (*output[c
 	if err != nil {
 		return nil, err
 	}
-	if !subjectFrom(ctx).Can(authz.Read, apiKeyObject(key)) {
+	if !mayKey(ctx, authz.Read, key) {
 		return nil, errNotFound()
 	}
 	return reply(apiKeyResponse(key)), nil
