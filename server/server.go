@@ -281,7 +281,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		inner := r.WithContext(ctx)
 		inner.RemoteAddr = net.JoinHostPort(req.ip, "0") // whom pages call the API for
 		mux.ServeHTTP(counted, inner)
-		a.metrics.requests.WithLabelValues(r.Method, strconv.Itoa(counted.class())+"xx").Observe(a.now().Sub(req.started).Seconds())
+		a.metrics.requests.WithLabelValues(methodLabel(r.Method), strconv.Itoa(counted.class())+"xx").Observe(a.now().Sub(req.started).Seconds())
 		a.logger.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "request_id", req.id, "took", a.now().Sub(req.started))
 	})
 }
@@ -300,6 +300,15 @@ func (a *api) setHeaders(h http.Header, r *http.Request) {
 		h.Set("Strict-Transport-Security", strings.Join(append([]string{fmt.Sprintf("max-age=%d", a.options.TransportSecurity)}, a.options.TransportSecurityOptions...), "; "))
 	}
 	h.Set(client.HeaderBuildVersion, a.version)
+}
+
+// methodLabel keeps made-up methods from becoming a time series each.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
 }
 
 // limits are the rate limiters of the reference: requests a minute, by user or address.
