@@ -235,7 +235,7 @@ func (a *api) pageGroupMembers(ctx context.Context, g store.Group, page PageInpu
 	if err != nil {
 		return nil, err
 	}
-	users, err := a.store.Filtered(page.after(filter)).ListGroupMembers(ctx, store.ListGroupMembersParams{
+	users, err := a.store.Filtered(page.afterMember(filter, g.OrganizationID)).ListGroupMembers(ctx, store.ListGroupMembersParams{
 		OrganizationID: g.OrganizationID, GroupID: g.ID.String(), MaxRows: page.rows(), SkipRows: page.Offset,
 	})
 	if err != nil {

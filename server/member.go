@@ -73,7 +73,7 @@ func (a *api) pageMembers(ctx context.Context, in *pageMembersInput) (*output[cl
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.store.Filtered(in.after(filter)).ListMembers(ctx, store.ListMembersParams{OrganizationID: id, MaxRows: in.rows(), SkipRows: in.Offset})
+	rows, err := a.store.Filtered(in.afterMember(filter, id)).ListMembers(ctx, store.ListMembersParams{OrganizationID: id, MaxRows: in.rows(), SkipRows: in.Offset})
 	if err != nil {
 		return nil, err
 	}

@@ -115,7 +115,7 @@ func (a *api) listTemplateACLAvailable(ctx context.Context, in *templateACLAvail
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.store.Filtered(in.after(filter)).ListMembers(ctx, store.ListMembersParams{OrganizationID: t.OrganizationID, MaxRows: in.rows(), SkipRows: in.Offset})
+	rows, err := a.store.Filtered(in.afterMember(filter, t.OrganizationID)).ListMembers(ctx, store.ListMembersParams{OrganizationID: t.OrganizationID, MaxRows: in.rows(), SkipRows: in.Offset})
 	if err != nil {
 		return nil, err
 	}

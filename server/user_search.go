@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"coder/client"
 	"coder/internal/authz"
 	"coder/store"
@@ -29,11 +31,18 @@ func (in PageInput) rows() int32 {
 }
 
 // after adds what lies behind the cursor; it narrows the page, not the count.
-func (in PageInput) after(filter store.Filter) store.Filter {
+// The cursor is a user whom the list could show: behind another one there is
+// nothing, whether they exist or not. among says who that is, of the table x.
+func (in PageInput) after(filter store.Filter, among string, args ...any) store.Filter {
 	if in.AfterID != "" {
-		filter.Where("(lower(u.username), u.id) > (SELECT lower(x.username), x.id FROM users x WHERE x.id = ?)", strings.ToLower(in.AfterID))
+		filter.Where("(lower(u.username), u.id) > (SELECT lower(x.username), x.id FROM users x WHERE x.id = ? AND "+among+")", append([]any{strings.ToLower(in.AfterID)}, args...)...)
 	}
 	return filter
+}
+
+// afterMember is after in a list of the members of an organization.
+func (in PageInput) afterMember(filter store.Filter, organizationID uuid.UUID) store.Filter {
+	return in.after(filter, "EXISTS (SELECT 1 FROM organization_members y WHERE y.user_id = x.id AND y.organization_id = ?)", organizationID.String())
 }
 
 // userFilter turns a search for users into conditions on the table u.

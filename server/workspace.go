@@ -366,7 +366,7 @@ func (a *api) listWorkspaceOwners(ctx context.Context, in *workspaceOwnersInput)
 		}
 		filter.Where("u.id = ?", subject.ID)
 	}
-	members, err := a.store.Filtered(in.after(filter)).ListMembers(ctx, store.ListMembersParams{OrganizationID: org.ID, MaxRows: in.rows(), SkipRows: in.Offset})
+	members, err := a.store.Filtered(in.afterMember(filter, org.ID)).ListMembers(ctx, store.ListMembersParams{OrganizationID: org.ID, MaxRows: in.rows(), SkipRows: in.Offset})
 	if err != nil {
 		return nil, err
 	}
