@@ -18,6 +18,13 @@ import (
 // acquireWait is how long a daemon's question for a job stays open.
 const acquireWait = 30 * time.Second
 
+// What a daemon sends is read into memory, where it takes many times its size.
+// Batches of log lines have a megabyte before JSON escapes it.
+const (
+	maxLogBody    = 8 << 20
+	maxResultBody = 16 << 20
+)
+
 func (a *api) provisionerProtocolRoutes(r *router) {
 	const attempts = "/provisionerdaemons/attempts/{attempt}"
 	handle(r, post, "/provisionerdaemons/register", "Join a daemon", daemon(), a.registerDaemon, created)
@@ -28,10 +35,10 @@ func (a *api) provisionerProtocolRoutes(r *router) {
 	handle(r, post, attempts+"/plan", "Ask whether a plan may be applied", attempt(), a.decidePlan)
 	handleRaw(r, get, attempts+"/source", "Download the template's archive", attempt(), a.attemptSource)
 	handle(r, post, attempts+"/renew", "Keep the lease and wait for news", attempt(), a.renewAttempt)
-	handle(r, post, attempts+"/logs", "Append log lines", attempt(), a.appendAttemptLogs, body(64<<20))
+	handle(r, post, attempts+"/logs", "Append log lines", attempt(), a.appendAttemptLogs, body(maxLogBody))
 	handleRaw(r, put, attempts+"/state", "Hand in a state", attempt(), a.putAttemptState)
-	handle(r, post, attempts+"/complete", "End a job well", attempt(), a.completeAttempt, body(64<<20))
-	handle(r, post, attempts+"/fail", "End an attempt badly", attempt(), a.failAttempt, body(64<<20))
+	handle(r, post, attempts+"/complete", "End a job well", attempt(), a.completeAttempt, body(maxResultBody))
+	handle(r, post, attempts+"/fail", "End an attempt badly", attempt(), a.failAttempt, body(maxResultBody))
 	handleRaw(r, get, "/organizations/{organization}/provisionerdaemons/serve", "Not offered: the daemons of this server speak plain HTTP", public(), serveNotOffered)
 }
 
@@ -136,12 +143,21 @@ func (a *api) daemonTags(cred *daemonCredential, org store.Organization, asked m
 }
 
 // mayServe asks whether the user behind a daemon may offer it: for
-// themselves always, for the organization with provisioner_daemon:create.
+// themselves always, unless their token's scopes leave it out, and for the
+// organization with provisioner_daemon:create.
 func (c *daemonCredential) mayServe(organizationID uuid.UUID, tags map[string]string) error {
-	if c.user == nil || tags[client.TagScope] == scopeTagUser {
+	if c.user == nil {
 		return nil
 	}
-	if !c.subject.Can(authz.Create, authz.Object{Type: authz.ProvisionerDaemon, OrganizationID: organizationID}) {
+	object := authz.Object{Type: authz.ProvisionerDaemon, OrganizationID: organizationID}
+	if tags[client.TagScope] == scopeTagUser {
+		object.OwnerID = c.user.ID
+		if !c.subject.Can(authz.Create, object) {
+			return forbidden("You may not start provisioners with this token: its scopes leave provisioner_daemon:create out, and a provisioner is handed the secrets of its jobs.")
+		}
+		return nil
+	}
+	if !c.subject.Can(authz.Create, object) {
 		return forbidden("You may start provisioners for yourself only (--tag scope=user). Ask an administrator of the organization for a provisioner key.")
 	}
 	return nil

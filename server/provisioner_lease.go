@@ -81,7 +81,8 @@ func (l *leases) due() []uuid.UUID {
 }
 
 // watchLeases writes renewals, revokes what lost its credential, and acts on
-// silence: docs/jobs.md, "When something dies".
+// silence: docs/jobs.md, "When something dies". One attempt that cannot be
+// dealt with does not hold up those of other workspaces and organizations.
 func (a *api) watchLeases(ctx context.Context) error {
 	return every(ctx, leaseTick, func(ctx context.Context) error {
 		attempts, err := a.store.ListCurrentAttempts(ctx)
@@ -92,8 +93,8 @@ func (a *api) watchLeases(ctx context.Context) error {
 			return err
 		}
 		for _, attempt := range attempts {
-			if err := a.watchAttempt(ctx, attempt); err != nil {
-				return fmt.Errorf("watch attempt %s: %w", attempt.ID, err)
+			if err := a.watchAttempt(ctx, attempt); err != nil && ctx.Err() == nil {
+				a.logger.ErrorContext(ctx, "attempt not watched; it is tried again", "attempt", attempt.ID, "organization", attempt.OrganizationID, "error", err)
 			}
 		}
 		return nil

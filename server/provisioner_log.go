@@ -175,13 +175,20 @@ func (a *api) serverLog(ctx context.Context, tx *store.Store, job store.Provisio
 	return a.insertLogs(ctx, tx, job, nil, []client.JobLogEntry{{CreatedAt: a.now(), Source: "provisioner_daemon", Level: level, Stage: stage, Output: text}}, false)
 }
 
+// What a line weighs beside its text, so that empty ones are not free, and how
+// long the name of a stage may be.
+const (
+	logRowCost = 32
+	maxStage   = 256
+)
+
 // insertLogs appends lines under ids that rise in the order of commits,
 // because the job's row is locked while they are counted. What is over
 // MaxJobLog is dropped and marked.
 func (a *api) insertLogs(ctx context.Context, tx *store.Store, job store.ProvisionerJob, attempt *store.JobAttempt, entries []client.JobLogEntry, overflowed bool) error {
 	var bytes int64
 	for _, e := range entries {
-		bytes += int64(len(e.Output))
+		bytes += int64(len(e.Output)) + logRowCost
 	}
 	overflowed = overflowed || job.LogBytes+bytes > client.MaxJobLog
 	if job.LogBytes+bytes > client.MaxJobLog {
@@ -199,7 +206,7 @@ func (a *api) insertLogs(ctx context.Context, tx *store.Store, job store.Provisi
 	}
 	for i, e := range entries {
 		p.LogID = count.LogRows - int64(len(entries)) + int64(i) + 1
-		p.CreatedAt, p.Source, p.Level, p.Stage, p.Output = store.At(e.CreatedAt), e.Source, e.Level, e.Stage, cutLine(e.Output)
+		p.CreatedAt, p.Source, p.Level, p.Stage, p.Output = store.At(e.CreatedAt), e.Source, e.Level, cutText(e.Stage, maxStage), cutLine(e.Output)
 		if err := tx.InsertJobLog(ctx, p); err != nil {
 			return err
 		}
@@ -209,12 +216,14 @@ func (a *api) insertLogs(ctx context.Context, tx *store.Store, job store.Provisi
 
 // cutLine holds MaxLogLine on this side too, and keeps NUL out, which
 // PostgreSQL does not take.
-func cutLine(line string) string {
-	line = strings.ToValidUTF8(strings.ReplaceAll(line, "\x00", "\uFFFD"), "\uFFFD")
-	if len(line) <= client.MaxLogLine {
-		return line
+func cutLine(line string) string { return cutText(line, client.MaxLogLine) }
+
+func cutText(text string, limit int) string {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
+	if len(text) <= limit {
+		return text
 	}
-	return strings.ToValidUTF8(line[:client.MaxLogLine-len(cutMark)], "") + cutMark
+	return strings.ToValidUTF8(text[:limit-len(cutMark)], "") + cutMark
 }
 
 const cutMark = " … (line cut)"

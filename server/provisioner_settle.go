@@ -236,6 +236,7 @@ func (a *api) handedIn(ctx context.Context, tx *store.Store, attempt store.JobAt
 // endJob writes the end and lets the job's subject know.
 func (a *api) endJob(ctx context.Context, tx *store.Store, job store.ProvisionerJob, end store.FinishProvisionerJobParams, result *jobResult) (client.SettledJob, error) {
 	end.OrganizationID, end.ID, end.CompletedAt = job.OrganizationID, job.ID, store.At(a.now())
+	end.Error, end.ErrorCode = cutLine(end.Error), cutText(end.ErrorCode, maxStage)
 	finished, err := tx.FinishProvisionerJob(ctx, end)
 	if err != nil {
 		return client.SettledJob{}, err
