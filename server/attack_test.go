@@ -61,6 +61,20 @@ func TestNothingInALogIsFree(t *testing.T) {
 	require.Equal(t, client.JobFailed, got.Job.Status)
 }
 
+// What an attempt has begun is kept as long as it is a list of resources.
+func TestIntentsHaveAnEnd(t *testing.T) {
+	t.Parallel()
+	p := newProtocol(t)
+	p.version(t)
+	h := p.begun(t)
+	begin := func(name string) error {
+		_, err := h.AppendLogs(t.Context(), client.AppendLogsRequest{Entries: []client.JobLogEntry{}, Intents: []client.Intent{{Address: strings.Repeat(name, 6<<20), Action: "create"}}})
+		return err
+	}
+	require.NoError(t, begin("a"))
+	refused(t, begin("b"), http.StatusBadRequest)
+}
+
 func (p *protocol) attemptCall(t *testing.T, h held, what, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.URL+"/api/v2/provisionerdaemons/attempts/"+h.AttemptID.String()+"/"+what, strings.NewReader(body))

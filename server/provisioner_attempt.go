@@ -218,6 +218,10 @@ func (a *api) storeLogs(ctx context.Context, tx *store.Store, job store.Provisio
 	return a.insertLogs(ctx, tx, job, &attempt, fresh, req.Overflowed)
 }
 
+// maxIntents bounds what an attempt's open intents take, which are written
+// again with each call.
+const maxIntents = 16 << 20
+
 // mergeIntents keeps what was begun and not finished, by address.
 func mergeIntents(stored string, news []client.Intent) (string, error) {
 	if len(news) == 0 {
@@ -234,7 +238,11 @@ func mergeIntents(stored string, news []client.Intent) (string, error) {
 			open[i.Address] = client.DoubtfulResource{Address: i.Address, Action: i.Action, ID: i.ID, Planned: cmp.Or(i.Planned, open[i.Address].Planned)}
 		}
 	}
-	return store.JSON(open), nil
+	merged := store.JSON(open)
+	if len(merged) > maxIntents {
+		return "", badRequest(fmt.Sprintf("The resources that are begun and not done take more than %d bytes.", maxIntents))
+	}
+	return merged, nil
 }
 
 // putAttemptState stores one version of a state. From an attempt that lost
