@@ -196,8 +196,8 @@ func (f *folder) has(name string) bool {
 }
 
 // settle records that the server has everything. The folder is kept for a
-// while among the ended ones, with the job, the last state and the log, but
-// without the engine's directory and environment.
+// while among the ended ones, with the last state, the log and what names the
+// job, but without its secrets and the engine's directory and environment.
 func (s *spool) settle(f *folder, settled client.SettledJob) error {
 	content, err := json.Marshal(settled)
 	if err != nil {
@@ -217,12 +217,29 @@ func (s *spool) putAway(f *folder) error {
 	for _, name := range []string{workDir, supervisor.RunFile, variablesFile} {
 		err = errors.Join(err, os.RemoveAll(f.path(name)))
 	}
+	err = errors.Join(err, f.forgetSecrets())
 	ended := filepath.Join(s.dir, "ended", filepath.Base(f.dir))
 	if err := errors.Join(err, os.Rename(f.dir, ended)); err != nil {
 		return err
 	}
 	f.dir = ended
 	return nil
+}
+
+// forgetSecrets leaves of the job what an ended one is known by. The secret of
+// the attempt stays: with it the state can be handed in once more.
+func (f *folder) forgetSecrets() error {
+	job, err := f.job()
+	if err != nil {
+		return os.RemoveAll(f.path(jobFile)) // cut off, or not there
+	}
+	job.Variables, job.ExternalAuth, job.State = nil, nil, nil
+	job.Metadata.OwnerSSHPrivateKey, job.Metadata.OwnerSessionToken, job.Metadata.OwnerOIDCAccessToken = "", "", ""
+	content, err := json.Marshal(job)
+	if err != nil {
+		return err
+	}
+	return writeFile(f.path(jobFile), content, false)
 }
 
 func (f *folder) remove() error {
