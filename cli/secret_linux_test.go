@@ -109,7 +109,9 @@ func newPlanted(t *testing.T) *planted {
 	return p
 }
 
-func (p *planted) at(parts ...string) string { return filepath.Join(append([]string{p.root}, parts...)...) }
+func (p *planted) at(parts ...string) string {
+	return filepath.Join(append([]string{p.root}, parts...)...)
+}
 
 // Write keeps what processes say.
 func (p *planted) Write(b []byte) (int, error) {

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -163,4 +164,48 @@ func TestOnlyOwnersRotateKeys(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, client.StatusCode(err))
 	_, err = s.Outsider(t).Client.RotateOrganizationKey(t.Context(), org.Name)
 	require.Equal(t, http.StatusForbidden, client.StatusCode(err), "whether it exists or not")
+}
+
+func TestRotateTheKeyOfAnOrganization(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	s := servertest.New(t, servertest.WithClock(clock), servertest.WithoutLoops())
+	org := s.Organization(t, "data-platform")
+	done, err := s.Client.RotateOrganizationKey(t.Context(), org.Name)
+	require.NoError(t, err)
+	require.Equal(t, client.RotatedOrganizationKey{Number: 2}, done)
+	for range 6 {
+		_, err = s.Client.RotateOrganizationKey(t.Context(), org.ID.String())
+		require.NoError(t, err)
+	}
+	_, err = s.Client.RotateOrganizationKey(t.Context(), org.Name)
+	require.Equal(t, http.StatusConflict, client.StatusCode(err))
+	_, err = s.Client.RotateOrganizationKey(t.Context(), "nowhere")
+	require.Equal(t, http.StatusNotFound, client.StatusCode(err))
+
+	// Earlier keys are destroyed an hour later.
+	clock.Advance(time.Hour + time.Second)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Server.Run(ctx) }()
+	require.Eventually(t, func() bool {
+		old, err := s.Store.OrganizationsWithOldKeys(t.Context())
+		return err == nil && len(old) == 0
+	}, time.Minute, 20*time.Millisecond)
+	stop()
+	require.NoError(t, <-ended)
+}
+
+func TestDeletingAnOrganizationDestroysItsKey(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t)
+	org := s.Organization(t, "data-platform")
+	before, err := s.Store.ListSealingKeys(t.Context())
+	require.NoError(t, err)
+	require.Len(t, before, 2)
+	require.NoError(t, s.Client.DeleteOrganization(t.Context(), org.ID.String()))
+	after, err := s.Store.ListSealingKeys(t.Context())
+	require.NoError(t, err)
+	require.Len(t, after, 1)
+	require.NotEqual(t, org.ID, after[0].ID)
 }

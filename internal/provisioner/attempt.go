@@ -40,6 +40,8 @@ type attempt struct {
 	renewer *client.Attempt
 
 	journal *journal
+	// mask hides the job's secrets in what is told of it.
+	mask    *strings.Replacer
 	shipper *shipper
 	states  *stateKeeper
 	work    *engineWork
@@ -89,7 +91,8 @@ func (d *Daemon) perform(ctx context.Context, job client.AcquiredJob) {
 
 func (d *Daemon) newAttempt(ctx context.Context, f *folder, job client.AcquiredJob) (*attempt, error) {
 	logger := d.logger.With("job", job.ID, "attempt", job.AttemptID)
-	journal, err := openJournal(f.path(journalFile), job.LogLevel, d.now)
+	mask := newMask(job)
+	journal, err := openJournal(f.path(journalFile), job.LogLevel, mask, d.now)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +107,7 @@ func (d *Daemon) newAttempt(ctx context.Context, f *folder, job client.AcquiredJ
 	}
 	a := &attempt{
 		daemon: d, tools: d.tools.Load(), logger: logger, folder: f, job: job, client: caller, renewer: d.renewals.Attempt(job.AttemptID, job.Secret),
-		journal: journal, shipper: shipper, states: states, work: newEngineWork(), reasons: make(chan error, 16),
+		journal: journal, mask: mask, shipper: shipper, states: states, work: newEngineWork(), reasons: make(chan error, 16),
 	}
 	if before, err := terraform.ParseState(job.State); err == nil {
 		a.work.before = before

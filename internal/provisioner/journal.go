@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +31,8 @@ const entryOverhead = 1
 type journal struct {
 	now   func() time.Time
 	level string
+	// mask hides the job's secrets in lines.
+	mask *strings.Replacer
 
 	mu    sync.Mutex
 	file  *os.File
@@ -56,12 +59,12 @@ type record struct {
 
 // openJournal opens or makes the journal at path, and cuts off a last line
 // that was not written to its end.
-func openJournal(path string, level string, now func() time.Time) (*journal, error) {
+func openJournal(path string, level string, mask *strings.Replacer, now func() time.Time) (*journal, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the job's log: %w", err)
 	}
-	j := &journal{now: now, level: level, file: file, read: map[string]int64{}, news: make(chan struct{})}
+	j := &journal{now: now, level: level, mask: mask, file: file, read: map[string]int64{}, news: make(chan struct{})}
 	whole, err := readRecords(file, 0, func(r record, _ int64) bool {
 		j.note(r)
 		return true
@@ -170,6 +173,7 @@ func (j *journal) addIntents(intents []client.Intent) {
 
 // entry makes the next line, or an empty record once the log is full.
 func (j *journal) entry(source, level, output string) record {
+	output = j.mask.Replace(output)
 	if j.next+int64(len(output))+entryOverhead > client.MaxJobLog {
 		r := record{Overflowed: !j.overflowed}
 		j.overflowed = true

@@ -296,6 +296,7 @@ func (a *attempt) failedBefore(err error) verdict {
 
 func (a *attempt) failed(request client.FailJobRequest) verdict {
 	request.EngineDead = true
+	request.Error = a.mask.Replace(request.Error)
 	request.Timings = a.allTimings()
 	return verdict{failure: &request}
 }

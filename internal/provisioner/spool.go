@@ -197,7 +197,7 @@ func (f *folder) has(name string) bool {
 
 // settle records that the server has everything. The folder is kept for a
 // while among the ended ones, with the last state, the log and what names the
-// job, but without its secrets and the engine's directory and environment.
+// job, but without its secrets, the engine's directory, environment and own words.
 func (s *spool) settle(f *folder, settled client.SettledJob) error {
 	content, err := json.Marshal(settled)
 	if err != nil {
@@ -214,8 +214,10 @@ func (s *spool) putAway(f *folder) error {
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
-	for _, name := range []string{workDir, supervisor.RunFile, variablesFile} {
-		err = errors.Join(err, os.RemoveAll(f.path(name)))
+	said, _ := filepath.Glob(f.path("*.out")) // the pattern is a good one
+	failed, _ := filepath.Glob(f.path("*.err"))
+	for _, path := range append(append(said, failed...), f.path(workDir), f.path(supervisor.RunFile), f.path(variablesFile)) {
+		err = errors.Join(err, os.RemoveAll(path))
 	}
 	err = errors.Join(err, f.forgetSecrets())
 	ended := filepath.Join(s.dir, "ended", filepath.Base(f.dir))
