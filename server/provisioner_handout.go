@@ -141,10 +141,14 @@ func (a *api) insertAttempt(ctx context.Context, tx *store.Store, d store.Provis
 	if err != nil {
 		return err
 	}
+	session := ""
+	if key := requestFrom(ctx).key; key != nil {
+		session = key.ID
+	}
 	now := store.At(a.now())
 	_, err = tx.InsertAttempt(ctx, store.InsertAttemptParams{
 		ID: acquired.AttemptID, OrganizationID: job.OrganizationID, JobID: job.ID, WorkspaceID: job.WorkspaceID, WorkspaceBuildID: job.WorkspaceBuildID,
-		DaemonID: d.ID, HostID: d.HostID, KeyID: d.KeyID, UserID: d.UserID, RequestID: requestID, Number: job.Attempts, Fence: acquired.Fence,
+		DaemonID: d.ID, HostID: d.HostID, KeyID: d.KeyID, UserID: d.UserID, ApiKeyID: session, RequestID: requestID, Number: job.Attempts, Fence: acquired.Fence,
 		HashedSecret: hashSecret(acquired.Secret), Reply: sealed, Clocks: store.JSON(acquired.Clocks), HandedAt: now, RenewedAt: now,
 	})
 	return err

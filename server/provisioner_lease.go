@@ -170,15 +170,39 @@ func (a *api) credentialHolds(ctx context.Context, attempt store.ListCurrentAtte
 	case client.ProvisionerKeyBuiltInID:
 		return true, nil
 	case client.ProvisionerKeyUserAuthID:
-		if attempt.UserID == nil {
-			return false, nil
-		}
-		m, err := a.store.GetMember(ctx, store.GetMemberParams{OrganizationID: attempt.OrganizationID, UserID: *attempt.UserID})
-		return err == nil && m.User.Status != client.UserSuspended, ignoreNotFound(err)
+		return a.sessionServes(ctx, attempt)
 	}
 	n, err := a.store.ProvisionerKeyExists(ctx, store.ProvisionerKeyExistsParams{OrganizationID: attempt.OrganizationID, ID: attempt.KeyID})
 	return n > 0, err
 }
+
+// sessionServes asks the same of the session that an attempt was taken with
+// as its next call for a job would be asked. Only that it has ended by itself,
+// with time, does not interrupt what runs.
+func (a *api) sessionServes(ctx context.Context, attempt store.ListCurrentAttemptsRow) (bool, error) {
+	row, err := a.store.GetAPIKeyWithUser(ctx, attempt.ApiKeyID)
+	if err != nil {
+		return false, ignoreNotFound(err)
+	}
+	if row.User.Status == client.UserSuspended || endedByHand(row.ApiKey) {
+		return false, nil
+	}
+	d, err := a.store.GetProvisionerDaemon(ctx, attempt.DaemonID)
+	if err != nil {
+		return false, ignoreNotFound(err)
+	}
+	subject, err := a.subject(ctx, row.User)
+	if err != nil {
+		return false, err
+	}
+	subject.Allow, subject.AllowIDs = tokenLimits(row.ApiKey)
+	cred := daemonCredential{keyID: attempt.KeyID, subject: subject, user: &row.User}
+	return cred.serves(d) == nil, nil
+}
+
+// endedByHand: the end of such a key was set to the moment in which it was
+// set; the end that a key is made with, or moved to, lies after that moment.
+func endedByHand(k store.ApiKey) bool { return !k.ExpiresAt.After(k.UpdatedAt.Time) }
 
 func ignoreNotFound(err error) error {
 	if store.IsNotFound(err) {

@@ -99,6 +99,7 @@ type JobAttempt struct {
 	HostID           string
 	KeyID            uuid.UUID
 	UserID           *uuid.UUID
+	ApiKeyID         string
 	RequestID        uuid.UUID
 	Number           int64
 	Fence            int64

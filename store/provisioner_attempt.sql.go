@@ -115,7 +115,7 @@ func (q *Queries) EndAttempt(ctx context.Context, arg EndAttemptParams) (int64, 
 }
 
 const getAttempt = `-- name: GetAttempt :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE id = $1
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE id = $1
 `
 
 // scope: deployment
@@ -132,6 +132,7 @@ func (q *Queries) GetAttempt(ctx context.Context, id uuid.UUID) (JobAttempt, err
 		&i.HostID,
 		&i.KeyID,
 		&i.UserID,
+		&i.ApiKeyID,
 		&i.RequestID,
 		&i.Number,
 		&i.Fence,
@@ -158,7 +159,7 @@ func (q *Queries) GetAttempt(ctx context.Context, id uuid.UUID) (JobAttempt, err
 }
 
 const getAttemptByRequest = `-- name: GetAttemptByRequest :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
 `
 
 type GetAttemptByRequestParams struct {
@@ -180,6 +181,7 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 		&i.HostID,
 		&i.KeyID,
 		&i.UserID,
+		&i.ApiKeyID,
 		&i.RequestID,
 		&i.Number,
 		&i.Fence,
@@ -206,9 +208,9 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 }
 
 const insertAttempt = `-- name: InsertAttempt :one
-INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at
+INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at
 `
 
 type InsertAttemptParams struct {
@@ -221,6 +223,7 @@ type InsertAttemptParams struct {
 	HostID           string
 	KeyID            uuid.UUID
 	UserID           *uuid.UUID
+	ApiKeyID         string
 	RequestID        uuid.UUID
 	Number           int64
 	Fence            int64
@@ -242,6 +245,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (J
 		arg.HostID,
 		arg.KeyID,
 		arg.UserID,
+		arg.ApiKeyID,
 		arg.RequestID,
 		arg.Number,
 		arg.Fence,
@@ -262,6 +266,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (J
 		&i.HostID,
 		&i.KeyID,
 		&i.UserID,
+		&i.ApiKeyID,
 		&i.RequestID,
 		&i.Number,
 		&i.Fence,
@@ -288,7 +293,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (J
 }
 
 const listCurrentAttempts = `-- name: ListCurrentAttempts :many
-SELECT id, organization_id, job_id, daemon_id, host_id, key_id, user_id, clocks, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, revoked
+SELECT id, organization_id, job_id, daemon_id, host_id, key_id, user_id, api_key_id, clocks, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, revoked
 FROM job_attempts WHERE current = TRUE AND ended_at IS NULL
 `
 
@@ -300,6 +305,7 @@ type ListCurrentAttemptsRow struct {
 	HostID          string
 	KeyID           uuid.UUID
 	UserID          *uuid.UUID
+	ApiKeyID        string
 	Clocks          string
 	HandedAt        Time
 	ConfirmedAt     Time
@@ -327,6 +333,7 @@ func (q *Queries) ListCurrentAttempts(ctx context.Context) ([]ListCurrentAttempt
 			&i.HostID,
 			&i.KeyID,
 			&i.UserID,
+			&i.ApiKeyID,
 			&i.Clocks,
 			&i.HandedAt,
 			&i.ConfirmedAt,

@@ -174,7 +174,7 @@ func TestStop(t *testing.T) {
 		require.Contains(t, h.fail.Error, "daemon was stopped")
 	})
 
-	t.Run("a revoked daemon takes no other job", func(t *testing.T) {
+	t.Run("a revoked attempt is interrupted and handed in", func(t *testing.T) {
 		t.Parallel()
 		p, dir := newControlPlane(t), t.TempDir()
 		p.startDaemon(p.options(t.TempDir()))

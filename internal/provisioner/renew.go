@@ -91,8 +91,11 @@ func (a *attempt) renewOnce(ctx context.Context, seen int64) (client.RenewRespon
 	return a.renewer.Renew(call, client.RenewRequest{Seen: seen, WaitMS: interval.Milliseconds()})
 }
 
+// obey does what the server says of the attempt. A revocation is of the
+// credential that it was taken with, which need not be the daemon's own: that
+// one's end the daemon learns when it asks for a job.
 func (a *attempt) obey(reply client.RenewResponse) {
-	if reply.Drain || reply.Revoked {
+	if reply.Drain {
 		a.daemon.Drain()
 	}
 	switch {

@@ -1,6 +1,6 @@
 -- name: InsertAttempt :one
-INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
-VALUES (@id, @organization_id, @job_id, @workspace_id, @workspace_build_id, @daemon_id, @host_id, @key_id, @user_id, @request_id, @number, @fence, @hashed_secret, @reply, @clocks, @handed_at, @renewed_at)
+INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
+VALUES (@id, @organization_id, @job_id, @workspace_id, @workspace_build_id, @daemon_id, @host_id, @key_id, @user_id, @api_key_id, @request_id, @number, @fence, @hashed_secret, @reply, @clocks, @handed_at, @renewed_at)
 RETURNING *;
 
 -- name: GetAttempt :one
@@ -13,7 +13,7 @@ SELECT * FROM job_attempts WHERE daemon_id = @daemon_id AND request_id = @reques
 
 -- name: ListCurrentAttempts :many
 -- scope: deployment
-SELECT id, organization_id, job_id, daemon_id, host_id, key_id, user_id, clocks, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, revoked
+SELECT id, organization_id, job_id, daemon_id, host_id, key_id, user_id, api_key_id, clocks, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, revoked
 FROM job_attempts WHERE current = TRUE AND ended_at IS NULL;
 
 -- name: ConfirmAttempt :execrows

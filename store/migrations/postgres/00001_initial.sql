@@ -235,6 +235,7 @@ CREATE TABLE job_attempts (
     host_id           TEXT COLLATE "C" NOT NULL DEFAULT '',
     key_id            TEXT COLLATE "C" NOT NULL,
     user_id           TEXT COLLATE "C",
+    api_key_id        TEXT COLLATE "C" NOT NULL DEFAULT '',
     request_id        TEXT COLLATE "C" NOT NULL,
     number            BIGINT NOT NULL,
     fence             BIGINT NOT NULL,

@@ -235,6 +235,7 @@ CREATE TABLE job_attempts (
     host_id           TEXT NOT NULL DEFAULT '',
     key_id            TEXT NOT NULL,
     user_id           TEXT,
+    api_key_id        TEXT NOT NULL DEFAULT '',
     request_id        TEXT NOT NULL,
     number            INTEGER NOT NULL,
     fence             INTEGER NOT NULL,
