@@ -21,7 +21,6 @@ import (
 type secrets struct {
 	f         *fixture
 	workspace store.Workspace
-	build     store.WorkspaceBuild
 	attempt   uuid.UUID
 	dryRun    uuid.UUID
 }
