@@ -83,6 +83,9 @@ func (a *api) personalUser(ctx context.Context, action authz.Action, ref string)
 	if !subjectFrom(ctx).Can(action, userObject(user.ID)) {
 		return store.User{}, errNotFound()
 	}
+	if action == authz.UpdatePersonal && sessionWorkspace(ctx) != nil {
+		return store.User{}, forbidden("The session of a workspace cannot change the account of its owner. Sign in with `coder login`.")
+	}
 	return user, nil
 }
 

@@ -298,12 +298,8 @@ func (a *api) assembleOwner(ctx context.Context, tx *store.Store, build store.Wo
 	}
 	m.OwnerID, m.OwnerName, m.OwnerFullName, m.OwnerEmail, m.OwnerLoginType = &owner.ID, owner.Username, owner.Name, owner.Email, owner.LoginType
 	m.OwnerSSHPublicKey = owner.SshPublicKey
-	if len(owner.SshPrivateKey) > 0 {
-		private, err := tx.Unseal(ctx, uuid.Nil, store.PurposeSSHKey, owner.SshPrivateKey)
-		if err != nil {
-			return err
-		}
-		m.OwnerSSHPrivateKey = string(private)
+	if m.OwnerSSHPrivateKey, err = ownerSSHKey(ctx, tx, build, owner); err != nil {
+		return err
 	}
 	groups, err := tx.ListGroupsOfUser(ctx, store.ListGroupsOfUserParams{OrganizationID: workspace.OrganizationID, UserID: owner.ID})
 	if err != nil {
@@ -317,6 +313,25 @@ func (a *api) assembleOwner(ctx context.Context, tx *store.Store, build store.Wo
 	}
 	m.OwnerSessionToken, err = a.workspaceToken(ctx, tx, build, workspace, owner)
 	return err
+}
+
+// ownerSSHKey is the owner's private key, which opens what lies outside of the
+// organization: nobody gets it by making a workspace for somebody else. It is
+// empty until the owner, who must still be a member, has asked for a build.
+func ownerSSHKey(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, owner store.User) (string, error) {
+	asked, err := tx.CountBuildsAskedForBy(ctx, store.CountBuildsAskedForByParams{OrganizationID: build.OrganizationID, WorkspaceID: build.WorkspaceID, InitiatorID: owner.ID})
+	if err != nil || asked == 0 || len(owner.SshPrivateKey) == 0 {
+		return "", err
+	}
+	_, err = tx.GetMember(ctx, store.GetMemberParams{OrganizationID: build.OrganizationID, UserID: owner.ID})
+	if store.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	private, err := tx.Unseal(ctx, uuid.Nil, store.PurposeSSHKey, owner.SshPrivateKey)
+	return string(private), err
 }
 
 // ownerRoles lists the owner's roles at the site and in the workspace's

@@ -66,3 +66,29 @@ func TestTheSessionOfAWorkspaceStaysInItsOrganization(t *testing.T) {
 	_, err = s.WithToken(t, token.Key).Workspace(t.Context(), w.ID)
 	refused(t, err, http.StatusUnauthorized)
 }
+
+// Nobody gets the key by which somebody signs in to Git by making a workspace
+// for them, nor from a workspace whose owner has left.
+func TestTheGitKeyIsForWorkspacesThatTheirOwnerBuilds(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	w, err := s.Client.CreateWorkspace(t.Context(), s.org.Name, s.user.Username, client.CreateWorkspaceRequest{TemplateID: &s.template.ID, Name: "trap"})
+	require.NoError(t, err)
+	job := s.worker.take(t)
+	require.NotEmpty(t, job.Metadata.OwnerSSHPublicKey)
+	require.Empty(t, job.Metadata.OwnerSSHPrivateKey)
+	session := s.WithToken(t, job.Metadata.OwnerSessionToken)
+	_, err = session.RegenerateGitSSHKey(t.Context(), client.Me)
+	refused(t, err, http.StatusForbidden)
+	job.succeed(t)
+
+	s.ask(t, w.ID, client.TransitionStop)
+	job = s.worker.take(t)
+	require.Contains(t, job.Metadata.OwnerSSHPrivateKey, "PRIVATE KEY")
+	job.succeed(t)
+
+	require.NoError(t, s.Client.RemoveOrganizationMember(t.Context(), s.org.Name, s.user.Username))
+	_, err = s.Client.CreateWorkspaceBuild(t.Context(), w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
+	require.NoError(t, err)
+	require.Empty(t, s.worker.take(t).Metadata.OwnerSSHPrivateKey)
+}

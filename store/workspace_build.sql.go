@@ -11,6 +11,24 @@ import (
 	"github.com/google/uuid"
 )
 
+const countBuildsAskedForBy = `-- name: CountBuildsAskedForBy :one
+SELECT CAST(count(*) AS BIGINT) FROM workspace_builds
+WHERE organization_id = $1 AND workspace_id = $2 AND initiator_id = $3 AND reason NOT IN ('autostart', 'autostop', 'dormancy')
+`
+
+type CountBuildsAskedForByParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	InitiatorID    uuid.UUID
+}
+
+func (q *Queries) CountBuildsAskedForBy(ctx context.Context, arg CountBuildsAskedForByParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countBuildsAskedForBy, arg.OrganizationID, arg.WorkspaceID, arg.InitiatorID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const dropFollowUp = `-- name: DropFollowUp :exec
 UPDATE workspace_builds SET on_success = '', updated_at = $1 WHERE organization_id = $2 AND id = $3
 `

@@ -52,3 +52,7 @@ UPDATE workspace_builds SET on_success = '', updated_at = @updated_at WHERE orga
 
 -- name: SetWorkspaceBuildCost :exec
 UPDATE workspace_builds SET daily_cost = @daily_cost, standing_cost = @standing_cost, standing_running = @standing_running, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id;
+
+-- name: CountBuildsAskedForBy :one
+SELECT CAST(count(*) AS BIGINT) FROM workspace_builds
+WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND initiator_id = @initiator_id AND reason NOT IN ('autostart', 'autostop', 'dormancy');
