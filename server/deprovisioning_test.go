@@ -81,7 +81,7 @@ func (s *scene) newHelper(t *testing.T, name string) *helper {
 	require.NoError(t, err)
 	h.key = made.Key[:10]
 	h.worker = worker{client: s.WithToken(t, made.Key)}
-	d, err := h.worker.client.RegisterDaemon(t.Context(), client.RegisterDaemonRequest{
+	d, err := h.client.RegisterDaemon(t.Context(), client.RegisterDaemonRequest{
 		Organization: s.org.Name, Name: name, Provisioners: []string{client.ProvisionerTerraform}, Version: servertest.Version, APIVersion: "1.0", HostID: name,
 		Tags: map[string]string{"of": name},
 	})
@@ -111,10 +111,10 @@ func TestADaemonHasTheRightsOfItsUser(t *testing.T) {
 			return err
 		},
 		"without the token": func(t *testing.T, _ *scene, h *helper) error {
-			return h.Person.Client.DeleteAPIKey(t.Context(), client.Me, h.key)
+			return h.Client.DeleteAPIKey(t.Context(), client.Me, h.key)
 		},
 		"whose token was ended": func(t *testing.T, _ *scene, h *helper) error {
-			return h.Person.Client.ExpireAPIKey(t.Context(), client.Me, h.key)
+			return h.Client.ExpireAPIKey(t.Context(), client.Me, h.key)
 		},
 		"with another password": func(t *testing.T, s *scene, h *helper) error {
 			return s.Client.UpdateUserPassword(t.Context(), h.User.Username, client.UpdateUserPasswordRequest{Password: otherPassword})
@@ -128,7 +128,7 @@ func TestADaemonHasTheRightsOfItsUser(t *testing.T) {
 			box := s.create(t, "box", func(r *client.CreateWorkspaceRequest) { r.TemplateID = &template.ID })
 			j := h.take(t)
 			idle := make(chan error, 1)
-			go func() { idle <- acquireUntilRefused(h.worker.client, h.id) }()
+			go func() { idle <- acquireUntilRefused(h.client, h.id) }()
 
 			require.NoError(t, take(t, s, h))
 			car := s.create(t, "car", func(r *client.CreateWorkspaceRequest) { r.TemplateID = &template.ID })
@@ -141,7 +141,7 @@ func TestADaemonHasTheRightsOfItsUser(t *testing.T) {
 			waiting, err := s.Store.GetProvisionerJob(t.Context(), car.LatestBuild.Job.ID)
 			require.NoError(t, err)
 			require.Zero(t, waiting.Attempts, "the job was handed out")
-			_, err = h.worker.client.RegisterDaemon(t.Context(), client.RegisterDaemonRequest{
+			_, err = h.client.RegisterDaemon(t.Context(), client.RegisterDaemonRequest{
 				Organization: s.org.Name, Name: "again", Provisioners: []string{client.ProvisionerTerraform}, Version: servertest.Version, APIVersion: "1.0", HostID: "again",
 			})
 			require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}, client.StatusCode(err), "%v", err)
@@ -207,7 +207,7 @@ func TestADaemonKeepsWhatItsUserKeeps(t *testing.T) {
 	require.NoError(t, err)
 	past := store.At(time.Now().Add(-time.Minute))
 	require.NoError(t, s.Store.TouchAPIKey(t.Context(), store.TouchAPIKeyParams{ID: key.ID, LastUsedAt: key.LastUsedAt, ExpiresAt: past, UpdatedAt: store.At(past.Add(-time.Hour))}))
-	_, err = h.worker.client.AcquireJob(t.Context(), h.id, client.AcquireJobRequest{RequestID: uuid.New()})
+	_, err = h.client.AcquireJob(t.Context(), h.id, client.AcquireJobRequest{RequestID: uuid.New()})
 	refused(t, err, http.StatusUnauthorized)
 	for range 3 { // the server has looked at the attempt by then
 		word, err := j.attempt.Renew(t.Context(), client.RenewRequest{WaitMS: 1100})
