@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -103,6 +104,8 @@ func CheckName(kind NameKind, name string) error {
 		reason = "begins or ends with a blank"
 	case slices.Contains(rule.reserved, strings.ToLower(name)):
 		return &NameError{Kind: kind, Name: name, Reason: "is reserved", Advice: "choose another one"}
+	case (kind == NameProvisionerKey || kind == NameToken) && path.Clean("/"+name+"/x") != "/"+name+"/x":
+		reason = "would be changed as a part of an address, by its dots or slashes"
 	case rule.form != nil && !rule.form.MatchString(name):
 		reason = malformed(name)
 	}
