@@ -118,7 +118,7 @@ func (d *Daemon) newAttempt(ctx context.Context, f *folder, job client.AcquiredJ
 }
 
 // attend begins what goes on beside the job: renewing, sending the log, and
-// watching for the daemon to be stopped. close ends it.
+// watching for the daemon to be stopped. unattend ends it.
 func (a *attempt) attend(ctx context.Context) {
 	beside, stop := context.WithCancel(context.WithoutCancel(ctx))
 	a.stop = stop
@@ -134,12 +134,17 @@ func (a *attempt) attend(ctx context.Context) {
 	})
 }
 
-func (a *attempt) close() {
-	a.cancelJob(nil)
+// unattend ends what attend began, and waits until it has ended.
+func (a *attempt) unattend() {
 	if a.stop != nil {
 		a.stop()
 	}
 	a.owned.Wait()
+}
+
+func (a *attempt) close() {
+	a.cancelJob(nil)
+	a.unattend()
 	a.release()
 	if err := a.journal.close(); err != nil {
 		a.logger.Warn("close the job's log", "error", err)
@@ -412,6 +417,9 @@ func (a *attempt) conclude(ctx context.Context, v verdict) (outcome string) {
 		a.logger.Error("report the job's end: it stays in the spool and is handed in later", "error", err)
 		return outcomeKept
 	}
+	// A renewal that is still under way notes its lease in the folder, which
+	// settle moves.
+	a.unattend()
 	if err := a.daemon.spool.settle(a.folder, settled); err != nil {
 		a.logger.Warn("record the job's end", "error", err)
 	}

@@ -269,7 +269,7 @@ func TestHostileSourceIsRefusedQuickly(t *testing.T) {
 		require.ErrorAs(t, err, &wrong, name)
 		require.Contains(t, err.Error(), "a.tf", name)
 	}
-	require.Less(t, time.Since(started), 30*time.Second)
+	require.Less(t, time.Since(started), 5*time.Minute, "a guard against sources that take for ever, not a measurement")
 }
 
 func TestReadTFVars(t *testing.T) {
