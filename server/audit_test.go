@@ -65,7 +65,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		log := newWatch(t, owner)
 		audited := func(name string, change func() error, want ...string) {
 			t.Helper()
-			before := time.Now().Add(-time.Second)
+			before := time.Now().Add(-time.Minute)
 			require.NoError(t, change(), name)
 			got := []string{}
 			for _, e := range log.next(t) {
