@@ -543,3 +543,92 @@ func TestAPlanOutlivesItsServer(t *testing.T) {
 		s.requireUsed(t, 6, 1)
 	})
 }
+
+// Each limit is what may be used, to the last credit and the last workspace.
+func TestALimitMayBeUsedUp(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]struct {
+		limit    func(t *testing.T, s *scene, n int64)
+		admitted map[int64]int
+	}{
+		"allowance": {func(t *testing.T, s *scene, n int64) { s.allow(t, n) }, map[int64]int{2: 0, 3: 1, 5: 1, 6: 2, 7: 2, 8: 2, 9: 3}},
+		"cost": {func(t *testing.T, s *scene, n int64) {
+			s.allow(t, 1000)
+			s.limit(t, n, -1)
+		}, map[int64]int{0: 0, 2: 0, 3: 1, 5: 1, 6: 2, 7: 2, 8: 2, 9: 3}},
+		"number": {func(t *testing.T, s *scene, n int64) {
+			s.allow(t, 1000)
+			s.limit(t, -1, n)
+		}, map[int64]int{0: 0, 1: 1, 2: 2, 3: 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for n, want := range set.admitted {
+				s := pricedScene(t, 3, 0, servertest.WithoutLoops())
+				set.limit(t, s, n)
+				admitted := 0
+				for i := range 4 {
+					err := s.tryCreate(t, fmt.Sprintf("box-%d", i))
+					if err == nil {
+						admitted++
+						continue
+					}
+					require.Equal(t, http.StatusForbidden, client.StatusCode(err), "%v", err)
+				}
+				require.Equal(t, want, admitted, "of a limit of %d", n)
+				s.requireUsed(t, int64(3*want), int64(want))
+			}
+		})
+	}
+}
+
+// A plan is held to the allowance and to the organization's budget, both to
+// the last credit; after a refusal what stood before counts.
+func TestAPlanIsHeldToEveryLimit(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]func(t *testing.T, s *scene){
+		"allowance": func(t *testing.T, s *scene) { s.allow(t, 10) },
+		"cost": func(t *testing.T, s *scene) {
+			s.allow(t, 1000)
+			s.limit(t, 10, -1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := pricedScene(t, 3, 0)
+			limit(t, s)
+			box := s.create(t, "box")
+			s.requireUsed(t, 3, 1)
+			first := s.worker.take(t)
+			refused := first.plan(t, 11)
+			require.False(t, refused.Granted)
+			require.Contains(t, refused.Message, "asks for 8 more credits")
+			require.Contains(t, refused.Message, "10")
+			s.requireUsed(t, 0, 0)
+			first.fail(t, "not applied")
+			require.Equal(t, client.JobErrorInsufficientQuota, s.read(t, box.ID).LatestBuild.Job.ErrorCode)
+			s.requireUsed(t, 0, 0)
+
+			require.NoError(t, s.tryBuild(t, box, client.TransitionStart))
+			s.requireUsed(t, 3, 1)
+			second := s.worker.take(t)
+			require.True(t, second.plan(t, 10).Granted)
+			s.requireUsed(t, 10, 1)
+			requireRefusedAny(t, s.tryCreate(t, "car"))
+			second.costing(t, 10)
+			s.requireUsed(t, 10, 1)
+			s.ask(t, box.ID, client.TransitionStop)
+			s.worker.take(t).costing(t, 0)
+			s.requireUsed(t, 0, 0)
+			require.NoError(t, s.tryCreate(t, "car"))
+			s.requireUsed(t, 3, 1)
+		})
+	}
+}
+
+func requireRefusedAny(t *testing.T, err error) {
+	t.Helper()
+	var refusal *client.Error
+	require.ErrorAs(t, err, &refusal)
+	require.NotNil(t, refusal.Quota, "%v", err)
+}
