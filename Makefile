@@ -44,6 +44,7 @@ test: what-is-tested ## Run the tests: SQLite always, PostgreSQL too where it is
 .PHONY: test-race
 test-race: export GOFLAGS += -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 test-race: export GORACE := atexit_sleep_ms=0
+test-race: TESTFLAGS := -timeout 30m -parallel 4
 test-race: what-is-tested ## The same under the race detector
 	go test -race $(TESTFLAGS) ./...
 

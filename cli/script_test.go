@@ -25,7 +25,7 @@ import (
 )
 
 // patience is how long a story waits for something to become so.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 // TestStories runs the stories of testdata/stories: the real binary against a
 // real server, as a person or a script uses it.

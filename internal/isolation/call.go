@@ -11,7 +11,7 @@ import (
 )
 
 // callTimeout is long against every answer that is none of a long poll's.
-const callTimeout = 20 * time.Second
+const callTimeout = 2 * time.Minute
 
 type request struct {
 	method, path, body string

@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	patience = 60 * time.Second
+	patience = 3 * time.Minute
 	tick     = 10 * time.Millisecond
 )
 

@@ -122,7 +122,7 @@ func (a Autostart) Next(after time.Time, allowed Weekdays) (time.Time, bool) {
 	// From the day before: a time that was moved may belong to it. To a week
 	// and a day on: today's time may be over, and its day next week.
 	for offset := -1; offset <= 8; offset++ {
-		date := noon(local, offset)
+		date := calendarDay(local, offset)
 		if !(a.days & allowed).Has(date.Weekday()) {
 			continue
 		}
@@ -143,7 +143,7 @@ func (a Autostart) firstOn(date, after time.Time) (first time.Time, found bool) 
 			if a.minutes&(1<<minute) == 0 {
 				continue
 			}
-			t := onClock(date, hour, minute)
+			t := onClock(date, hour, minute, a.location)
 			if t.After(after) && (!found || t.Before(first)) {
 				first, found = t, true
 			}
@@ -152,15 +152,16 @@ func (a Autostart) firstOn(date, after time.Time) (first time.Time, found bool) 
 	return first, found
 }
 
-// noon of a day, some days on: no zone skips noon, except with the whole day.
-func noon(day time.Time, offset int) time.Time {
-	return time.Date(day.Year(), day.Month(), day.Day()+offset, 12, 0, 0, 0, day.Location())
+// calendarDay is the date that a clock's zone shows at a moment, some days on,
+// as midnight in UTC: there every date exists. Zones have left out whole days.
+func calendarDay(moment time.Time, offset int) time.Time {
+	return time.Date(moment.Year(), moment.Month(), moment.Day()+offset, 0, 0, 0, 0, time.UTC)
 }
 
-// onClock is the moment of a date at which clocks show a time of day. Where
-// they never do, because they are put forward over it, it is that moment.
-func onClock(date time.Time, hour, minute int) time.Time {
-	t := time.Date(date.Year(), date.Month(), date.Day(), hour, minute, 0, 0, date.Location())
+// onClock is the moment of a date at which a zone's clocks show a time of day.
+// Where they never do, because they are put forward over it, it is that moment.
+func onClock(date time.Time, hour, minute int, zone *time.Location) time.Time {
+	t := time.Date(date.Year(), date.Month(), date.Day(), hour, minute, 0, 0, zone)
 	shown, wanted := minuteOf(t), minuteOf(time.Date(date.Year(), date.Month(), date.Day(), hour, minute, 0, 0, time.UTC))
 	if shown == wanted {
 		return t

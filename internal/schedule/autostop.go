@@ -116,7 +116,7 @@ func (q QuietHours) Next(after time.Time) time.Time {
 }
 
 func (q QuietHours) on(day time.Time, offset int) time.Time {
-	return onClock(noon(day, offset), q.hour, q.minute)
+	return onClock(calendarDay(day, offset), q.hour, q.minute, q.location)
 }
 
 // Requirement is a template's autostop requirement: workspaces must stop in
@@ -146,7 +146,7 @@ func (r Requirement) MaxDeadline(started time.Time, quiet QuietHours) time.Time 
 	earliest := started.Add(requirementLeeway)
 	local := started.In(quiet.location)
 	for offset := -1; offset <= 7*(weeks+1); offset++ {
-		t, date := quiet.on(local, offset), noon(local, offset)
+		t, date := quiet.on(local, offset), calendarDay(local, offset)
 		if r.Days.Has(date.Weekday()) && week(date)%weeks == 0 && !t.Before(earliest) {
 			return t
 		}
@@ -154,10 +154,8 @@ func (r Requirement) MaxDeadline(started time.Time, quiet QuietHours) time.Time 
 	return time.Time{}
 }
 
-// week numbers the week of a date, from 0. Dates are counted, not hours, so
-// clock changes do not matter.
-func week(day time.Time) int {
-	date := time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, time.UTC)
+// week numbers the week of a calendar day, from 0.
+func week(date time.Time) int {
 	first := time.Date(2023, time.January, 2, 0, 0, 0, 0, time.UTC)
 	days := int(date.Sub(first) / (24 * time.Hour))
 	if days < 0 {

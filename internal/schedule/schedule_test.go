@@ -230,6 +230,7 @@ func TestMaxDeadline(t *testing.T) {
 		"weeks begin on monday":            {[]string{"sunday"}, 2, "CRON_TZ=UTC 0 2 * * *", "2023-01-02T00:00:00Z", "2023-01-08T02:00:00Z"},
 		"weeks before the first":           {[]string{"monday"}, 4, "CRON_TZ=UTC 0 2 * * *", "2022-12-01T00:00:00Z", "2022-12-05T02:00:00Z"},
 		"sixteen weeks":                    {[]string{"monday"}, 16, "CRON_TZ=UTC 0 2 * * *", "2023-01-02T02:00:00Z", "2023-04-24T02:00:00Z"},
+		"a friday that the zone left out":  {[]string{"friday"}, 5, "CRON_TZ=Pacific/Apia 0 0 * * *", "2011-11-25T09:00:01Z", "2011-12-30T10:00:00Z"},
 		"quiet hours that the clock skips": {[]string{"sunday"}, 1, "CRON_TZ=America/New_York 30 2 * * *", "2026-03-07T12:00:00Z", "2026-03-08T07:00:00Z"},
 	} {
 		t.Run(name, func(t *testing.T) {
