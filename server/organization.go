@@ -248,6 +248,7 @@ func (a *api) deleteOrganization(ctx context.Context, _ *OrganizationPath) (*out
 	for _, job := range canceled {
 		a.cancelPosted(job)
 	}
+	a.resources.forget()
 	a.dispatch.wakeAll(org.ID)
 	return said(fmt.Sprintf("Organization %s has been deleted.", org.Name)), nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-chi/httprate"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"coder/client"
 	"coder/internal/password"
@@ -143,7 +144,11 @@ type api struct {
 	leases     *leases
 	queues     *queues
 	buildTimes *buildTimes
+	resources  *resourceCache
 	refusals   *refusals
+	// listing lets in as many lists of workspaces at a time as the database works
+	// on, in the order in which they came.
+	listing *semaphore.Weighted
 	// rotating lets one rotation of the deployment key run at a time.
 	rotating *sync.Mutex
 }
@@ -186,6 +191,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a.leases = newLeases()
 	a.queues = newQueues()
 	a.buildTimes = newBuildTimes()
+	a.resources = newResourceCache()
+	a.listing = semaphore.NewWeighted(o.Store.ParallelReads())
 	a.refusals = newRefusals()
 	a.rotating = &sync.Mutex{}
 	if a.generation, err = o.Store.RaiseGeneration(ctx); err != nil {

@@ -144,6 +144,10 @@ func (a *api) workspaceByName(ctx context.Context, ownerRef, name string, delete
 }
 
 func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*output[client.WorkspacesResponse], error) {
+	if err := a.listing.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer a.listing.Release(1)
 	search := parseSearch(in.Query, workspaceKeys()...)
 	readable, err := a.readableWorkspaces(ctx, search)
 	if err != nil {
@@ -510,25 +514,24 @@ func (a *api) workspaceResponses(ctx context.Context, ids []uuid.UUID) ([]client
 	if err != nil {
 		return nil, fmt.Errorf("read workspaces: %w", err)
 	}
-	details := make([]buildDetail, len(rows))
+	shown := make([]shownBuild, len(rows))
 	for i := range rows {
 		row := &rows[i]
-		details[i] = buildDetail{
-			build: &row.WorkspaceBuild, job: &row.ProvisionerJob, versionName: row.VersionName, hasExternalAgent: row.HasExternalAgent, initiatorName: row.InitiatorName,
-			workspaceName: row.Workspace.Name, ownerID: row.Workspace.OwnerID, ownerName: row.OwnerName, ownerAvatarURL: row.OwnerAvatarURL,
+		shown[i] = shownBuild{
+			BuildDetail: &row.BuildDetail, workspaceName: row.Name, ownerID: row.OwnerID, ownerName: row.OwnerName, ownerAvatarURL: row.OwnerAvatarURL,
 		}
 	}
-	builds, err := a.buildResponses(ctx, details)
+	builds, err := a.buildResponses(ctx, shown)
 	if err != nil {
 		return nil, err
 	}
-	shared, err := a.sharedWith(ctx, ids)
+	shared, err := a.sharedWith(ctx, sharedOnes(rows))
 	if err != nil {
 		return nil, err
 	}
 	place := make(map[uuid.UUID]int, len(rows))
 	for i := range rows {
-		place[rows[i].Workspace.ID] = i
+		place[rows[i].ID] = i
 	}
 	out := make([]client.Workspace, 0, len(rows))
 	viewer := callerID(ctx)
@@ -542,19 +545,27 @@ func (a *api) workspaceResponses(ctx context.Context, ids []uuid.UUID) ([]client
 	return out, nil
 }
 
-func workspaceResponse(row *store.ListWorkspaceDetailsRow, latest *client.WorkspaceBuild, viewer uuid.UUID, now time.Time) client.Workspace {
-	w := &row.Workspace
+func sharedOnes(rows []store.ListWorkspaceDetailsRow) (ids []uuid.UUID) {
+	for i := range rows {
+		if rows[i].Shared {
+			ids = append(ids, rows[i].ID)
+		}
+	}
+	return ids
+}
+
+func workspaceResponse(w *store.ListWorkspaceDetailsRow, latest *client.WorkspaceBuild, viewer uuid.UUID, now time.Time) client.Workspace {
 	out := client.Workspace{
 		ID: w.ID, CreatedAt: w.CreatedAt.Time, UpdatedAt: w.UpdatedAt.Time,
-		OwnerID: w.OwnerID, OwnerName: row.OwnerName, OwnerAvatarURL: row.OwnerAvatarURL,
-		OrganizationID: w.OrganizationID, OrganizationName: row.OrganizationName,
-		TemplateID: w.TemplateID, TemplateName: row.TemplateName, TemplateDisplayName: row.TemplateDisplayName, TemplateIcon: row.TemplateIcon,
-		TemplateAllowUserCancelWorkspaceJobs: row.AllowUserCancel, TemplateActiveVersionID: row.ActiveVersionID,
-		TemplateRequireActiveVersion: row.RequireActiveVersion, TemplateUseClassicParameterFlow: true,
-		LatestBuild: *latest, Outdated: latest.TemplateVersionID != row.ActiveVersionID, Name: w.Name, TTLMillis: w.TTLMs,
+		OwnerID: w.OwnerID, OwnerName: w.OwnerName, OwnerAvatarURL: w.OwnerAvatarURL,
+		OrganizationID: w.OrganizationID, OrganizationName: w.OrganizationName,
+		TemplateID: w.TemplateID, TemplateName: w.TemplateName, TemplateDisplayName: w.TemplateDisplayName, TemplateIcon: w.TemplateIcon,
+		TemplateAllowUserCancelWorkspaceJobs: w.AllowUserCancel, TemplateActiveVersionID: w.ActiveVersionID,
+		TemplateRequireActiveVersion: w.RequireActiveVersion, TemplateUseClassicParameterFlow: true,
+		LatestBuild: *latest, Outdated: latest.TemplateVersionID != w.ActiveVersionID, Name: w.Name, TTLMillis: w.TTLMs,
 		LastUsedAt: w.LastUsedAt.Time, DeletingAt: w.DeletingAt.Ptr(), DormantAt: w.DormantAt.Ptr(), Health: workspaceHealth(latest.Resources),
 		AutomaticUpdates: w.AutomaticUpdates, AllowRenames: true, Favorite: w.Favorite && w.OwnerID == viewer, NextStartAt: w.NextStartAt.Ptr(),
-		Refusal: workspaceRefusal(w, now),
+		Refusal: workspaceRefusal(w.Refusal, w.RetryAt, now),
 	}
 	if w.AutostartSchedule != "" {
 		out.AutostartSchedule = &w.AutostartSchedule

@@ -173,6 +173,9 @@ func (a *api) checkSharing(org store.Organization) error {
 // sharedWith lists the users and groups of each workspace that is shared, with
 // one query for all of them.
 func (a *api) sharedWith(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID][]client.SharedWorkspaceActor, error) {
+	if len(ids) == 0 {
+		return map[uuid.UUID][]client.SharedWorkspaceActor{}, nil
+	}
 	rows, err := a.store.ListWorkspaceACLNames(ctx, store.IDs(ids))
 	if err != nil {
 		return nil, fmt.Errorf("read access lists: %w", err)

@@ -50,17 +50,13 @@ type cancelBuildInput struct {
 	ExpectStatus string `query:"expect_status" enum:"pending,running" doc:"Cancel only in this status"`
 }
 
-// buildDetail is a build with all that its response needs.
-type buildDetail struct {
-	build            *store.WorkspaceBuild
-	job              *store.ProvisionerJob
-	versionName      string
-	hasExternalAgent bool
-	initiatorName    string
-	workspaceName    string
-	ownerID          uuid.UUID
-	ownerName        string
-	ownerAvatarURL   string
+// shownBuild is a build with all that its response needs.
+type shownBuild struct {
+	*store.BuildDetail
+	workspaceName  string
+	ownerID        uuid.UUID
+	ownerName      string
+	ownerAvatarURL string
 }
 
 func (a *api) listWorkspaceBuilds(ctx context.Context, in *listBuildsInput) (*output[[]client.WorkspaceBuild], error) {
@@ -74,7 +70,7 @@ func (a *api) listWorkspaceBuilds(ctx context.Context, in *listBuildsInput) (*ou
 			return nil, err
 		}
 	}
-	rows, err := a.store.ListWorkspaceBuildDetails(ctx, store.ListWorkspaceBuildDetailsParams{
+	rows, err := a.store.ListBuildDetails(ctx, store.ListBuildDetailsParams{
 		OrganizationID: w.OrganizationID, WorkspaceID: w.ID, SinceAt: store.At(in.Since).Micro(), BeforeNumber: before,
 		MaxRows: rowLimit(in.Limit), SkipRows: in.Offset,
 	})
@@ -85,11 +81,11 @@ func (a *api) listWorkspaceBuilds(ctx context.Context, in *listBuildsInput) (*ou
 	if err != nil {
 		return nil, err
 	}
-	details := make([]buildDetail, len(rows))
+	shown := make([]shownBuild, len(rows))
 	for i := range rows {
-		details[i] = detailOf((*store.GetWorkspaceBuildDetailRow)(&rows[i]), w, owner)
+		shown[i] = shownOf(&rows[i], w, owner)
 	}
-	builds, err := a.buildResponses(ctx, details)
+	builds, err := a.buildResponses(ctx, shown)
 	if err != nil {
 		return nil, err
 	}
@@ -102,11 +98,11 @@ func (a *api) buildNumber(ctx context.Context, w store.Workspace, id string) (in
 	if err != nil {
 		return 0, invalid("after_id", "%q is not a UUID.", id)
 	}
-	row, err := a.store.GetWorkspaceBuildDetail(ctx, store.GetWorkspaceBuildDetailParams{OrganizationID: w.OrganizationID, ID: parsed})
-	if store.IsNotFound(err) || (err == nil && row.WorkspaceBuild.WorkspaceID != w.ID) {
+	row, err := a.store.GetBuildDetail(ctx, store.GetBuildDetailParams{OrganizationID: w.OrganizationID, ID: parsed})
+	if store.IsNotFound(err) || (err == nil && row.WorkspaceID != w.ID) {
 		return 0, invalid("after_id", "This workspace has no such build.")
 	}
-	return row.WorkspaceBuild.BuildNumber, err
+	return row.BuildNumber, err
 }
 
 func (a *api) getWorkspaceBuild(ctx context.Context, in *BuildPath) (*output[client.WorkspaceBuild], error) {
@@ -250,7 +246,7 @@ func (a *api) buildReply(ctx context.Context, w store.Workspace, id uuid.UUID) (
 
 // buildResponse is one build, with the daemons that match while it waits.
 func (a *api) buildResponse(ctx context.Context, w store.Workspace, id uuid.UUID) (client.WorkspaceBuild, error) {
-	row, err := a.store.GetWorkspaceBuildDetail(ctx, store.GetWorkspaceBuildDetailParams{OrganizationID: w.OrganizationID, ID: id})
+	row, err := a.store.GetBuildDetail(ctx, store.GetBuildDetailParams{OrganizationID: w.OrganizationID, ID: id})
 	if err != nil {
 		return client.WorkspaceBuild{}, fmt.Errorf("read build: %w", err)
 	}
@@ -258,30 +254,27 @@ func (a *api) buildResponse(ctx context.Context, w store.Workspace, id uuid.UUID
 	if err != nil {
 		return client.WorkspaceBuild{}, err
 	}
-	builds, err := a.buildResponses(ctx, []buildDetail{detailOf(&row, w, owner)})
+	builds, err := a.buildResponses(ctx, []shownBuild{shownOf(&row, w, owner)})
 	if err != nil {
 		return client.WorkspaceBuild{}, err
 	}
 	out := builds[0]
-	if row.ProvisionerJob.Status == client.JobPending {
-		out.MatchedProvisioners, err = a.matchedProvisioners(ctx, w.OrganizationID, row.ProvisionerJob.Tags)
+	if row.JobStatus == client.JobPending {
+		out.MatchedProvisioners, err = a.matchedProvisioners(ctx, w.OrganizationID, row.Tags)
 	}
 	return out, err
 }
 
-func detailOf(row *store.GetWorkspaceBuildDetailRow, w store.Workspace, owner store.User) buildDetail {
-	return buildDetail{
-		build: &row.WorkspaceBuild, job: &row.ProvisionerJob, versionName: row.VersionName, hasExternalAgent: row.HasExternalAgent, initiatorName: row.InitiatorName,
-		workspaceName: w.Name, ownerID: owner.ID, ownerName: owner.Username, ownerAvatarURL: owner.AvatarURL,
-	}
+func shownOf(row *store.BuildDetail, w store.Workspace, owner store.User) shownBuild {
+	return shownBuild{BuildDetail: row, workspaceName: w.Name, ownerID: owner.ID, ownerName: owner.Username, ownerAvatarURL: owner.AvatarURL}
 }
 
 // buildResponses converts builds in their order, with as many queries for a
 // thousand as for one.
-func (a *api) buildResponses(ctx context.Context, details []buildDetail) ([]client.WorkspaceBuild, error) {
-	jobs, ids := make([]*store.ProvisionerJob, len(details)), make([]uuid.UUID, len(details))
-	for i, d := range details {
-		jobs[i], ids[i] = d.job, d.job.ID
+func (a *api) buildResponses(ctx context.Context, builds []shownBuild) ([]client.WorkspaceBuild, error) {
+	jobs, ids := make([]*store.ProvisionerJob, len(builds)), make([]uuid.UUID, len(builds))
+	for i, b := range builds {
+		jobs[i], ids[i] = b.job(), b.JobID
 	}
 	jobResponses, err := a.jobResponses(ctx, jobs)
 	if err != nil {
@@ -291,21 +284,30 @@ func (a *api) buildResponses(ctx context.Context, details []buildDetail) ([]clie
 	if err != nil {
 		return nil, fmt.Errorf("read resources of builds: %w", err)
 	}
-	out := make([]client.WorkspaceBuild, len(details))
-	for i, d := range details {
-		out[i] = buildResponse(d, jobResponses[i], resources[d.job.ID])
+	out := make([]client.WorkspaceBuild, len(builds))
+	for i, b := range builds {
+		out[i] = buildResponse(b, jobResponses[i], resources[b.JobID])
 	}
 	return out, nil
 }
 
-func buildResponse(d buildDetail, job client.ProvisionerJob, resources []client.WorkspaceResource) client.WorkspaceBuild {
-	b := d.build
+// job is the build's job as far as it is shown.
+func (b shownBuild) job() *store.ProvisionerJob {
+	return &store.ProvisionerJob{
+		ID: b.JobID, OrganizationID: b.OrganizationID, Type: client.JobWorkspaceBuild, Status: b.JobStatus, Tags: b.Tags, FileID: b.FileID,
+		InitiatorID: b.JobInitiatorID, TemplateVersionID: b.TemplateVersionID, WorkspaceID: &b.WorkspaceID, WorkspaceBuildID: &b.ID,
+		Error: b.Error, ErrorCode: b.ErrorCode, WorkerID: b.WorkerID, LogsOverflowed: b.LogsOverflowed,
+		CreatedAt: b.JobCreatedAt, StartedAt: b.StartedAt, CanceledAt: b.CanceledAt, CompletedAt: b.CompletedAt,
+	}
+}
+
+func buildResponse(b shownBuild, job client.ProvisionerJob, resources []client.WorkspaceResource) client.WorkspaceBuild {
 	return client.WorkspaceBuild{
-		ID: b.ID, CreatedAt: b.CreatedAt.Time, UpdatedAt: b.UpdatedAt.Time, WorkspaceID: b.WorkspaceID, WorkspaceName: d.workspaceName,
-		WorkspaceOwnerID: d.ownerID, WorkspaceOwnerName: d.ownerName, WorkspaceOwnerAvatarURL: d.ownerAvatarURL,
-		TemplateVersionID: b.TemplateVersionID, TemplateVersionName: d.versionName, BuildNumber: b.BuildNumber, Transition: b.Transition,
-		InitiatorID: b.InitiatorID, InitiatorName: d.initiatorName, Job: job, Reason: b.Reason, Resources: nonNil(resources),
+		ID: b.ID, CreatedAt: b.CreatedAt.Time, UpdatedAt: b.UpdatedAt.Time, WorkspaceID: b.WorkspaceID, WorkspaceName: b.workspaceName,
+		WorkspaceOwnerID: b.ownerID, WorkspaceOwnerName: b.ownerName, WorkspaceOwnerAvatarURL: b.ownerAvatarURL,
+		TemplateVersionID: b.TemplateVersionID, TemplateVersionName: b.VersionName, BuildNumber: b.BuildNumber, Transition: b.Transition,
+		InitiatorID: b.InitiatorID, InitiatorName: b.InitiatorName, Job: job, Reason: b.Reason, Resources: nonNil(resources),
 		Deadline: b.DeadlineAt.Ptr(), MaxDeadline: b.MaxDeadlineAt.Ptr(), Status: buildStatus(job.Status, b.Transition),
-		DailyCost: int(b.DailyCost), TemplateVersionPresetID: b.PresetID, HasExternalAgent: &d.hasExternalAgent,
+		DailyCost: int(b.DailyCost), TemplateVersionPresetID: b.PresetID, HasExternalAgent: &b.HasExternalAgent,
 	}
 }

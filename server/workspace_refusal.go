@@ -69,13 +69,13 @@ func (l life) rests(now time.Time) bool {
 
 // workspaceRefusal is what the API shows of it; nil when the newest start was
 // not refused.
-func workspaceRefusal(w *store.Workspace, now time.Time) *client.WorkspaceRefusal {
+func workspaceRefusal(refusal string, retryAt store.Time, now time.Time) *client.WorkspaceRefusal {
 	var r client.WorkspaceRefusal
-	if w.Refusal == "" || json.Unmarshal([]byte(w.Refusal), &r) != nil {
+	if refusal == "" || json.Unmarshal([]byte(refusal), &r) != nil {
 		return nil
 	}
-	if w.RetryAt.After(now) {
-		r.RetryAt = w.RetryAt.Ptr()
+	if retryAt.After(now) {
+		r.RetryAt = retryAt.Ptr()
 	}
 	return &r
 }

@@ -64,34 +64,40 @@ func (a *api) insertAgent(ctx context.Context, tx *store.Store, job store.Provis
 	})
 }
 
-// resourceResponses reads the resources of authorized jobs, with two queries
-// whatever their number: resources by their lowest agent order, then name;
+// resourceResponses are the resources of authorized jobs, with two queries at
+// most whatever their number: resources by their lowest agent order, then name;
 // agents by order, then name.
 func (a *api) resourceResponses(ctx context.Context, jobIDs []uuid.UUID) (map[uuid.UUID][]client.WorkspaceResource, error) {
-	out := make(map[uuid.UUID][]client.WorkspaceResource, len(jobIDs))
-	for _, id := range jobIDs {
-		out[id] = []client.WorkspaceResource{}
+	out, missing := a.resources.get(jobIDs)
+	if len(missing) == 0 {
+		return out, nil
 	}
-	rows, err := a.store.ListResourcesOfJobs(ctx, store.IDs(jobIDs))
+	rows, err := a.store.ListResourcesOfJobs(ctx, store.IDs(missing))
 	if err != nil || len(rows) == 0 {
 		return out, err
 	}
-	agents, err := a.agentsOfJobs(ctx, jobIDs)
+	agents, err := a.agentsOfJobs(ctx, missing)
 	if err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(rows, func(x, y store.WorkspaceResource) int {
 		return cmp.Or(cmp.Compare(lowestOrder(agents[x.ID]), lowestOrder(agents[y.ID])), cmp.Compare(x.Name, y.Name))
 	})
+	sizes := map[uuid.UUID]int{}
 	for _, row := range rows {
 		response, err := a.resourceResponse(ctx, row)
 		if err != nil {
 			return nil, err
 		}
+		sizes[row.JobID] += len(row.Metadata)
 		for _, agent := range agents[row.ID] {
 			response.Agents = append(response.Agents, a.agentResponse(agent))
+			sizes[row.JobID] += len(agent.Spec)
 		}
 		out[row.JobID] = append(out[row.JobID], response)
+	}
+	for id, size := range sizes {
+		a.resources.put(id, out[id], size)
 	}
 	return out, nil
 }

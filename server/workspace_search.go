@@ -124,7 +124,7 @@ func (a *api) workspacePage(ctx context.Context, f store.Filter, in readable, li
 			OrganizationIds: store.IDs(in.organizations), ViewerID: in.caller.String(), MaxRows: limit, SkipRows: offset,
 		})
 	}
-	favorites, err := a.store.ListFavoriteWorkspaceIDs(ctx, store.ListFavoriteWorkspaceIDsParams{OrganizationIds: store.IDs(in.organizations), ViewerID: in.caller})
+	favorites, err := a.favorites(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +144,18 @@ func (a *api) workspacePage(ctx context.Context, f store.Filter, in readable, li
 		})
 	}
 	return append(ids, others...), err
+}
+
+// favorites are the caller's own, in the readable organizations.
+func (a *api) favorites(ctx context.Context, in readable) ([]uuid.UUID, error) {
+	rows, err := a.store.ListFavoriteWorkspaces(ctx, in.caller)
+	ids := []uuid.UUID{}
+	for _, row := range rows {
+		if slices.Contains(in.organizations, row.OrganizationID) {
+			ids = append(ids, row.ID)
+		}
+	}
+	return ids, err
 }
 
 // workspaceFilter turns a search into conditions on the row of the workspace.

@@ -27,13 +27,18 @@ const (
 // a Turkish one would no longer find "WIN" by "win". Columns are COLLATE "C".
 var loweredParameter = regexp.MustCompile(`\blower\((\$\d+)\)`)
 
+// limited is a bound of a page that is a parameter. SQLite plans a query anew
+// whenever such a parameter is bound, as its value might make another plan
+// better; behind a sum it does not look at it.
+var limited = regexp.MustCompile(`\b(LIMIT|OFFSET) (\$\d+)`)
+
 // rewrite is the whole difference between the two in the text of a query:
 // SQLite's json_each does what our json_list does on PostgreSQL.
 func (d Dialect) rewrite(query string) string {
 	if d == PostgreSQL {
 		return loweredParameter.ReplaceAllString(query, `lower($1 COLLATE "C")`)
 	}
-	return strings.ReplaceAll(query, "json_list(", "json_each(")
+	return strings.ReplaceAll(limited.ReplaceAllString(query, "$1 0 + $2"), "json_list(", "json_each(")
 }
 
 // maxKnown bounds what is kept by a query's text: filters make many texts.

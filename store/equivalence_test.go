@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -163,11 +164,19 @@ func fillBytes(v reflect.Value) {
 }
 
 var (
+	existence = regexp.MustCompile(`EXISTS \([^)]*\)`)
 	mainTable = regexp.MustCompile(`\b(?:FROM|UPDATE|INTO|FROM json_list\(@\w+\) \w+\s+JOIN) (\w+)\b[^(]`)
 	statement = regexp.MustCompile(`(?m)^(SELECT|INSERT|UPDATE|DELETE)\b`)
 )
 
-func (q query) table() string  { return mainTable.FindStringSubmatch(q.text)[1] }
+// views are those that queries read, by the table whose rows they show.
+var views = map[string]string{"build_details": "workspace_builds"}
+
+func (q query) table() string {
+	name := mainTable.FindStringSubmatch(existence.ReplaceAllString(q.text, ""))[1]
+	return cmp.Or(views[name], name)
+}
+
 func (q query) isRead() bool   { return statement.FindString(q.text) == "SELECT" }
 func (q query) isInsert() bool { return statement.FindString(q.text) == "INSERT" }
 

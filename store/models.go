@@ -53,6 +53,39 @@ type AuditLog struct {
 	Hash             []byte
 }
 
+type BuildDetail struct {
+	ID                uuid.UUID
+	OrganizationID    uuid.UUID
+	WorkspaceID       uuid.UUID
+	TemplateVersionID uuid.UUID
+	BuildNumber       int64
+	Transition        string
+	Reason            string
+	InitiatorID       uuid.UUID
+	PresetID          *uuid.UUID
+	DailyCost         int64
+	DeadlineAt        Time
+	MaxDeadlineAt     Time
+	CreatedAt         Time
+	UpdatedAt         Time
+	JobID             uuid.UUID
+	JobStatus         string
+	Tags              StringMap
+	FileID            uuid.UUID
+	WorkerID          *uuid.UUID
+	JobInitiatorID    uuid.UUID
+	Error             string
+	ErrorCode         string
+	LogsOverflowed    bool
+	JobCreatedAt      Time
+	StartedAt         Time
+	CanceledAt        Time
+	CompletedAt       Time
+	VersionName       string
+	HasExternalAgent  bool
+	InitiatorName     string
+}
+
 type CustomRole struct {
 	OrganizationID uuid.UUID
 	Name           string

@@ -80,7 +80,8 @@ func sqliteColumns(t *testing.T, db *sql.DB) map[string]column {
 
 func postgresColumns(t *testing.T, db *sql.DB) map[string]column {
 	found := columns(t, db, `SELECT table_name || '.' || column_name, data_type, is_nullable = 'NO', COALESCE(column_default, '')
-		FROM information_schema.columns WHERE table_schema = current_schema() AND table_name NOT LIKE 'goose_%'`)
+		FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+		WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND table_name NOT LIKE 'goose_%'`)
 	for name, c := range found {
 		require.Contains(t, sqliteType, c.Type, name)
 		c.Type = sqliteType[c.Type]

@@ -175,6 +175,7 @@ var deploymentWide = map[string]string{
 	"DeleteGroupMembershipsOfUser":   "deleting a user takes every membership",
 	"ListWorkspaceDetails":           reasonAuthorized,
 	"ListWorkspaceACLNames":          reasonAuthorized,
+	"ListFavoriteWorkspaces":         "the caller's own; server/workspace_search.go keeps those of readable organizations",
 	"ListOtherWorkspaceIDs":          "for those who may read every workspace of the deployment",
 	"RenameWorkspaceOwner":           "a user owns workspaces in several organizations; nothing is shown",
 	"ListDaemonsSeenSince":           reasonHealth,

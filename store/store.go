@@ -165,7 +165,7 @@ func createPrivate(path string) error {
 // would otherwise fail under load.
 func openSQLite(path, mode string, conns int) (*sql.DB, error) {
 	q := url.Values{}
-	for _, pragma := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "cache_size(-8000)", "temp_store(MEMORY)", "journal_size_limit(16777216)", "secure_delete(FAST)"} {
+	for _, pragma := range []string{"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "cache_size(-4000)", "temp_store(MEMORY)", "journal_size_limit(16777216)", "secure_delete(FAST)"} {
 		q.Add("_pragma", pragma)
 	}
 	if mode == "ro" {
@@ -183,6 +183,10 @@ func openSQLite(path, mode string, conns int) (*sql.DB, error) {
 
 // Dialect tells which database this is.
 func (s *Store) Dialect() Dialect { return s.dialect }
+
+// ParallelReads is how many queries the database answers at a time; those
+// beyond wait for one another, in no order.
+func (s *Store) ParallelReads() int64 { return int64(s.pools.reader.Stats().MaxOpenConnections) }
 
 // PostgresConn gives fn a raw connection for LISTEN, for as long as fn runs.
 // Only PostgreSQL has one.

@@ -264,30 +264,31 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 	return i, err
 }
 
-const listFavoriteWorkspaceIDs = `-- name: ListFavoriteWorkspaceIDs :many
-SELECT w.id FROM workspaces w
-WHERE w.organization_id IN (SELECT value FROM json_list($1)) AND w.owner_id = $2 AND w.favorite = TRUE AND w.deleted = FALSE
+const listFavoriteWorkspaces = `-- name: ListFavoriteWorkspaces :many
+SELECT w.id, w.organization_id FROM workspaces w
+WHERE w.owner_id = $1 AND w.favorite = TRUE AND w.deleted = FALSE
 ORDER BY CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id
 `
 
-type ListFavoriteWorkspaceIDsParams struct {
-	OrganizationIds string
-	ViewerID        uuid.UUID
+type ListFavoriteWorkspacesRow struct {
+	ID             uuid.UUID
+	OrganizationID uuid.UUID
 }
 
-func (q *Queries) ListFavoriteWorkspaceIDs(ctx context.Context, arg ListFavoriteWorkspaceIDsParams) ([]uuid.UUID, error) {
-	rows, err := q.db.QueryContext(ctx, listFavoriteWorkspaceIDs, arg.OrganizationIds, arg.ViewerID)
+// scope: deployment
+func (q *Queries) ListFavoriteWorkspaces(ctx context.Context, viewerID uuid.UUID) ([]ListFavoriteWorkspacesRow, error) {
+	rows, err := q.db.QueryContext(ctx, listFavoriteWorkspaces, viewerID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []uuid.UUID{}
+	items := []ListFavoriteWorkspacesRow{}
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var i ListFavoriteWorkspacesRow
+		if err := rows.Scan(&i.ID, &i.OrganizationID); err != nil {
 			return nil, err
 		}
-		items = append(items, id)
+		items = append(items, i)
 	}
 	if err := rows.Close(); err != nil {
 		return nil, err
@@ -411,25 +412,38 @@ func (q *Queries) ListOtherWorkspaceIDs(ctx context.Context, arg ListOtherWorksp
 }
 
 const listWorkspaceDetails = `-- name: ListWorkspaceDetails :many
-SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.daily_cost, w.running, w.refusal, w.retry_at, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.sealed_input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
+SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at,
+    w.dormant_at, w.deleting_at, w.next_start_at, w.refusal, w.retry_at, w.created_at, w.updated_at, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, b.job_id, b.job_status, b.tags, b.file_id, b.worker_id, b.job_initiator_id, b.error, b.error_code, b.logs_overflowed, b.job_created_at, b.started_at, b.canceled_at, b.completed_at, b.version_name, b.has_external_agent, b.initiator_name,
+    u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
     t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
-    t.allow_user_cancel, t.require_active_version,
-    v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+    t.allow_user_cancel, t.require_active_version, EXISTS (SELECT 1 FROM workspace_acl a WHERE a.workspace_id = w.id) AS shared
 FROM json_list($1) picked
 JOIN workspaces w ON w.id = picked.value
-JOIN workspace_builds b ON b.id = w.latest_build_id
-JOIN provisioner_jobs j ON j.id = b.job_id
+JOIN build_details b ON b.id = w.latest_build_id
 JOIN users u ON u.id = w.owner_id
 JOIN organizations o ON o.id = w.organization_id
 JOIN templates t ON t.id = w.template_id
-JOIN template_versions v ON v.id = b.template_version_id
-LEFT JOIN users i ON i.id = b.initiator_id
 `
 
 type ListWorkspaceDetailsRow struct {
-	Workspace            Workspace
-	WorkspaceBuild       WorkspaceBuild
-	ProvisionerJob       ProvisionerJob
+	ID                   uuid.UUID
+	OrganizationID       uuid.UUID
+	OwnerID              uuid.UUID
+	TemplateID           uuid.UUID
+	Name                 string
+	AutostartSchedule    string
+	TTLMs                *int64
+	AutomaticUpdates     string
+	Favorite             bool
+	LastUsedAt           Time
+	DormantAt            Time
+	DeletingAt           Time
+	NextStartAt          Time
+	Refusal              string
+	RetryAt              Time
+	CreatedAt            Time
+	UpdatedAt            Time
+	BuildDetail          BuildDetail
 	OwnerName            string
 	OwnerAvatarURL       string
 	OrganizationName     string
@@ -439,9 +453,7 @@ type ListWorkspaceDetailsRow struct {
 	ActiveVersionID      uuid.UUID
 	AllowUserCancel      bool
 	RequireActiveVersion bool
-	VersionName          string
-	HasExternalAgent     bool
-	InitiatorName        string
+	Shared               bool
 }
 
 // scope: deployment
@@ -455,83 +467,53 @@ func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListW
 	for rows.Next() {
 		var i ListWorkspaceDetailsRow
 		if err := rows.Scan(
-			&i.Workspace.ID,
-			&i.Workspace.OrganizationID,
-			&i.Workspace.OwnerID,
-			&i.Workspace.OwnerName,
-			&i.Workspace.TemplateID,
-			&i.Workspace.Name,
-			&i.Workspace.AutostartSchedule,
-			&i.Workspace.TTLMs,
-			&i.Workspace.AutomaticUpdates,
-			&i.Workspace.Favorite,
-			&i.Workspace.LastUsedAt,
-			&i.Workspace.DormantAt,
-			&i.Workspace.DeletingAt,
-			&i.Workspace.NextStartAt,
-			&i.Workspace.Fence,
-			&i.Workspace.DailyCost,
-			&i.Workspace.Running,
-			&i.Workspace.Refusal,
-			&i.Workspace.RetryAt,
-			&i.Workspace.LatestBuildID,
-			&i.Workspace.LatestBuildNumber,
-			&i.Workspace.LatestStatus,
-			&i.Workspace.CreatedAt,
-			&i.Workspace.UpdatedAt,
-			&i.Workspace.Deleted,
-			&i.WorkspaceBuild.ID,
-			&i.WorkspaceBuild.OrganizationID,
-			&i.WorkspaceBuild.WorkspaceID,
-			&i.WorkspaceBuild.TemplateVersionID,
-			&i.WorkspaceBuild.JobID,
-			&i.WorkspaceBuild.BuildNumber,
-			&i.WorkspaceBuild.Transition,
-			&i.WorkspaceBuild.Reason,
-			&i.WorkspaceBuild.InitiatorID,
-			&i.WorkspaceBuild.PresetID,
-			&i.WorkspaceBuild.Parameters,
-			&i.WorkspaceBuild.Orphan,
-			&i.WorkspaceBuild.LogLevel,
-			&i.WorkspaceBuild.OnSuccess,
-			&i.WorkspaceBuild.DailyCost,
-			&i.WorkspaceBuild.StandingCost,
-			&i.WorkspaceBuild.StandingRunning,
-			&i.WorkspaceBuild.DeadlineAt,
-			&i.WorkspaceBuild.MaxDeadlineAt,
-			&i.WorkspaceBuild.CreatedAt,
-			&i.WorkspaceBuild.UpdatedAt,
-			&i.ProvisionerJob.ID,
-			&i.ProvisionerJob.OrganizationID,
-			&i.ProvisionerJob.Type,
-			&i.ProvisionerJob.Provisioner,
-			&i.ProvisionerJob.Status,
-			&i.ProvisionerJob.Tags,
-			&i.ProvisionerJob.FileID,
-			&i.ProvisionerJob.InitiatorID,
-			&i.ProvisionerJob.Automated,
-			&i.ProvisionerJob.TemplateVersionID,
-			&i.ProvisionerJob.WorkspaceID,
-			&i.ProvisionerJob.WorkspaceBuildID,
-			&i.ProvisionerJob.Input,
-			&i.ProvisionerJob.SealedInput,
-			&i.ProvisionerJob.Error,
-			&i.ProvisionerJob.ErrorCode,
-			&i.ProvisionerJob.InDoubt,
-			&i.ProvisionerJob.Timings,
-			&i.ProvisionerJob.WorkerID,
-			&i.ProvisionerJob.AttemptID,
-			&i.ProvisionerJob.Attempts,
-			&i.ProvisionerJob.EngineStarts,
-			&i.ProvisionerJob.Cancel,
-			&i.ProvisionerJob.LogRows,
-			&i.ProvisionerJob.LogBytes,
-			&i.ProvisionerJob.LogsOverflowed,
-			&i.ProvisionerJob.CreatedAt,
-			&i.ProvisionerJob.UpdatedAt,
-			&i.ProvisionerJob.StartedAt,
-			&i.ProvisionerJob.CanceledAt,
-			&i.ProvisionerJob.CompletedAt,
+			&i.ID,
+			&i.OrganizationID,
+			&i.OwnerID,
+			&i.TemplateID,
+			&i.Name,
+			&i.AutostartSchedule,
+			&i.TTLMs,
+			&i.AutomaticUpdates,
+			&i.Favorite,
+			&i.LastUsedAt,
+			&i.DormantAt,
+			&i.DeletingAt,
+			&i.NextStartAt,
+			&i.Refusal,
+			&i.RetryAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.BuildDetail.ID,
+			&i.BuildDetail.OrganizationID,
+			&i.BuildDetail.WorkspaceID,
+			&i.BuildDetail.TemplateVersionID,
+			&i.BuildDetail.BuildNumber,
+			&i.BuildDetail.Transition,
+			&i.BuildDetail.Reason,
+			&i.BuildDetail.InitiatorID,
+			&i.BuildDetail.PresetID,
+			&i.BuildDetail.DailyCost,
+			&i.BuildDetail.DeadlineAt,
+			&i.BuildDetail.MaxDeadlineAt,
+			&i.BuildDetail.CreatedAt,
+			&i.BuildDetail.UpdatedAt,
+			&i.BuildDetail.JobID,
+			&i.BuildDetail.JobStatus,
+			&i.BuildDetail.Tags,
+			&i.BuildDetail.FileID,
+			&i.BuildDetail.WorkerID,
+			&i.BuildDetail.JobInitiatorID,
+			&i.BuildDetail.Error,
+			&i.BuildDetail.ErrorCode,
+			&i.BuildDetail.LogsOverflowed,
+			&i.BuildDetail.JobCreatedAt,
+			&i.BuildDetail.StartedAt,
+			&i.BuildDetail.CanceledAt,
+			&i.BuildDetail.CompletedAt,
+			&i.BuildDetail.VersionName,
+			&i.BuildDetail.HasExternalAgent,
+			&i.BuildDetail.InitiatorName,
 			&i.OwnerName,
 			&i.OwnerAvatarURL,
 			&i.OrganizationName,
@@ -541,9 +523,7 @@ func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListW
 			&i.ActiveVersionID,
 			&i.AllowUserCancel,
 			&i.RequireActiveVersion,
-			&i.VersionName,
-			&i.HasExternalAgent,
-			&i.InitiatorName,
+			&i.Shared,
 		); err != nil {
 			return nil, err
 		}

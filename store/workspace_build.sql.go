@@ -44,6 +44,53 @@ func (q *Queries) DropFollowUp(ctx context.Context, arg DropFollowUpParams) erro
 	return err
 }
 
+const getBuildDetail = `-- name: GetBuildDetail :one
+SELECT id, organization_id, workspace_id, template_version_id, build_number, transition, reason, initiator_id, preset_id, daily_cost, deadline_at, max_deadline_at, created_at, updated_at, job_id, job_status, tags, file_id, worker_id, job_initiator_id, error, error_code, logs_overflowed, job_created_at, started_at, canceled_at, completed_at, version_name, has_external_agent, initiator_name FROM build_details WHERE organization_id = $1 AND id = $2
+`
+
+type GetBuildDetailParams struct {
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) GetBuildDetail(ctx context.Context, arg GetBuildDetailParams) (BuildDetail, error) {
+	row := q.db.QueryRowContext(ctx, getBuildDetail, arg.OrganizationID, arg.ID)
+	var i BuildDetail
+	err := row.Scan(
+		&i.ID,
+		&i.OrganizationID,
+		&i.WorkspaceID,
+		&i.TemplateVersionID,
+		&i.BuildNumber,
+		&i.Transition,
+		&i.Reason,
+		&i.InitiatorID,
+		&i.PresetID,
+		&i.DailyCost,
+		&i.DeadlineAt,
+		&i.MaxDeadlineAt,
+		&i.CreatedAt,
+		&i.UpdatedAt,
+		&i.JobID,
+		&i.JobStatus,
+		&i.Tags,
+		&i.FileID,
+		&i.WorkerID,
+		&i.JobInitiatorID,
+		&i.Error,
+		&i.ErrorCode,
+		&i.LogsOverflowed,
+		&i.JobCreatedAt,
+		&i.StartedAt,
+		&i.CanceledAt,
+		&i.CompletedAt,
+		&i.VersionName,
+		&i.HasExternalAgent,
+		&i.InitiatorName,
+	)
+	return i, err
+}
+
 const getWorkspaceBuild = `-- name: GetWorkspaceBuild :one
 SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id = $1
 `
@@ -151,91 +198,6 @@ func (q *Queries) GetWorkspaceBuildByNumber(ctx context.Context, arg GetWorkspac
 		&i.MaxDeadlineAt,
 		&i.CreatedAt,
 		&i.UpdatedAt,
-	)
-	return i, err
-}
-
-const getWorkspaceBuildDetail = `-- name: GetWorkspaceBuildDetail :one
-SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.sealed_input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
-FROM workspace_builds b
-JOIN provisioner_jobs j ON j.id = b.job_id
-JOIN template_versions v ON v.id = b.template_version_id
-LEFT JOIN users i ON i.id = b.initiator_id
-WHERE b.organization_id = $1 AND b.id = $2
-`
-
-type GetWorkspaceBuildDetailParams struct {
-	OrganizationID uuid.UUID
-	ID             uuid.UUID
-}
-
-type GetWorkspaceBuildDetailRow struct {
-	WorkspaceBuild   WorkspaceBuild
-	ProvisionerJob   ProvisionerJob
-	VersionName      string
-	HasExternalAgent bool
-	InitiatorName    string
-}
-
-func (q *Queries) GetWorkspaceBuildDetail(ctx context.Context, arg GetWorkspaceBuildDetailParams) (GetWorkspaceBuildDetailRow, error) {
-	row := q.db.QueryRowContext(ctx, getWorkspaceBuildDetail, arg.OrganizationID, arg.ID)
-	var i GetWorkspaceBuildDetailRow
-	err := row.Scan(
-		&i.WorkspaceBuild.ID,
-		&i.WorkspaceBuild.OrganizationID,
-		&i.WorkspaceBuild.WorkspaceID,
-		&i.WorkspaceBuild.TemplateVersionID,
-		&i.WorkspaceBuild.JobID,
-		&i.WorkspaceBuild.BuildNumber,
-		&i.WorkspaceBuild.Transition,
-		&i.WorkspaceBuild.Reason,
-		&i.WorkspaceBuild.InitiatorID,
-		&i.WorkspaceBuild.PresetID,
-		&i.WorkspaceBuild.Parameters,
-		&i.WorkspaceBuild.Orphan,
-		&i.WorkspaceBuild.LogLevel,
-		&i.WorkspaceBuild.OnSuccess,
-		&i.WorkspaceBuild.DailyCost,
-		&i.WorkspaceBuild.StandingCost,
-		&i.WorkspaceBuild.StandingRunning,
-		&i.WorkspaceBuild.DeadlineAt,
-		&i.WorkspaceBuild.MaxDeadlineAt,
-		&i.WorkspaceBuild.CreatedAt,
-		&i.WorkspaceBuild.UpdatedAt,
-		&i.ProvisionerJob.ID,
-		&i.ProvisionerJob.OrganizationID,
-		&i.ProvisionerJob.Type,
-		&i.ProvisionerJob.Provisioner,
-		&i.ProvisionerJob.Status,
-		&i.ProvisionerJob.Tags,
-		&i.ProvisionerJob.FileID,
-		&i.ProvisionerJob.InitiatorID,
-		&i.ProvisionerJob.Automated,
-		&i.ProvisionerJob.TemplateVersionID,
-		&i.ProvisionerJob.WorkspaceID,
-		&i.ProvisionerJob.WorkspaceBuildID,
-		&i.ProvisionerJob.Input,
-		&i.ProvisionerJob.SealedInput,
-		&i.ProvisionerJob.Error,
-		&i.ProvisionerJob.ErrorCode,
-		&i.ProvisionerJob.InDoubt,
-		&i.ProvisionerJob.Timings,
-		&i.ProvisionerJob.WorkerID,
-		&i.ProvisionerJob.AttemptID,
-		&i.ProvisionerJob.Attempts,
-		&i.ProvisionerJob.EngineStarts,
-		&i.ProvisionerJob.Cancel,
-		&i.ProvisionerJob.LogRows,
-		&i.ProvisionerJob.LogBytes,
-		&i.ProvisionerJob.LogsOverflowed,
-		&i.ProvisionerJob.CreatedAt,
-		&i.ProvisionerJob.UpdatedAt,
-		&i.ProvisionerJob.StartedAt,
-		&i.ProvisionerJob.CanceledAt,
-		&i.ProvisionerJob.CompletedAt,
-		&i.VersionName,
-		&i.HasExternalAgent,
-		&i.InitiatorName,
 	)
 	return i, err
 }
@@ -359,18 +321,14 @@ func (q *Queries) ListAutofillParameters(ctx context.Context, arg ListAutofillPa
 	return items, nil
 }
 
-const listWorkspaceBuildDetails = `-- name: ListWorkspaceBuildDetails :many
-SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.job_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.parameters, b.orphan, b.log_level, b.on_success, b.daily_cost, b.standing_cost, b.standing_running, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, j.id, j.organization_id, j.type, j.provisioner, j.status, j.tags, j.file_id, j.initiator_id, j.automated, j.template_version_id, j.workspace_id, j.workspace_build_id, j.input, j.sealed_input, j.error, j.error_code, j.in_doubt, j.timings, j.worker_id, j.attempt_id, j.attempts, j.engine_starts, j.cancel, j.log_rows, j.log_bytes, j.logs_overflowed, j.created_at, j.updated_at, j.started_at, j.canceled_at, j.completed_at, v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
-FROM workspace_builds b
-JOIN provisioner_jobs j ON j.id = b.job_id
-JOIN template_versions v ON v.id = b.template_version_id
-LEFT JOIN users i ON i.id = b.initiator_id
-WHERE b.organization_id = $1 AND b.workspace_id = $2
-  AND b.created_at >= CAST($3 AS BIGINT) AND b.build_number < $4
-ORDER BY b.build_number DESC LIMIT $6 OFFSET $5
+const listBuildDetails = `-- name: ListBuildDetails :many
+SELECT id, organization_id, workspace_id, template_version_id, build_number, transition, reason, initiator_id, preset_id, daily_cost, deadline_at, max_deadline_at, created_at, updated_at, job_id, job_status, tags, file_id, worker_id, job_initiator_id, error, error_code, logs_overflowed, job_created_at, started_at, canceled_at, completed_at, version_name, has_external_agent, initiator_name FROM build_details
+WHERE organization_id = $1 AND workspace_id = $2
+  AND created_at >= CAST($3 AS BIGINT) AND build_number < $4
+ORDER BY build_number DESC LIMIT $6 OFFSET $5
 `
 
-type ListWorkspaceBuildDetailsParams struct {
+type ListBuildDetailsParams struct {
 	OrganizationID uuid.UUID
 	WorkspaceID    uuid.UUID
 	SinceAt        int64
@@ -379,16 +337,8 @@ type ListWorkspaceBuildDetailsParams struct {
 	MaxRows        int32
 }
 
-type ListWorkspaceBuildDetailsRow struct {
-	WorkspaceBuild   WorkspaceBuild
-	ProvisionerJob   ProvisionerJob
-	VersionName      string
-	HasExternalAgent bool
-	InitiatorName    string
-}
-
-func (q *Queries) ListWorkspaceBuildDetails(ctx context.Context, arg ListWorkspaceBuildDetailsParams) ([]ListWorkspaceBuildDetailsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listWorkspaceBuildDetails,
+func (q *Queries) ListBuildDetails(ctx context.Context, arg ListBuildDetailsParams) ([]BuildDetail, error) {
+	rows, err := q.db.QueryContext(ctx, listBuildDetails,
 		arg.OrganizationID,
 		arg.WorkspaceID,
 		arg.SinceAt,
@@ -400,62 +350,37 @@ func (q *Queries) ListWorkspaceBuildDetails(ctx context.Context, arg ListWorkspa
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListWorkspaceBuildDetailsRow{}
+	items := []BuildDetail{}
 	for rows.Next() {
-		var i ListWorkspaceBuildDetailsRow
+		var i BuildDetail
 		if err := rows.Scan(
-			&i.WorkspaceBuild.ID,
-			&i.WorkspaceBuild.OrganizationID,
-			&i.WorkspaceBuild.WorkspaceID,
-			&i.WorkspaceBuild.TemplateVersionID,
-			&i.WorkspaceBuild.JobID,
-			&i.WorkspaceBuild.BuildNumber,
-			&i.WorkspaceBuild.Transition,
-			&i.WorkspaceBuild.Reason,
-			&i.WorkspaceBuild.InitiatorID,
-			&i.WorkspaceBuild.PresetID,
-			&i.WorkspaceBuild.Parameters,
-			&i.WorkspaceBuild.Orphan,
-			&i.WorkspaceBuild.LogLevel,
-			&i.WorkspaceBuild.OnSuccess,
-			&i.WorkspaceBuild.DailyCost,
-			&i.WorkspaceBuild.StandingCost,
-			&i.WorkspaceBuild.StandingRunning,
-			&i.WorkspaceBuild.DeadlineAt,
-			&i.WorkspaceBuild.MaxDeadlineAt,
-			&i.WorkspaceBuild.CreatedAt,
-			&i.WorkspaceBuild.UpdatedAt,
-			&i.ProvisionerJob.ID,
-			&i.ProvisionerJob.OrganizationID,
-			&i.ProvisionerJob.Type,
-			&i.ProvisionerJob.Provisioner,
-			&i.ProvisionerJob.Status,
-			&i.ProvisionerJob.Tags,
-			&i.ProvisionerJob.FileID,
-			&i.ProvisionerJob.InitiatorID,
-			&i.ProvisionerJob.Automated,
-			&i.ProvisionerJob.TemplateVersionID,
-			&i.ProvisionerJob.WorkspaceID,
-			&i.ProvisionerJob.WorkspaceBuildID,
-			&i.ProvisionerJob.Input,
-			&i.ProvisionerJob.SealedInput,
-			&i.ProvisionerJob.Error,
-			&i.ProvisionerJob.ErrorCode,
-			&i.ProvisionerJob.InDoubt,
-			&i.ProvisionerJob.Timings,
-			&i.ProvisionerJob.WorkerID,
-			&i.ProvisionerJob.AttemptID,
-			&i.ProvisionerJob.Attempts,
-			&i.ProvisionerJob.EngineStarts,
-			&i.ProvisionerJob.Cancel,
-			&i.ProvisionerJob.LogRows,
-			&i.ProvisionerJob.LogBytes,
-			&i.ProvisionerJob.LogsOverflowed,
-			&i.ProvisionerJob.CreatedAt,
-			&i.ProvisionerJob.UpdatedAt,
-			&i.ProvisionerJob.StartedAt,
-			&i.ProvisionerJob.CanceledAt,
-			&i.ProvisionerJob.CompletedAt,
+			&i.ID,
+			&i.OrganizationID,
+			&i.WorkspaceID,
+			&i.TemplateVersionID,
+			&i.BuildNumber,
+			&i.Transition,
+			&i.Reason,
+			&i.InitiatorID,
+			&i.PresetID,
+			&i.DailyCost,
+			&i.DeadlineAt,
+			&i.MaxDeadlineAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.JobID,
+			&i.JobStatus,
+			&i.Tags,
+			&i.FileID,
+			&i.WorkerID,
+			&i.JobInitiatorID,
+			&i.Error,
+			&i.ErrorCode,
+			&i.LogsOverflowed,
+			&i.JobCreatedAt,
+			&i.StartedAt,
+			&i.CanceledAt,
+			&i.CompletedAt,
 			&i.VersionName,
 			&i.HasExternalAgent,
 			&i.InitiatorName,

@@ -79,9 +79,10 @@ WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND 
 ORDER BY CASE WHEN w.favorite = TRUE AND w.owner_id = CAST(@viewer_id AS TEXT) THEN 0 ELSE 1 END, CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id
 LIMIT @max_rows OFFSET @skip_rows;
 
--- name: ListFavoriteWorkspaceIDs :many
-SELECT w.id FROM workspaces w
-WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.owner_id = @viewer_id AND w.favorite = TRUE AND w.deleted = FALSE
+-- name: ListFavoriteWorkspaces :many
+-- scope: deployment
+SELECT w.id, w.organization_id FROM workspaces w
+WHERE w.owner_id = @viewer_id AND w.favorite = TRUE AND w.deleted = FALSE
 ORDER BY CASE WHEN w.latest_status = 'running' THEN 0 ELSE 1 END, w.owner_name, lower(w.name), w.id;
 
 -- name: ListOtherWorkspaceIDs :many
@@ -103,19 +104,17 @@ WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND 
 
 -- name: ListWorkspaceDetails :many
 -- scope: deployment
-SELECT sqlc.embed(w), sqlc.embed(b), sqlc.embed(j), u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
+SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at,
+    w.dormant_at, w.deleting_at, w.next_start_at, w.refusal, w.retry_at, w.created_at, w.updated_at, sqlc.embed(b),
+    u.username AS owner_name, u.avatar_url AS owner_avatar_url, o.name AS organization_name,
     t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
-    t.allow_user_cancel, t.require_active_version,
-    v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+    t.allow_user_cancel, t.require_active_version, EXISTS (SELECT 1 FROM workspace_acl a WHERE a.workspace_id = w.id) AS shared
 FROM json_list(@ids) picked
 JOIN workspaces w ON w.id = picked.value
-JOIN workspace_builds b ON b.id = w.latest_build_id
-JOIN provisioner_jobs j ON j.id = b.job_id
+JOIN build_details b ON b.id = w.latest_build_id
 JOIN users u ON u.id = w.owner_id
 JOIN organizations o ON o.id = w.organization_id
-JOIN templates t ON t.id = w.template_id
-JOIN template_versions v ON v.id = b.template_version_id
-LEFT JOIN users i ON i.id = b.initiator_id;
+JOIN templates t ON t.id = w.template_id;
 
 -- name: ListLatestJobs :many
 SELECT w.id, b.job_id FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id

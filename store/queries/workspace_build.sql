@@ -13,23 +13,14 @@ SELECT * FROM workspace_builds WHERE organization_id = @organization_id AND work
 -- name: GetWorkspaceBuildByJob :one
 SELECT * FROM workspace_builds WHERE organization_id = @organization_id AND job_id = @job_id;
 
--- name: ListWorkspaceBuildDetails :many
-SELECT sqlc.embed(b), sqlc.embed(j), v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
-FROM workspace_builds b
-JOIN provisioner_jobs j ON j.id = b.job_id
-JOIN template_versions v ON v.id = b.template_version_id
-LEFT JOIN users i ON i.id = b.initiator_id
-WHERE b.organization_id = @organization_id AND b.workspace_id = @workspace_id
-  AND b.created_at >= CAST(@since_at AS BIGINT) AND b.build_number < @before_number
-ORDER BY b.build_number DESC LIMIT @max_rows OFFSET @skip_rows;
+-- name: ListBuildDetails :many
+SELECT * FROM build_details
+WHERE organization_id = @organization_id AND workspace_id = @workspace_id
+  AND created_at >= CAST(@since_at AS BIGINT) AND build_number < @before_number
+ORDER BY build_number DESC LIMIT @max_rows OFFSET @skip_rows;
 
--- name: GetWorkspaceBuildDetail :one
-SELECT sqlc.embed(b), sqlc.embed(j), v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
-FROM workspace_builds b
-JOIN provisioner_jobs j ON j.id = b.job_id
-JOIN template_versions v ON v.id = b.template_version_id
-LEFT JOIN users i ON i.id = b.initiator_id
-WHERE b.organization_id = @organization_id AND b.id = @id;
+-- name: GetBuildDetail :one
+SELECT * FROM build_details WHERE organization_id = @organization_id AND id = @id;
 
 -- name: ListWorkspaceBuildsByIDs :many
 -- scope: deployment
