@@ -164,7 +164,7 @@ func fillBytes(v reflect.Value) {
 }
 
 var (
-	existence = regexp.MustCompile(`EXISTS \([^)]*\)`)
+	subselect = regexp.MustCompile(`\(SELECT [^)]*\)`)
 	mainTable = regexp.MustCompile(`\b(?:FROM|UPDATE|INTO|FROM json_list\(@\w+\) \w+\s+JOIN) (\w+)\b[^(]`)
 	statement = regexp.MustCompile(`(?m)^(SELECT|INSERT|UPDATE|DELETE)\b`)
 )
@@ -173,7 +173,7 @@ var (
 var views = map[string]string{"build_details": "workspace_builds"}
 
 func (q query) table() string {
-	name := mainTable.FindStringSubmatch(existence.ReplaceAllString(q.text, ""))[1]
+	name := mainTable.FindStringSubmatch(subselect.ReplaceAllString(q.text, ""))[1]
 	return cmp.Or(views[name], name)
 }
 

@@ -449,11 +449,10 @@ SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.build_n
     b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at,
     j.id AS job_id, j.status AS job_status, j.tags, j.file_id, j.worker_id, j.initiator_id AS job_initiator_id, j.error, j.error_code, j.logs_overflowed,
     j.created_at AS job_created_at, j.started_at, j.canceled_at, j.completed_at,
-    v.name AS version_name, v.has_external_agent, COALESCE(i.username, '') AS initiator_name
+    v.name AS version_name, v.has_external_agent, CAST(COALESCE((SELECT i.username FROM users i WHERE i.id = b.initiator_id), '') AS TEXT) AS initiator_name
 FROM workspace_builds b
 JOIN provisioner_jobs j ON j.id = b.job_id
-JOIN template_versions v ON v.id = b.template_version_id
-LEFT JOIN users i ON i.id = b.initiator_id;
+JOIN template_versions v ON v.id = b.template_version_id;
 
 CREATE TABLE audit_logs (
     organization_id   TEXT NOT NULL,
