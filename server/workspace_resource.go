@@ -19,8 +19,19 @@ import (
 // agentInactive is after how long without a word an agent counts as disconnected.
 const agentInactive = 30 * time.Second
 
+// maxResources of a job, with their agents: to store more holds up the other
+// writers for seconds, and nobody could look through them.
+const maxResources = 10_000
+
 // insertResources stores what a job found, or made, for one transition.
 func (a *api) insertResources(ctx context.Context, tx *store.Store, job store.ProvisionerJob, transition string, resources []client.ProvisionedResource) error {
+	count := len(resources)
+	for _, r := range resources {
+		count += len(r.Agents)
+	}
+	if count > maxResources {
+		return badRequest(fmt.Sprintf("The job has %d resources and agents, and at most %d can be shown; divide the template.", count, maxResources))
+	}
 	now := store.At(a.now())
 	for _, r := range resources {
 		id := uuid.New()

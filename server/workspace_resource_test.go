@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -64,4 +65,23 @@ func TestResourcesShowTheirAgentsInOrder(t *testing.T) {
 		require.Len(t, row.HashedToken, 32)
 		require.NotContains(t, string(row.Spec), "secret-token")
 	}
+}
+
+func TestTooManyResources(t *testing.T) {
+	t.Parallel()
+	b := newTemplateBench(t)
+	v := b.version(t, plainTemplate, nil)
+	_, attempt := b.take(t)
+	many := make([]client.ProvisionedResource, 5001)
+	for i := range many {
+		many[i] = client.ProvisionedResource{Address: fmt.Sprintf("a.b[%d]", i), Type: "a", Name: "b", Agents: []client.ProvisionedAgent{{Name: "main"}}}
+	}
+	_, err := attempt.Complete(t.Context(), client.CompleteJobRequest{Import: &client.ImportResult{StartResources: many}})
+	require.Equal(t, http.StatusBadRequest, client.StatusCode(err))
+	require.ErrorContains(t, err, "10002 resources and agents, and at most 10000")
+	_, err = attempt.Complete(t.Context(), client.CompleteJobRequest{Import: &client.ImportResult{StartResources: many[1:]}})
+	require.NoError(t, err)
+	resources, err := b.admin.TemplateVersionResources(t.Context(), v.ID)
+	require.NoError(t, err)
+	require.Len(t, resources, 5000)
 }

@@ -214,6 +214,23 @@ resource "terraform_data" "a" {
 	require.Less(t, len(text), 1<<20)
 }
 
+// A job whose result the server will never take fails with the reason; the
+// state of what it made is handed in.
+func TestRefusedResult(t *testing.T) {
+	t.Parallel()
+	p := newControlPlane(t)
+	p.refuseResult = "10001 resources are too many"
+	p.startDaemon(p.options(t.TempDir()))
+	h := p.submit(buildOf(p.template(map[string]string{"main.tf": "resource \"terraform_data\" \"a\" {}\n"}), client.TransitionStart))
+	p.untilEnded(h)
+	require.Nil(t, h.complete)
+	require.Contains(t, h.fail.Error, "10001 resources are too many")
+	require.True(t, h.fail.EngineDead)
+	require.False(t, h.fail.Retryable)
+	require.Equal(t, &client.Standing{}, h.fail.Standing)
+	require.Len(t, addressesOf(h), 1)
+}
+
 // TestLoudEngine: a line of 10 MB is cut, and of a log over its limit the rest
 // is dropped, and said to be; the job itself is as good as any.
 func TestLoudEngine(t *testing.T) {

@@ -35,6 +35,8 @@ type controlPlane struct {
 	refuse   int
 	deaf     bool
 	changed  chan struct{}
+	// refuseResult is why no result is taken.
+	refuseResult string
 	// forgetful: registrations succeed, and are then unknown.
 	forgetful  bool
 	registered []time.Time
@@ -357,6 +359,10 @@ func (p *controlPlane) complete(h *handout, w http.ResponseWriter, r *http.Reque
 	}
 	if !h.stored(req.State, req.Logs) {
 		refuse(w, http.StatusPreconditionFailed, "not stored yet")
+		return
+	}
+	if p.refuseResult != "" {
+		refuse(w, http.StatusBadRequest, p.refuseResult)
 		return
 	}
 	h.complete, h.reports = &req, h.reports+1

@@ -27,7 +27,7 @@ func (a *attempt) handIn(ctx context.Context, v verdict) (client.SettledJob, err
 	settled := client.SettledJob{}
 	err := retry(ctx, a.logger, "report the job's end", func() error {
 		var err error
-		settled, err = a.report(ctx, v)
+		settled, err = a.report(ctx, &v)
 		if client.StatusCode(err) != http.StatusPreconditionFailed {
 			return err
 		}
@@ -36,17 +36,39 @@ func (a *attempt) handIn(ctx context.Context, v verdict) (client.SettledJob, err
 		if missing := a.bringUp(ctx, &v); missing != nil {
 			return missing
 		}
-		settled, err = a.report(ctx, v)
+		settled, err = a.report(ctx, &v)
 		return err
 	})
 	return settled, err
 }
 
-func (a *attempt) report(ctx context.Context, v verdict) (client.SettledJob, error) {
-	if v.failure != nil {
-		return a.client.Fail(ctx, *v.failure)
+func (a *attempt) report(ctx context.Context, v *verdict) (client.SettledJob, error) {
+	if v.failure == nil {
+		settled, err := a.client.Complete(ctx, v.complete)
+		if !isRefusedResult(err) {
+			return settled, err
+		}
+		a.logger.Warn("the server does not take the result of this job", "error", err)
+		v.failure = a.failureOf(v.complete, err)
 	}
-	return a.client.Complete(ctx, v.complete)
+	return a.client.Fail(ctx, *v.failure)
+}
+
+// isRefusedResult tells whether the server will never take a result, which is
+// too large or says what it finds wrong: the job would not end.
+func isRefusedResult(err error) bool {
+	return isFinal(err) && !isOver(err) && client.StatusCode(err) != http.StatusPreconditionFailed
+}
+
+// failureOf is the failure of a job whose result was refused. What the engine
+// made stands, and the timings of its many resources may be what was too much.
+func (a *attempt) failureOf(done client.CompleteJobRequest, refused error) *client.FailJobRequest {
+	failure := a.failed(client.FailJobRequest{Error: fmt.Sprintf("The server does not take the result of this job: %v", refused), State: done.State, Logs: done.Logs}).failure
+	failure.Timings = append([]client.StageTiming{}, a.timings...)
+	if done.Build != nil {
+		failure.Standing = &client.Standing{Empty: done.Build.Empty, DailyCost: done.Build.DailyCost}
+	}
+	return failure
 }
 
 // bringUp makes sure that the server has the state and the log that the
