@@ -67,6 +67,8 @@ func TestResourcesShowTheirAgentsInOrder(t *testing.T) {
 	}
 }
 
+// A result of more than can be stored at once is refused, and the job, which
+// can still end badly, stores none of it.
 func TestTooManyResources(t *testing.T) {
 	t.Parallel()
 	b := newTemplateBench(t)
@@ -76,12 +78,14 @@ func TestTooManyResources(t *testing.T) {
 	for i := range many {
 		many[i] = client.ProvisionedResource{Address: fmt.Sprintf("a.b[%d]", i), Type: "a", Name: "b", Agents: []client.ProvisionedAgent{{Name: "main"}}}
 	}
+	many[0].Agents = nil
 	_, err := attempt.Complete(t.Context(), client.CompleteJobRequest{Import: &client.ImportResult{StartResources: many}})
 	require.Equal(t, http.StatusBadRequest, client.StatusCode(err))
-	require.ErrorContains(t, err, "10002 resources and agents, and at most 10000")
-	_, err = attempt.Complete(t.Context(), client.CompleteJobRequest{Import: &client.ImportResult{StartResources: many[1:]}})
+	require.ErrorContains(t, err, "10001 resources and agents, and at most 10000")
+	settled, err := attempt.Fail(t.Context(), client.FailJobRequest{Error: err.Error(), EngineDead: true})
 	require.NoError(t, err)
-	resources, err := b.admin.TemplateVersionResources(t.Context(), v.ID)
+	require.Equal(t, client.JobFailed, settled.Status)
+	rows, err := b.Store.ListResourcesOfJobs(t.Context(), `["`+v.Job.ID.String()+`"]`)
 	require.NoError(t, err)
-	require.Len(t, resources, 5000)
+	require.Empty(t, rows)
 }
