@@ -85,10 +85,14 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 }
 
 // claim makes an attempt in one transaction: the job, the raised fence, the
-// secret and the stored reply, or nothing at all.
+// secret and the stored reply, or nothing at all. Whether the daemon still may
+// is asked in it too, because what it joined with can end at any moment.
 func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.ProvisionerJob, requestID uuid.UUID) (*client.AcquiredJob, error) {
 	var acquired *client.AcquiredJob
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		if err := a.withStore(tx).daemonAgain(ctx, d.ID); err != nil {
+			return err
+		}
 		now, attemptID := store.At(a.now()), uuid.New()
 		claimed, err := tx.ClaimProvisionerJob(ctx, store.ClaimProvisionerJobParams{
 			OrganizationID: job.OrganizationID, ID: job.ID, WorkerID: &d.ID, AttemptID: &attemptID, StartedAt: now, UpdatedAt: now,

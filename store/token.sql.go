@@ -312,7 +312,7 @@ func (q *Queries) ListTokens(ctx context.Context, arg ListTokensParams) ([]ListT
 }
 
 const touchAPIKey = `-- name: TouchAPIKey :exec
-UPDATE api_keys SET last_used_at = $1, expires_at = $2, updated_at = $3 WHERE id = $4
+UPDATE api_keys SET last_used_at = $1, expires_at = $2, updated_at = $3 WHERE id = $4 AND expires_at > $1
 `
 
 type TouchAPIKeyParams struct {

@@ -27,7 +27,7 @@ ORDER BY api_keys.created_at, api_keys.id;
 
 -- name: TouchAPIKey :exec
 -- scope: deployment
-UPDATE api_keys SET last_used_at = @last_used_at, expires_at = @expires_at, updated_at = @updated_at WHERE id = @id;
+UPDATE api_keys SET last_used_at = @last_used_at, expires_at = @expires_at, updated_at = @updated_at WHERE id = @id AND expires_at > @last_used_at;
 
 -- name: ExpireAPIKey :execrows
 -- scope: deployment
