@@ -36,6 +36,8 @@ type provisionerStartOptions struct {
 	terraformPath     string
 	envAllow          []string
 	maxJobs           int
+	once              bool
+	idleTimeout       time.Duration
 	prometheus        bool
 	prometheusAddress string
 	logs              logOptions
@@ -48,8 +50,11 @@ func newProvisionerStart(env *Env) *cobra.Command {
 		Short: "Run a provisioner on this host, until it is stopped",
 		Long: "Run a provisioner on this host. It takes the jobs of one organization, one at a time, and runs\n" +
 			"Terraform or OpenTofu for them with the credentials of this host. Ctrl-C interrupts a running job\n" +
-			"and saves its state; SIGTERM lets it finish.",
-		Example:     "  CODER_PROVISIONER_DAEMON_KEY=<key> coder provisioner start --url https://coder.example.com",
+			"and saves its state; SIGTERM lets it finish.\n\n" +
+			"A disposable one ends by itself, with status 0: --once after a job, --idle-timeout when there is\n" +
+			"nothing to do. What a job made is with the server by then.",
+		Example: "  CODER_PROVISIONER_DAEMON_KEY=<key> coder provisioner start --url https://coder.example.com\n" +
+			"  CODER_PROVISIONER_DAEMON_KEY=<key> coder provisioner start --once --idle-timeout 10m",
 		Annotations: map[string]string{ownSignals: "yes"},
 		Args:        exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,6 +75,8 @@ func newProvisionerStart(env *Env) *cobra.Command {
 	f.StringVar(&o.terraformPath, "terraform-path", "", "Engine (default: terraform or tofu on PATH, else a download)")
 	f.StringArrayVar(&o.envAllow, "env-allow", nil, "Variable of this host that jobs see, a name or NAME_*; may be repeated (default: all but CODER_*)")
 	f.IntVar(&o.maxJobs, "max-jobs", 0, "End after this many jobs; 0 is never")
+	f.BoolVar(&o.once, "once", false, "End after one job, as --max-jobs 1")
+	f.DurationVar(&o.idleTimeout, "idle-timeout", 0, "End when no job has come for so long, such as 10m; 0 is never")
 	f.BoolVar(&o.logs.verbose, "verbose", false, "Log debug lines")
 	o.logs.addFlags(f, "CODER_PROVISIONER_DAEMON_LOGGING_HUMAN", "CODER_PROVISIONER_DAEMON_LOGGING_JSON",
 		"CODER_PROVISIONER_DAEMON_LOGGING_STACKDRIVER", "CODER_PROVISIONER_DAEMON_LOG_FILTER")
@@ -82,6 +89,7 @@ func newProvisionerStart(env *Env) *cobra.Command {
 		"key": "CODER_PROVISIONER_DAEMON_KEY", "psk": "CODER_PROVISIONER_DAEMON_PSK", "tag": "CODER_PROVISIONERD_TAGS",
 		"name": "CODER_PROVISIONER_DAEMON_NAME", "cache-dir": "CODER_CACHE_DIRECTORY", "spool-dir": "CODER_PROVISIONER_SPOOL_DIR",
 		"terraform-path": "CODER_TERRAFORM_PATH", "env-allow": "CODER_PROVISIONER_ENV_ALLOW", "max-jobs": "CODER_PROVISIONER_MAX_JOBS",
+		"once": "CODER_PROVISIONER_ONCE", "idle-timeout": "CODER_PROVISIONER_IDLE_TIMEOUT",
 		"verbose": "CODER_PROVISIONER_DAEMON_VERBOSE", "prometheus-enable": "CODER_PROMETHEUS_ENABLE",
 		"prometheus-address": "CODER_PROMETHEUS_ADDRESS", "experiments": "CODER_EXPERIMENTS",
 		"poll-interval": "CODER_PROVISIONERD_POLL_INTERVAL", "poll-jitter": "CODER_PROVISIONERD_POLL_JITTER",
@@ -116,7 +124,7 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 	defer closeLogs() //nolint:errcheck // nothing is left to tell it to
 	opts := provisioner.Options{
 		Name: o.name, Organization: o.organization, Tags: tags, CacheDir: o.cacheDir, SpoolDir: o.spoolDir,
-		TerraformPath: o.terraformPath, FetchEngine: fetchEngine(o.cacheDir), EnvAllow: o.envAllow, MaxJobs: o.maxJobs, Logger: logger, Version: Version(), Metrics: provisioner.NewMetrics(),
+		TerraformPath: o.terraformPath, FetchEngine: fetchEngine(o.cacheDir), EnvAllow: o.envAllow, MaxJobs: o.maxJobs, IdleTimeout: o.idleTimeout, Logger: logger, Version: Version(), Metrics: provisioner.NewMetrics(),
 		Registered: func(r client.RegisteredDaemon) {
 			logger.Debug("connected", "organization", r.OrganizationName, "tags", tagList(r.Tags), "server", r.ServerVersion)
 		},
@@ -150,6 +158,15 @@ func (o *provisionerStartOptions) check() (map[string]string, error) {
 		o.tags = nil
 	case o.key != "" && len(o.tags) > 0:
 		return nil, errors.New("a key names its own tags: leave out --tag, or make another key with these tags")
+	case o.once && o.maxJobs > 1:
+		return nil, fmt.Errorf("--once is --max-jobs 1, and --max-jobs is %d: leave out one of them", o.maxJobs)
+	case o.maxJobs < 0:
+		return nil, fmt.Errorf("--max-jobs is %d: give the number of jobs, or 0 to go on until stopped", o.maxJobs)
+	case o.idleTimeout < 0:
+		return nil, fmt.Errorf("--idle-timeout is %s: give a time such as 10m, or 0 to wait for ever", o.idleTimeout)
+	}
+	if o.once {
+		o.maxJobs = 1
 	}
 	if err := client.CheckName(client.NameDaemon, o.name); err != nil {
 		return nil, fmt.Errorf("%w; give one with --name", err)

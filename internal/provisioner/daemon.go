@@ -54,6 +54,8 @@ type Options struct {
 	EnvAllow []string
 	// MaxJobs ends Run after so many jobs; 0 never does.
 	MaxJobs int
+	// IdleTimeout ends Run when no job has come for so long; 0 never does.
+	IdleTimeout time.Duration
 	// Now is the wall clock; nil is time.Now.
 	Now func() time.Time
 	// Getenv and Environ read the host's environment; nil are those of os.
@@ -83,6 +85,9 @@ type Daemon struct {
 	drained   chan struct{}
 	drainOnce sync.Once
 	jobs      atomic.Int64
+	// idleSince is when the last job ended, or the daemon began to wait for
+	// its first. Only the loop that takes jobs uses it.
+	idleSince time.Time
 }
 
 // New checks the options and opens the spool. It contacts nobody.
@@ -158,6 +163,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error {
 		defer stopWork()
 		adopted.Wait()
+		d.idleSince = time.Now()
 		return d.work(ctx, workCtx)
 	})
 	err := group.Wait()
@@ -289,6 +295,14 @@ func (d *Daemon) deregister(ctx context.Context, id uuid.UUID) {
 	}
 }
 
+// untilIdle ends when the daemon has waited as long as it is to wait.
+func (d *Daemon) untilIdle(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d.opts.IdleTimeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, d.idleSince.Add(d.opts.IdleTimeout))
+}
+
 // takeJobs tells also whether the server has known the daemon at least once.
 func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bool, err error) {
 	request := uuid.New()
@@ -297,9 +311,15 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bo
 		if err := d.opts.Standby.Prepare(); err != nil {
 			d.logger.Warn("start a supervisor ahead of its job", "error", err)
 		}
-		job, err := d.opts.Client.AcquireJob(workCtx, id, client.AcquireJobRequest{RequestID: request})
+		waitCtx, stopWaiting := d.untilIdle(workCtx)
+		job, err := d.opts.Client.AcquireJob(waitCtx, id, client.AcquireJobRequest{RequestID: request})
+		idled := waitCtx.Err() != nil
+		stopWaiting()
 		switch {
 		case workCtx.Err() != nil && job == nil:
+			return served, nil
+		case idled && job == nil:
+			d.logger.Info("no job has come for long: ending", "idle", d.opts.IdleTimeout)
 			return served, nil
 		case isRefusal(err) || client.IsNotFound(err):
 			return served, fmt.Errorf("take a job: %w", err)
@@ -317,6 +337,7 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bo
 		}
 		d.refreshEngine(ctx)
 		d.perform(ctx, *job)
+		d.idleSince = time.Now()
 		if d.jobs.Add(1) == int64(d.opts.MaxJobs) {
 			return served, nil
 		}
