@@ -444,24 +444,35 @@ func (w *world) deleteWorkspaces(ctx context.Context) error {
 		return err
 	}
 	for _, workspace := range list.Workspaces {
-		if err := w.deleteWorkspace(ctx, workspace); err != nil {
+		if err := w.deleteWorkspace(ctx, workspace.ID); err != nil {
 			return fmt.Errorf("delete workspace %s: %w", workspace.Name, err)
 		}
 	}
 	return nil
 }
 
-func (w *world) deleteWorkspace(ctx context.Context, workspace client.Workspace) error {
-	if !workspace.LatestBuild.Job.Ended() {
-		if err := w.api.CancelWorkspaceBuild(ctx, workspace.LatestBuild.ID); err != nil {
+// deleteWorkspace builds a workspace away. The server stops dormant ones by
+// itself, so a build may come in between; it is canceled then.
+func (w *world) deleteWorkspace(ctx context.Context, id uuid.UUID) error {
+	for tries := 1; ; tries++ {
+		workspace, err := w.api.Workspace(ctx, id)
+		if err != nil {
 			return err
 		}
+		if !workspace.LatestBuild.Job.Ended() {
+			if err := w.api.CancelWorkspaceBuild(ctx, workspace.LatestBuild.ID); err != nil {
+				return err
+			}
+		}
+		build, err := w.api.CreateWorkspaceBuild(ctx, id, client.CreateWorkspaceBuildRequest{Transition: client.TransitionDelete})
+		if client.StatusCode(err) == http.StatusConflict && tries < 5 {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return w.finish(ctx, build.Job.ID, client.CompleteJobRequest{Build: &client.BuildResult{Empty: true}})
 	}
-	build, err := w.api.CreateWorkspaceBuild(ctx, workspace.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionDelete})
-	if err != nil {
-		return err
-	}
-	return w.finish(ctx, build.Job.ID, client.CompleteJobRequest{Build: &client.BuildResult{Empty: true}})
 }
 
 func (w *world) deleteOrganization(ctx context.Context, org client.Organization) error {
