@@ -75,8 +75,11 @@ verify: gen ## Generate, and fail when that changes anything
 	git diff --exit-code -- store docs
 
 .PHONY: lint
-lint: ## Hold the design: imports, fences, style
+lint: ## Hold the design: imports, fences, style, licences
 	$(LINT) run ./...
+	@go list -deps -f '{{with .Module}}{{if not .Main}}| {{.Path}} | {{.Version}} |{{end}}{{end}}' . | sort -u | while read -r row; do \
+	  grep -qF "$$row" THIRD_PARTY_NOTICES.md || { echo "THIRD_PARTY_NOTICES.md lacks this module, or has another version of it: $$row"; exit 1; }; \
+	done
 
 .PHONY: fmt
 fmt: ## Format the code
