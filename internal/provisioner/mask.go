@@ -18,7 +18,7 @@ const shortestMasked = 8
 // to be secret. The engine does so too, but neither in its debug log nor in
 // what other programs print.
 func newMask(job client.AcquiredJob) *strings.Replacer {
-	secrets := []string{job.Secret, job.Metadata.OwnerSessionToken, job.Metadata.OwnerOIDCAccessToken}
+	secrets := []string{job.Secret, job.Metadata.OwnerSessionToken, job.Metadata.OwnerOIDCAccessToken, job.Metadata.OwnerSSHPrivateKey}
 	for _, v := range job.Variables {
 		if v.Sensitive {
 			secrets = append(secrets, v.Value)
@@ -27,7 +27,6 @@ func newMask(job client.AcquiredJob) *strings.Replacer {
 	for _, token := range job.ExternalAuth {
 		secrets = append(secrets, token.AccessToken)
 	}
-	secrets = append(secrets, strings.Split(job.Metadata.OwnerSSHPrivateKey, "\n")...)
 	secrets = append(secrets, terraform.SensitiveValues(job.State)...)
 	var pairs []string
 	for _, secret := range secrets {
