@@ -16,8 +16,9 @@ const (
 
 // resourceCache keeps the resources of jobs as they are shown. A job gets all
 // of them in the transaction that ends it, and nothing changes them after
-// that; so what is found here once stays true, on every replica. Opening and
-// converting them is the largest part of a list of workspaces.
+// that; so what is found here once stays true, on every replica. What agents
+// report one day is not of that kind, and must be read beside it. Opening and
+// converting resources is a large part of a list of workspaces.
 type resourceCache struct {
 	jobs *lru.Cache[uuid.UUID, []client.WorkspaceResource]
 }
@@ -51,5 +52,6 @@ func (c *resourceCache) put(jobID uuid.UUID, resources []client.WorkspaceResourc
 	}
 }
 
-// forget drops everything, where an organization's secrets must be gone.
+// forget drops everything, where an organization's secrets must be gone. Other
+// replicas keep theirs, which nobody can ask for, until newer ones replace them.
 func (c *resourceCache) forget() { c.jobs.Purge() }

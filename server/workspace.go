@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -144,7 +145,7 @@ func (a *api) workspaceByName(ctx context.Context, ownerRef, name string, delete
 }
 
 func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*output[client.WorkspacesResponse], error) {
-	if err := a.listing.Acquire(ctx, 1); err != nil {
+	if err := a.waitToList(ctx); err != nil {
 		return nil, err
 	}
 	defer a.listing.Release(1)
@@ -176,6 +177,15 @@ func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*out
 		return nil, err
 	}
 	return reply(out), nil
+}
+
+// waitToList waits for its turn; whose time runs out before is told so.
+func (a *api) waitToList(ctx context.Context) error {
+	err := a.listing.Acquire(ctx, 1)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return refuse(http.StatusServiceUnavailable, "The server is busy with other lists of workspaces.", "Wait a little and try again, with a smaller limit where you can.")
+	}
+	return err
 }
 
 // rowLimit turns the API's 0, no limit, into the database's.
