@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"coder/internal/agentscript"
+	"coder/internal/executable"
 )
 
 func TestEveryPlatformHasAScriptThatFetchesItsBinary(t *testing.T) {
@@ -44,7 +45,7 @@ func TestTheScriptRunsTheAgentOfTheDeployment(t *testing.T) {
 	}))
 	defer server.Close()
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "sleep"), []byte("#!/bin/sh\n"), 0o755))
+	require.NoError(t, executable.Write(filepath.Join(dir, "sleep"), strings.NewReader("#!/bin/sh\n"), 0o755))
 
 	script := strings.NewReplacer(agentscript.AccessURL, server.URL+"/", agentscript.AuthType, "token").Replace(agentscript.Script("linux", "amd64"))
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
@@ -64,7 +65,7 @@ func TestAMachineWithoutADownloaderSaysWhatIsMissing(t *testing.T) {
 		require.NoError(t, os.Symlink(path, filepath.Join(dir, tool)))
 	}
 	// The first sleep ends the script; nothing after it is of interest here.
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "sleep"), []byte("#!/bin/sh\nkill -TERM $PPID\n"), 0o755))
+	require.NoError(t, executable.Write(filepath.Join(dir, "sleep"), strings.NewReader("#!/bin/sh\nkill -TERM $PPID\n"), 0o755))
 	sh, err := exec.LookPath("sh")
 	require.NoError(t, err)
 	require.NoError(t, os.Symlink(sh, filepath.Join(dir, "sh")))

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"coder/client"
+	"coder/internal/executable"
 )
 
 // The two templates: one that needs no provider, one with ours.
@@ -76,7 +77,7 @@ func measureBuilds(ctx context.Context, binary, dir string, rounds int, out *rep
 	defer d.stop()
 	b := &builds{deployment: d, dir: dir, engine: engine, stamps: filepath.Join(dir, "stamps")}
 	wrapper := filepath.Join(dir, "terraform")
-	if err := os.WriteFile(wrapper, []byte(shim), 0o700); err != nil {
+	if err := executable.Write(wrapper, strings.NewReader(shim), 0o700); err != nil {
 		return err
 	}
 	if err := d.join(ctx, binary, dir, wrapper, "BENCH_STAMPS="+b.stamps, "BENCH_ENGINE="+engine); err != nil {

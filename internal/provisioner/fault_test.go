@@ -17,6 +17,7 @@ import (
 
 	"coder/client"
 	"coder/internal/enginetest"
+	"coder/internal/executable"
 )
 
 // slowTemplate makes one thing at once, then one that takes until the file
@@ -368,7 +369,7 @@ func engineScript(t *testing.T, before string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "terraform")
 	script := "#!/bin/sh\n" + before + "\nexec " + enginetest.Path(t) + " \"$@\"\n"
-	require.NoError(t, os.WriteFile(path, []byte(script), 0o700))
+	require.NoError(t, executable.Write(path, strings.NewReader(script), 0o700))
 	return path
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"coder/internal/executable"
 	"coder/internal/supervisor"
 )
 
@@ -254,7 +255,7 @@ func TestProvider(t *testing.T) {
 	const step = `printf '%s\n' "${TF_REATTACH_PROVIDERS-none}"`
 	provider := func(t *testing.T, a *attempt, script string) {
 		path := filepath.Join(a.folder, "provider")
-		require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700))
+		require.NoError(t, executable.Write(path, strings.NewReader("#!/bin/sh\n"+script), 0o700))
 		a.run.Provider = supervisor.Provider{Argv: []string{path}, Addresses: []string{"example.com/a/b"}, Log: filepath.Join(a.folder, "log")}
 	}
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"coder/internal/executable"
 )
 
 // Provider is the binary that serves coder/coder when it runs under the
@@ -40,7 +42,7 @@ func mirrorProvider(cacheDir string, provider Provider) (string, error) {
 	}
 	name := provider.fileName()
 	binary := filepath.Join(mirror, name)
-	if err := copyDurably(provider.Binary, binary, 0o700); err != nil {
+	if err := copyProgram(provider.Binary, binary); err != nil {
 		return "", fmt.Errorf("make the provider mirror: %w", err)
 	}
 	for _, address := range CoderAddresses() {
@@ -71,17 +73,13 @@ func fileHash(path string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// copyDurably makes to a whole, synced copy of from, or leaves it as it was.
-func copyDurably(from, to string, mode os.FileMode) error {
+func copyProgram(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	return replaceFile(to, mode, true, func(out *os.File) error {
-		_, err := io.Copy(out, in)
-		return err
-	})
+	return executable.Write(to, in, 0o700)
 }
 
 func writeDurably(path string, content []byte, mode os.FileMode) error {

@@ -3,6 +3,7 @@
 package tofu
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/opentofu/tofudl"
 	"golang.org/x/sys/unix"
+
+	"coder/internal/executable"
 )
 
 // Version is the release that is fetched.
@@ -88,6 +91,9 @@ func ensure(ctx context.Context, cacheDir string, options Options) (string, erro
 	if c.intact() {
 		return c.path, nil
 	}
+	if err := c.clean(); err != nil {
+		return "", err
+	}
 	binary, err := fetch(ctx, options)
 	if err != nil {
 		return "", err
@@ -135,28 +141,23 @@ func (c cached) intact() bool {
 	return hex.EncodeToString(hash.Sum(nil)) == strings.TrimSpace(string(want))
 }
 
+// clean removes what a crash left of a binary; the lock is held.
+func (c cached) clean() error {
+	halves, err := filepath.Glob(filepath.Join(filepath.Dir(c.path), ".tofu.*"))
+	for _, half := range halves {
+		err = errors.Join(err, os.Remove(half))
+	}
+	return err
+}
+
 // install writes both files so that a crash at any point leaves either the old
 // or the new, or a pair that intact refuses.
 func (c cached) install(binary []byte) error {
 	sum := sha256.Sum256(binary)
-	if err := replace(c.sum, []byte(hex.EncodeToString(sum[:])+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(c.sum, []byte(hex.EncodeToString(sum[:])+"\n"), 0o644); err != nil {
 		return err
 	}
-	return replace(c.path, binary, 0o755)
-}
-
-func replace(path string, content []byte, mode os.FileMode) error {
-	fresh := path + ".new" // one writer at a time: the lock is held
-	file, err := os.OpenFile(fresh, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(fresh, path)
+	return executable.Write(c.path, bytes.NewReader(binary), 0o755)
 }
 
 func fetch(ctx context.Context, options Options) ([]byte, error) {

@@ -98,7 +98,9 @@ func TestEnsureFromManySides(t *testing.T) {
 func TestEnsureMendsWhatACrashLeft(t *testing.T) {
 	t.Parallel()
 	for name, leave := range map[string]func(t *testing.T, path string){
-		"half a download": func(t *testing.T, path string) { require.NoError(t, os.WriteFile(path+".new", []byte("#!/b"), 0o755)) },
+		"half a download": func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), ".tofu.1"), []byte("#!/b"), 0o600))
+		},
 		"a sum without binary": func(t *testing.T, path string) {
 			require.NoError(t, os.WriteFile(path+".sha256", []byte("00\n"), 0o644))
 		},
@@ -116,7 +118,33 @@ func TestEnsureMendsWhatACrashLeft(t *testing.T) {
 			require.Equal(t, path, got)
 			runs(t, path)
 			require.EqualValues(t, 1, m.archives.Load())
+			left, err := os.ReadDir(filepath.Dir(path))
+			require.NoError(t, err)
+			require.Len(t, left, 3, "the binary, its sum and the lock: %v", left)
 		})
+	}
+}
+
+// A program that this process starts while the binary is written has it open,
+// until it is that program: the binary could not be run so long.
+func TestEnsureGivesABinaryThatRuns(t *testing.T) {
+	t.Parallel()
+	m := newMirror(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer cancel()
+	for range 4 {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				_ = exec.CommandContext(ctx, "true").Run()
+			}
+		})
+	}
+	for range 100 {
+		path, err := tofu.Ensure(t.Context(), t.TempDir(), m.Options)
+		require.NoError(t, err)
+		runs(t, path)
 	}
 }
 

@@ -4,7 +4,6 @@ package coderprovidertest
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"coder/internal/coderprovider"
+	"coder/internal/executable"
 )
 
 // Main runs the tests, or the provider when Terraform started the binary. Call
@@ -58,9 +58,5 @@ func linkOrCopy(t *testing.T, from, to string) {
 	in, err := os.Open(from)
 	require.NoError(t, err)
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
-	require.NoError(t, err)
-	_, err = io.Copy(out, in)
-	require.NoError(t, err)
-	require.NoError(t, out.Close())
+	require.NoError(t, executable.Write(to, in, 0o755))
 }
