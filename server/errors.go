@@ -83,7 +83,11 @@ func (a *api) explain(ctx context.Context, err error) *client.Error {
 		a.logger.ErrorContext(ctx, "the deployment key is missing", "error", err)
 		return refuse(http.StatusServiceUnavailable, "This server does not have the deployment key that the database is sealed with now; nothing was changed.",
 			"Give it CODER_DEPLOYMENT_KEY=<current>,<new>, as the log of the server names them, and restart it.")
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(ctx.Err(), context.DeadlineExceeded), store.IsBusy(err):
+		a.logger.WarnContext(ctx, "request ran out of its time", "error", err)
+		return refuse(http.StatusServiceUnavailable, "The server is too busy: this took longer than it may.",
+			"Look whether it took effect, and try again where it did not. If it keeps failing, tell your administrator this request id: "+requestFrom(ctx).id)
+	case errors.Is(err, context.Canceled), errors.Is(ctx.Err(), context.Canceled):
 		return refuse(499, "The request was canceled.", "")
 	}
 	id := requestFrom(ctx).id

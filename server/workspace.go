@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -145,7 +144,7 @@ func (a *api) workspaceByName(ctx context.Context, ownerRef, name string, delete
 }
 
 func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*output[client.WorkspacesResponse], error) {
-	if err := a.waitToList(ctx); err != nil {
+	if err := a.listing.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	defer a.listing.Release(1)
@@ -177,15 +176,6 @@ func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*out
 		return nil, err
 	}
 	return reply(out), nil
-}
-
-// waitToList waits for its turn; whose time runs out before is told so.
-func (a *api) waitToList(ctx context.Context) error {
-	err := a.listing.Acquire(ctx, 1)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return refuse(http.StatusServiceUnavailable, "The server is busy with other lists of workspaces.", "Wait a little and try again, with a smaller limit where you can.")
-	}
-	return err
 }
 
 // rowLimit turns the API's 0, no limit, into the database's.

@@ -41,8 +41,9 @@ func IsFull(err error) bool {
 		errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
-// isSerialization: two transactions met; trying again is right.
-func isSerialization(err error) bool {
+// IsBusy: others had the database, or the rows, for as long as was waited, or
+// two transactions met; nothing was written, and trying again is right.
+func IsBusy(err error) bool {
 	return sqliteCode(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_SNAPSHOT) || postgresCode(err, "40001", "40P01")
 }
 

@@ -31,7 +31,7 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Store) error) error {
 	var err error
 	pause := txPause
 	for range txTries {
-		if err = s.runTx(ctx, fn); err == nil || !isSerialization(err) {
+		if err = s.runTx(ctx, fn); err == nil || !IsBusy(err) {
 			return err
 		}
 		select {
