@@ -23,16 +23,17 @@ const askAgain = 3 * time.Second
 
 // gate is the one place where a request is authenticated and authorized,
 // before a byte of its body is read.
-func (a *api) gate(hctx huma.Context, p permission, timeout time.Duration, next func(huma.Context)) {
+func (a *api) gate(hctx huma.Context, p permission, next func()) {
 	r, w := humago.Unwrap(hctx)
 	ctx := r.Context()
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+	req := requestFrom(ctx)
+	req.operation, req.permission = hctx.Operation(), p
+	req.admit = func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
+		return a.admit(ctx, r, p)
 	}
-	requestFrom(ctx).operation, requestFrom(ctx).permission = hctx.Operation(), p
-	err := a.admit(ctx, r, p)
+	err := req.admit(ctx)
 	if err == nil {
 		err = a.limit(w, r, p, hctx.Operation())
 	}
@@ -40,7 +41,16 @@ func (a *api) gate(hctx huma.Context, p permission, timeout time.Duration, next 
 		a.writeError(ctx, w, err)
 		return
 	}
-	next(huma.WithContext(hctx, ctx))
+	next()
+}
+
+// stillAdmitted asks again where so much time went into reading the body that
+// the right to the request may have gone since.
+func (a *api) stillAdmitted(ctx context.Context) error {
+	if r := requestFrom(ctx); a.now().Sub(r.started) > askAgain {
+		return r.admit(ctx)
+	}
+	return nil
 }
 
 // admit authenticates by the operation's kind and asks for its permission.

@@ -19,8 +19,10 @@ type request struct {
 	// operation and permission are of the route; nil and zero before it is found.
 	operation  *huma.Operation
 	permission permission
-	ip         string
-	agent      string
+	// admit asks for the caller's right to the request, as often as it is called.
+	admit func(context.Context) error
+	ip    string
+	agent string
 	// subject, user and key are those of the session; nil without one.
 	subject *authz.Subject
 	user    *store.User

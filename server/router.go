@@ -96,17 +96,24 @@ func handle[I, O any](r *router, method, path, summary string, p permission, fn 
 	op := operation{timeout: requestTimeout}
 	op.Operation = huma.Operation{
 		Method: method, Path: apiPrefix + path, Summary: summary, OperationID: operationID(method, path),
-		MaxBodyBytes: maxBody, Extensions: map[string]any{"x-permission": p.String()},
+		MaxBodyBytes: maxBody, BodyReadTimeout: -1, // requestBody bounds it
+		Extensions: map[string]any{"x-permission": p.String()},
 	}
 	for _, o := range options {
 		o(&op)
 	}
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
-		r.api.gate(ctx, p, op.timeout, next)
+		r.api.gate(ctx, p, func() { next(ctx) })
 	}}
 	entry := route{method, path, summary, p, func(api huma.API) {
 		huma.Register(api, op.Operation, func(ctx context.Context, in *I) (*O, error) {
-			out, err := fn(ctx, in)
+			ctx, cancel := context.WithTimeout(ctx, op.timeout)
+			defer cancel()
+			var out *O
+			err := r.api.stillAdmitted(ctx)
+			if err == nil {
+				out, err = fn(ctx, in)
+			}
 			if err != nil {
 				return nil, r.api.refusal(ctx, err)
 			}
@@ -138,7 +145,7 @@ func handleRaw(r *router, method, path, summary string, p permission, fn http.Ha
 	}
 	r.mux.HandleFunc(pattern(method, path), func(w http.ResponseWriter, req *http.Request) {
 		ctx := humago.NewContext(&op.Operation, req, w)
-		r.api.gate(ctx, p, op.timeout, func(ctx huma.Context) { fn(w, req.WithContext(ctx.Context())) })
+		r.api.gate(ctx, p, func() { fn(w, req) })
 	})
 	r.entries = append(r.entries, route{method, path, summary, p, func(api huma.API) {
 		described := op.Operation

@@ -5,7 +5,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -288,28 +287,15 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		counted := &statusWriter{ResponseWriter: w}
 		inner := r.WithContext(ctx)
 		inner.RemoteAddr = net.JoinHostPort(req.ip, "0") // whom pages call the API for
+		body := newRequestBody(w, r)
+		inner.Body = body
 		mux.ServeHTTP(counted, inner)
-		if counted.status == http.StatusRequestEntityTooLarge {
-			readRest(w, r)
+		if counted.status >= http.StatusBadRequest {
+			body.drain(r)
 		}
 		a.metrics.requests.WithLabelValues(methodLabel(r.Method), strconv.Itoa(counted.class())+"xx").Observe(a.now().Sub(req.started).Seconds())
 		a.logger.DebugContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "request_id", req.id, "took", a.now().Sub(req.started))
 	})
-}
-
-// Bounds of what is still read of a request that was refused as too large.
-const (
-	maxRest  = 32 << 20
-	restTime = 10 * time.Second
-)
-
-// readRest lets a client that still sends finish, within bounds: it would meet
-// a connection that was reset, and not see the refusal.
-func readRest(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Expect") != "" || http.NewResponseController(w).SetReadDeadline(time.Now().Add(restTime)) != nil {
-		return
-	}
-	_, _ = io.CopyN(io.Discard, r.Body, maxRest) // the client is gone; nobody is left to tell
 }
 
 // setHeaders sets what every reply has, unless its handler knows better:
