@@ -10,6 +10,8 @@ SQLC    := go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
 LINT    := CGO_ENABLED=0 go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 TOOLS   ?= $(CURDIR)/.cache/tools
 
+RUNS    ?= 100
+
 # Many tests wait more than they work, so more of them run than there are cores.
 TESTFLAGS := -timeout 30m -parallel 6
 
@@ -64,6 +66,10 @@ test-update: ## Write the golden files anew; read the diff
 .PHONY: bench
 bench: build ## Measure speed and memory beside their targets
 	go run ./internal/bench -binary ./$(BINARY)
+
+.PHONY: chaos
+chaos: build ## Hurt a throwaway deployment in a hundred ways, and look for what it lost
+	./$(BINARY) exp chaos --runs $(RUNS)
 
 .PHONY: gen
 gen: ## Generate the Go of the queries and the references in docs

@@ -15,7 +15,7 @@ import (
 
 // newExp holds what is for contributors and may change without notice.
 func newExp(env *Env) *cobra.Command {
-	cmd := group("exp", "Tools for contributors; they may change without notice", nil, newExpDocs(env))
+	cmd := group("exp", "Tools for contributors; they may change without notice", nil, newExpDocs(env), newExpChaos(env), newExpChaosObjects())
 	cmd.Hidden = true
 	return cmd
 }

@@ -1,0 +1,106 @@
+package chaos
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"coder/client"
+)
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	known, salvaged := map[string]bool{"in-state": true}, map[string]bool{"in-salvage": true}
+	world := map[string]string{
+		"in-state": "chaos_object.a[0]", "in-salvage": "chaos_object.a[1]", "named": "chaos_object.a[2]", "excused": "chaos_object.a[3]",
+	}
+	judge := func(world map[string]string, doubts ...string) *result {
+		w := &workspace{name: "w", excused: map[string]bool{"excused": true}}
+		r := &result{}
+		for id, address := range world {
+			w.judge(r, id, address, known, salvaged, &doubts)
+		}
+		return r
+	}
+
+	t.Run("what is known, kept, named or was told before is no problem", func(t *testing.T) {
+		t.Parallel()
+		r := judge(world, "chaos_object.a[2]")
+		require.Empty(t, r.Problems)
+		require.Equal(t, 1, r.Doubted)
+		require.Equal(t, 1, r.Salvaged)
+	})
+
+	t.Run("what nobody names is unknown", func(t *testing.T) {
+		t.Parallel()
+		require.True(t, judge(world).has(unknownResource))
+		require.True(t, judge(world, "chaos_object.a[1]").has(unknownResource))
+	})
+
+	t.Run("a doubt stands for one object", func(t *testing.T) {
+		t.Parallel()
+		twice := map[string]string{"one": "chaos_object.a[2]", "other": "chaos_object.a[2]"}
+		r := judge(twice, "chaos_object.a[2]")
+		require.Len(t, r.Problems, 1)
+		require.Equal(t, 1, r.Doubted)
+	})
+}
+
+func TestInDoubt(t *testing.T) {
+	t.Parallel()
+	build := client.WorkspaceBuild{Job: client.ProvisionerJob{Error: "Terraform was killed\nIn doubt, because the engine was killed while it worked on them; look whether they exist:\n" +
+		"  chaos_object.web[3] (create) \n  chaos_object.swap[0] (replace) id 7\nTainted, so the next start makes them again: chaos_object.x"}}
+	require.Equal(t, []string{"chaos_object.web[3]", "chaos_object.swap[0]"}, inDoubt(build))
+	require.Empty(t, inDoubt(client.WorkspaceBuild{}))
+}
+
+func TestOverlaps(t *testing.T) {
+	t.Parallel()
+	entries := func(attempts ...string) []entry {
+		all := []entry{}
+		for _, a := range attempts {
+			all = append(all, entry{attempt: a, verb: verbMade})
+		}
+		return all
+	}
+	require.Empty(t, overlaps(entries("a", "a", "b", "c")))
+	require.Len(t, overlaps(entries("a", "b", "a")), 1)
+}
+
+func TestStates(t *testing.T) {
+	t.Parallel()
+	_, err := parseState([]byte(`{"version": 4, "ser`))
+	require.Error(t, err)
+	_, err = parseState([]byte(`{"version": 4}`))
+	require.Error(t, err)
+	s, err := parseState([]byte(`{"version":4,"serial":7,"lineage":"l","resources":[
+		{"mode":"managed","type":"chaos_object","instances":[{"attributes":{"id":"new"}},{"deposed":"1234","attributes":{"id":"old"}}]},
+		{"mode":"data","type":"chaos_object","instances":[{"attributes":{"id":"read"}}]}]}`))
+	require.NoError(t, err)
+	require.Equal(t, map[string]bool{"new": true, "old": true}, s.ids())
+	require.True(t, s.olderThan(state{Serial: 8, Lineage: "l"}))
+	require.True(t, state{}.olderThan(s), "an empty state after one with resources")
+	require.False(t, s.olderThan(s))
+	require.False(t, s.olderThan(state{}))
+}
+
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	const runs, horizon = 1000, 30 * time.Second
+	between, kinds := 0, map[string]int{}
+	for run := range runs {
+		p := planOf(7, run, faults(), horizon)
+		again := planOf(7, run, faults(), horizon)
+		require.Equal(t, [5]any{p.fault.name, p.lands, p.share, p.wait, p.lasts}, [5]any{again.fault.name, again.lands, again.share, again.wait, again.lasts})
+		if p.lands == landsBetween {
+			between++
+		}
+		kinds[p.fault.name]++
+		require.True(t, !p.fault.beyond || p.lasts > horizon)
+	}
+	require.Greater(t, between, runs*65/100)
+	require.Len(t, kinds, len(faults()))
+	_, err := selectFaults([]string{"flood"})
+	require.ErrorContains(t, err, "daemon-kill")
+}
