@@ -11,6 +11,8 @@ import (
 
 	"coder/client"
 	"coder/server/servertest"
+	"coder/store"
+	"coder/store/storetest"
 )
 
 const day = 24 * time.Hour
@@ -247,4 +249,24 @@ func TestKeysBelongToTheirUser(t *testing.T) {
 	me, err := s.WithToken(t, session.Key).User(t.Context(), client.Me)
 	require.NoError(t, err)
 	require.Equal(t, p.User.ID, me.ID)
+}
+
+// A request that was let in just before its token ended notes its use after,
+// with the end that the token had.
+func TestAnEndedTokenStaysEnded(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		s := servertest.New(t, servertest.WithStore(st))
+		made, err := s.Client.CreateToken(t.Context(), client.Me, client.CreateTokenRequest{TokenName: "ci"})
+		require.NoError(t, err)
+		id := made.Key[:10]
+		key, err := s.Client.APIKeyByID(t.Context(), client.Me, id)
+		require.NoError(t, err)
+		require.NoError(t, s.Client.ExpireAPIKey(t.Context(), client.Me, id))
+		now := store.At(time.Now())
+		require.NoError(t, st.TouchAPIKey(t.Context(), store.TouchAPIKeyParams{ID: id, LastUsedAt: now, ExpiresAt: store.At(key.ExpiresAt), UpdatedAt: now}))
+		_, err = s.WithToken(t, made.Key).User(t.Context(), client.Me)
+		refused(t, err, http.StatusUnauthorized)
+	})
 }
