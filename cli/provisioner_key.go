@@ -12,7 +12,7 @@ import (
 
 func newProvisionerKeys(env *Env) *cobra.Command {
 	return group("keys", "Manage the keys that provisioners join with", []string{"key"},
-		newProvisionerKeyCreate(env), newProvisionerKeyList(env), newProvisionerKeyDelete(env))
+		newProvisionerKeyCreate(env), newProvisionerKeyList(env), newProvisionerKeyRotate(env), newProvisionerKeyJoinToken(env), newProvisionerKeyDelete(env))
 }
 
 // parseTags reads name=value pairs.
@@ -33,16 +33,19 @@ type provisionerKeyCreateOptions struct {
 	organization string
 	name         string
 	tags         []string
+	expires      string
+	allow        []string
 	format       string
 }
 
 func newProvisionerKeyCreate(env *Env) *cobra.Command {
 	o := &provisionerKeyCreateOptions{env: env}
 	cmd := &cobra.Command{
-		Use:     "create <name>",
-		Short:   "Make a key and print its secret, once",
-		Example: "  coder provisioner keys create data-cluster-key --org data-platform --tag env=prod",
-		Args:    exactArgs(1),
+		Use:   "create <name>",
+		Short: "Make a key and print its secret, once",
+		Example: "  coder provisioner keys create data-cluster-key --org data-platform --tag env=prod\n" +
+			"  coder provisioner keys create data-cluster-key --expires 90d --allow 10.0.0.0/8",
+		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.name = args[0]
 			return o.run(cmd.Context())
@@ -51,6 +54,8 @@ func newProvisionerKeyCreate(env *Env) *cobra.Command {
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.tags, "tag", "t", nil, "Tag of every provisioner that joins with the key, name=value; may be repeated")
 	fromEnv(f, "tag", "CODER_PROVISIONERD_TAGS")
+	f.StringVar(&o.expires, "expires", "", "When the key expires, such as 90d or 2030-01-31 (default: never)")
+	f.StringSliceVar(&o.allow, "allow", nil, "Address or network that the key is good from, such as 10.0.0.0/8; may be repeated (default: all)")
 	addOrganization(f, &o.organization)
 	addFormat(cmd, &o.format, "text", "json")
 	return cmd
@@ -64,11 +69,15 @@ func (o *provisionerKeyCreateOptions) run(ctx context.Context) error {
 	if err := client.CheckName(client.NameProvisionerKey, o.name); err != nil {
 		return err
 	}
+	expires, err := o.env.expiry(o.expires)
+	if err != nil {
+		return err
+	}
 	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
-	made, err := c.CreateProvisionerKey(ctx, org.ID.String(), client.CreateProvisionerKeyRequest{Name: o.name, Tags: tags})
+	made, err := c.CreateProvisionerKey(ctx, org.ID.String(), client.CreateProvisionerKeyRequest{Name: o.name, Tags: tags, ExpiresAt: expires, AllowList: allowed(o.allow)})
 	if err != nil {
 		return fmt.Errorf("create the provisioner key: %w", err)
 	}
@@ -88,10 +97,14 @@ func (o *provisionerKeyCreateOptions) run(ctx context.Context) error {
 }
 
 func provisionerKeyTable() table[client.ProvisionerKey] {
-	return table[client.ProvisionerKey]{columns: []column[client.ProvisionerKey]{
+	return table[client.ProvisionerKey]{defaults: []string{"created at", "name", "tags"}, columns: []column[client.ProvisionerKey]{
 		{"created at", func(k client.ProvisionerKey) string { return timeCell(k.CreatedAt) }},
 		{"name", func(k client.ProvisionerKey) string { return k.Name }},
 		{"tags", func(k client.ProvisionerKey) string { return tagsCell(k.Tags) }},
+		{"allow", func(k client.ProvisionerKey) string { return strings.Join(k.AllowList, " ") }},
+		{"expires at", func(k client.ProvisionerKey) string { return timePointerCell(k.ExpiresAt) }},
+		{"last used at", func(k client.ProvisionerKey) string { return timePointerCell(k.LastUsedAt) }},
+		{"previous expires at", func(k client.ProvisionerKey) string { return timePointerCell(k.PreviousExpiresAt) }},
 	}}
 }
 
@@ -158,11 +171,8 @@ func (o *provisionerKeyDeleteOptions) run(ctx context.Context) error {
 		return err
 	}
 	err = c.DeleteProvisionerKey(ctx, org.ID.String(), o.name)
-	if client.IsNotFound(err) {
-		return fmt.Errorf("there is no provisioner key %q in the organization %s that you may delete: see `coder provisioner keys list`", o.name, org.Name)
-	}
 	if err != nil {
-		return fmt.Errorf("delete the provisioner key %q: %w", o.name, err)
+		return o.env.provisionerKeyError("delete the provisioner key", o.name, org, err)
 	}
 	o.env.outf("Successfully deleted provisioner key %s!\n", o.env.paint(o.env.Stdout, green, strings.ToLower(o.name)))
 	return nil

@@ -26,6 +26,7 @@ import (
 type provisionerStartOptions struct {
 	env               *Env
 	key               string
+	joinToken         string
 	psk               string
 	organization      string
 	tags              []string
@@ -67,6 +68,7 @@ func newProvisionerStart(env *Env) *cobra.Command {
 	var ignored time.Duration
 	var experiments []string
 	f.StringVar(&o.key, "key", "", "Provisioner key, which names organization and tags; the variable is safer")
+	f.StringVar(&o.joinToken, "join-token", "", "Token to join with, once, instead of a key; the variable is safer")
 	f.StringVar(&o.psk, "psk", "", "Deprecated: use --key")
 	f.StringArrayVarP(&o.tags, "tag", "t", nil, "Tag of the provisioner, name=value; may be repeated; not beside a key")
 	f.StringVar(&o.name, "name", "", "Name (default: that of the host)")
@@ -86,7 +88,7 @@ func newProvisionerStart(env *Env) *cobra.Command {
 	f.DurationVar(&ignored, "poll-interval", time.Second, "Accepted for compatibility")
 	f.DurationVar(&ignored, "poll-jitter", 100*time.Millisecond, "Accepted for compatibility")
 	for name, variable := range map[string]string{
-		"key": "CODER_PROVISIONER_DAEMON_KEY", "psk": "CODER_PROVISIONER_DAEMON_PSK", "tag": "CODER_PROVISIONERD_TAGS",
+		"key": "CODER_PROVISIONER_DAEMON_KEY", "join-token": "CODER_PROVISIONER_DAEMON_JOIN_TOKEN", "psk": "CODER_PROVISIONER_DAEMON_PSK", "tag": "CODER_PROVISIONERD_TAGS",
 		"name": "CODER_PROVISIONER_DAEMON_NAME", "cache-dir": "CODER_CACHE_DIRECTORY", "spool-dir": "CODER_PROVISIONER_SPOOL_DIR",
 		"terraform-path": "CODER_TERRAFORM_PATH", "env-allow": "CODER_PROVISIONER_ENV_ALLOW", "max-jobs": "CODER_PROVISIONER_MAX_JOBS",
 		"once": "CODER_PROVISIONER_ONCE", "idle-timeout": "CODER_PROVISIONER_IDLE_TIMEOUT",
@@ -145,18 +147,23 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 	return o.runUntilStopped(ctx, daemon)
 }
 
+// hasKey tells whether it joins with a key, its own or that of a join token.
+func (o *provisionerStartOptions) hasKey() bool { return o.key != "" || o.joinToken != "" }
+
 // check refuses combinations that cannot be meant, before anything is asked
 // of the server.
 func (o *provisionerStartOptions) check() (map[string]string, error) {
 	switch {
 	case o.key != "" && o.psk != "":
 		return nil, errors.New("a key and a PSK were given: leave out the PSK")
+	case o.key != "" && o.joinToken != "":
+		return nil, errors.New("a key and a join token were given: leave out one of them")
 	case o.psk != "":
 		return nil, errors.New("this release knows no PSK: make a key with `coder provisioner keys create <name>` and give it by --key or CODER_PROVISIONER_DAEMON_KEY")
-	case o.key != "" && len(o.tags) > 0 && o.tagsFromEnv:
+	case o.hasKey() && len(o.tags) > 0 && o.tagsFromEnv:
 		o.env.warnf("CODER_PROVISIONERD_TAGS is not used: the key names the tags")
 		o.tags = nil
-	case o.key != "" && len(o.tags) > 0:
+	case o.hasKey() && len(o.tags) > 0:
 		return nil, errors.New("a key names its own tags: leave out --tag, or make another key with these tags")
 	case o.once && o.maxJobs > 1:
 		return nil, fmt.Errorf("--once is --max-jobs 1, and --max-jobs is %d: leave out one of them", o.maxJobs)
@@ -192,6 +199,11 @@ func (o *provisionerStartOptions) connect(ctx context.Context, opts *provisioner
 		return err
 	}
 	token, extra := "", http.Header{}
+	if o.joinToken != "" {
+		if o.key, err = o.joinedKey(ctx, opts.Logger); err != nil {
+			return err
+		}
+	}
 	if o.key != "" {
 		extra.Set(client.HeaderDaemonKey, o.key)
 	} else if token, err = o.env.sessionToken(deployment); err != nil {
@@ -224,7 +236,7 @@ func (o *provisionerStartOptions) describeKey(ctx context.Context, opts *provisi
 		opts.Logger.Warn("the server cannot be reached yet", "error", err)
 		return nil
 	case client.StatusCode(err) == http.StatusUnauthorized:
-		return fmt.Errorf("the server does not accept the provisioner key, which is mistyped, deleted, or of another deployment: %w", err)
+		return fmt.Errorf("the server does not accept the provisioner key: %w", err)
 	case err != nil:
 		return fmt.Errorf("read the provisioner key: %w", err)
 	}

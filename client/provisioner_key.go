@@ -15,6 +15,9 @@ var (
 	ProvisionerKeyPSKID      = uuid.UUID{15: 3}
 )
 
+// ProvisionerKeyLength is the number of letters and digits of a key's secret.
+const ProvisionerKeyLength = 43
+
 // Names of the reserved provisioner keys.
 const (
 	ProvisionerKeyBuiltIn  = "built-in"
@@ -29,12 +32,52 @@ type ProvisionerKey struct {
 	Organization uuid.UUID         `json:"organization"`
 	Name         string            `json:"name"`
 	Tags         map[string]string `json:"tags"`
+	// AllowList are the networks that the key is good from; empty is every one.
+	AllowList  []string   `json:"allow_list"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"Never when absent"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty" doc:"To the minute; absent when never"`
+	// PreviousExpiresAt is when the last secret of before a rotation ends.
+	PreviousExpiresAt *time.Time `json:"previous_expires_at,omitempty" doc:"When the secret before the newest ends; absent without one"`
 }
 
 // CreateProvisionerKeyRequest makes a key; the name is stored in lower case.
 type CreateProvisionerKeyRequest struct {
 	Name string            `json:"name" minLength:"1" maxLength:"64" doc:"Not built-in, user-auth or psk"`
 	Tags map[string]string `json:"tags,omitempty" doc:"Tags of every daemon that joins with the key"`
+
+	AllowList []string   `json:"allow_list,omitempty" doc:"Addresses and networks that the key is good from; every one when empty"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"Never when absent"`
+}
+
+// RotateProvisionerKeyRequest gives a key another secret. Nil leaves as it is.
+type RotateProvisionerKeyRequest struct {
+	OverlapSeconds *int64     `json:"overlap_seconds,omitempty" doc:"How long what was good before stays good; a day when absent, 30 days at most"`
+	AllowList      *[]string  `json:"allow_list,omitempty"`
+	ExpiresAt      *time.Time `json:"expires_at,omitempty" doc:"0001-01-01T00:00:00Z is never"`
+}
+
+// RotateProvisionerKeyResponse carries the newer secret; it is not shown again.
+type RotateProvisionerKeyResponse struct {
+	Key               string    `json:"key"`
+	PreviousExpiresAt time.Time `json:"previous_expires_at"`
+}
+
+// CreateJoinTokenRequest says how long a join token is good.
+type CreateJoinTokenRequest struct {
+	LifetimeSeconds *int64 `json:"lifetime_seconds,omitempty" doc:"An hour when absent, 7 days at most"`
+}
+
+// JoinToken lets one daemon join, once; it is not shown again.
+type JoinToken struct {
+	JoinToken string    `json:"join_token"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// JoinProvisionerRequest trades a join token for a key that the daemon has
+// made up and keeps: 43 random letters and digits.
+type JoinProvisionerRequest struct {
+	JoinToken string `json:"join_token"`
+	Key       string `json:"key"`
 }
 
 // CreateProvisionerKeyResponse carries the key's secret; it is not shown again.
@@ -68,6 +111,24 @@ func (c *Client) ProvisionerKeyDaemons(ctx context.Context, organization string)
 // DeleteProvisionerKey revokes a key by its name.
 func (c *Client) DeleteProvisionerKey(ctx context.Context, organization, name string) error {
 	return c.exec(ctx, http.MethodDelete, apiPath("organizations", organization, "provisionerkeys", name), nil)
+}
+
+// RotateProvisionerKey gives a key another secret; the one before stays good
+// for the overlap.
+func (c *Client) RotateProvisionerKey(ctx context.Context, organization, name string, req RotateProvisionerKeyRequest) (RotateProvisionerKeyResponse, error) {
+	return send[RotateProvisionerKeyResponse](ctx, c, http.MethodPost, apiPath("organizations", organization, "provisionerkeys", name, "rotate"), req)
+}
+
+// CreateJoinToken makes a token that one daemon may join with, under the key.
+func (c *Client) CreateJoinToken(ctx context.Context, organization, name string, req CreateJoinTokenRequest) (JoinToken, error) {
+	return send[JoinToken](ctx, c, http.MethodPost, apiPath("organizations", organization, "provisionerkeys", name, "jointokens"), req)
+}
+
+// JoinProvisioner makes req.Key a secret of the join token's key; 401 when the
+// token has ended or was used by another daemon. Asked again with the same
+// key, it succeeds again.
+func (c *Client) JoinProvisioner(ctx context.Context, req JoinProvisionerRequest) (ProvisionerKey, error) {
+	return send[ProvisionerKey](ctx, c, http.MethodPost, apiPath("provisionerkeys", "join"), req)
 }
 
 // PresentedProvisionerKey reads the key that this client sends in

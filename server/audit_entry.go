@@ -144,14 +144,10 @@ func auditKey(k store.ApiKey) auditAPIKey {
 
 // provisionerKeyChanged is a change of the organization, because the kinds of
 // the API have none for these keys.
-func provisionerKeyChanged(org store.Organization, before, after *store.ProvisionerKey) auditEntry {
+func provisionerKeyChanged(org store.Organization, action string, before, after *store.ProvisionerKey) auditEntry {
 	e := organizationEntry(client.AuditWrite, org)
 	k := either(before, after)
 	e.before, e.after = auditOrganizationKeys{shape(before, auditProvisionerKeyOf)}, auditOrganizationKeys{shape(after, auditProvisionerKeyOf)}
-	action := client.AuditCreate
-	if after == nil {
-		action = client.AuditDelete
-	}
 	e.fields = map[string]any{"extension": "provisioner_key", "extension_action": action, "provisioner_key_id": k.ID, "provisioner_key_name": k.Name}
 	return e
 }
@@ -164,10 +160,13 @@ type auditProvisionerKey struct {
 	ID   uuid.UUID         `json:"id"`
 	Name string            `json:"name"`
 	Tags map[string]string `json:"tags"`
+
+	AllowList []string  `json:"allow_list"`
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 func auditProvisionerKeyOf(k store.ProvisionerKey) auditProvisionerKey {
-	return auditProvisionerKey{k.ID, k.Name, k.Tags}
+	return auditProvisionerKey{k.ID, k.Name, k.Tags, nonNil(k.AllowList), k.ExpiresAt.Time}
 }
 
 func templateChanged(action string, before, after *store.Template) auditEntry {

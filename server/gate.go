@@ -158,8 +158,10 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 // daemonCredential is what a daemon joined with.
 type daemonCredential struct {
 	// keyID is the key's, or one of the reserved ids.
-	keyID        uuid.UUID
-	key          *store.ProvisionerKey
+	keyID uuid.UUID
+	key   *store.ProvisionerKey
+	// secret is the hash of the key's secret that was sent.
+	secret       []byte
 	subject      *authz.Subject
 	user         *store.User
 	organization uuid.UUID
@@ -174,11 +176,8 @@ func (a *api) authenticateDaemon(ctx context.Context, r *http.Request) error {
 	case key != "" && (token != "" || psk != ""):
 		return forbidden("Send a provisioner key or a session token, not both.")
 	case key != "":
-		row, err := a.store.GetProvisionerKeyBySecret(ctx, hashSecret(key))
-		if store.IsNotFound(err) {
-			return refuse(http.StatusUnauthorized, "This provisioner key is not known.", "It was deleted, or it is from another deployment. Make one with: coder provisioner keys create NAME --org ORGANIZATION")
-		}
-		req.daemon = &daemonCredential{keyID: row.ID, key: &row, organization: row.OrganizationID}
+		cred, err := a.keyCredential(ctx, hashSecret(key))
+		req.daemon = cred
 		return err
 	case psk != "":
 		if a.daemonSecret == "" || !sameSecret(psk, hashSecret(a.daemonSecret)) {

@@ -196,12 +196,8 @@ func (a *api) daemonAgain(ctx context.Context, id uuid.UUID) error {
 	cred := req.daemon
 	switch {
 	case cred.key != nil:
-		n, err := a.store.ProvisionerKeyExists(ctx, store.ProvisionerKeyExistsParams{OrganizationID: cred.organization, ID: cred.keyID})
-		if err != nil {
+		if _, err := a.keyCredential(ctx, cred.secret); err != nil {
 			return err
-		}
-		if n == 0 {
-			return refuse(http.StatusUnauthorized, "This provisioner key was deleted.", "Ask an administrator of the organization for another one.")
 		}
 	case cred.user != nil:
 		row, err := a.store.GetAPIKeyWithUser(ctx, req.key.ID)

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -12,9 +11,6 @@ import (
 	"coder/client"
 	"coder/store"
 )
-
-// provisionerKeyLength is the number of random characters of a key's secret.
-const provisionerKeyLength = 43
 
 type createProvisionerKeyInput struct {
 	OrganizationPath
@@ -37,15 +33,26 @@ func (a *api) createProvisionerKey(ctx context.Context, in *createProvisionerKey
 	if err := checkProvisionerKey(name, in.Body.Tags); err != nil {
 		return nil, err
 	}
-	secret := newSecret(provisionerKeyLength)
-	err := a.store.InTx(ctx, func(tx *store.Store) error {
+	allowed, err := checkNetworks(in.Body.AllowList)
+	if err != nil {
+		return nil, err
+	}
+	expires, err := a.checkKeyExpiry(in.Body.ExpiresAt)
+	if err != nil {
+		return nil, err
+	}
+	secret := newSecret(client.ProvisionerKeyLength)
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
 		key, err := tx.InsertProvisionerKey(ctx, store.InsertProvisionerKeyParams{
-			ID: uuid.New(), OrganizationID: organizationFrom(ctx).ID, Name: name, HashedSecret: hashSecret(secret), Tags: in.Body.Tags, CreatedAt: store.At(a.now()),
+			ID: uuid.New(), OrganizationID: organizationFrom(ctx).ID, Name: name, Tags: in.Body.Tags, AllowList: allowed, CreatedAt: store.At(a.now()), ExpiresAt: expires,
 		})
 		if err != nil {
 			return err
 		}
-		return a.audit(ctx, tx, provisionerKeyChanged(organizationFrom(ctx), nil, &key))
+		if err := a.withStore(tx).addProvisionerKeySecret(ctx, key, secretOfKey, secret, store.Time{}); err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, provisionerKeyChanged(organizationFrom(ctx), client.AuditCreate, nil, &key))
 	})
 	if store.IsConflict(err) {
 		return nil, taken("Provisioner key", name, "name")
@@ -89,17 +96,33 @@ func reservedKeys() []client.ProvisionerKey {
 }
 
 func (a *api) listProvisionerKeys(ctx context.Context, _ *OrganizationPath) (*output[[]client.ProvisionerKey], error) {
-	rows, err := a.store.ListProvisionerKeys(ctx, organizationFrom(ctx).ID)
+	keys, err := a.provisionerKeys(ctx, organizationFrom(ctx).ID)
 	if err != nil {
 		return nil, err
 	}
-	return reply(provisionerKeyResponses(rows)), nil
+	return reply(keys), nil
+}
+
+func (a *api) provisionerKeys(ctx context.Context, organizationID uuid.UUID) ([]client.ProvisionerKey, error) {
+	rows, err := a.store.ListProvisionerKeys(ctx, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := a.store.ListProvisionerKeySecrets(ctx, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]client.ProvisionerKey, len(rows))
+	for i, row := range rows {
+		out[i] = a.provisionerKeyResponse(row, secrets)
+	}
+	return out, nil
 }
 
 // listProvisionerKeyDaemons shows under each key the daemons that are there now.
 func (a *api) listProvisionerKeyDaemons(ctx context.Context, _ *OrganizationPath) (*output[[]client.ProvisionerKeyDaemons], error) {
 	org := organizationFrom(ctx)
-	rows, err := a.store.ListProvisionerKeys(ctx, org.ID)
+	keys, err := a.provisionerKeys(ctx, org.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +137,7 @@ func (a *api) listProvisionerKeyDaemons(ctx context.Context, _ *OrganizationPath
 		}
 	}
 	out := []client.ProvisionerKeyDaemons{}
-	for _, key := range append(reservedKeysOf(org), provisionerKeyResponses(rows)...) {
+	for _, key := range append(reservedKeysOf(org), keys...) {
 		out = append(out, client.ProvisionerKeyDaemons{Key: key, Daemons: nonNil(online[key.ID])})
 	}
 	return reply(out), nil
@@ -126,7 +149,7 @@ func reservedKeysOf(org store.Organization) []client.ProvisionerKey {
 	var out []client.ProvisionerKey
 	for _, key := range reservedKeys() {
 		if org.IsDefault || key.ID == client.ProvisionerKeyUserAuthID {
-			key.Organization, key.CreatedAt, key.Tags = org.ID, org.CreatedAt.Time, map[string]string{}
+			key.Organization, key.CreatedAt, key.Tags, key.AllowList = org.ID, org.CreatedAt.Time, map[string]string{}, []string{}
 			out = append(out, key)
 		}
 	}
@@ -151,7 +174,7 @@ func (a *api) deleteProvisionerKey(ctx context.Context, in *ProvisionerKeyPath) 
 		if _, err := tx.DeleteProvisionerKey(ctx, store.DeleteProvisionerKeyParams{OrganizationID: org.ID, Name: name}); err != nil {
 			return err
 		}
-		return a.audit(ctx, tx, provisionerKeyChanged(org, &keys[i], nil))
+		return a.audit(ctx, tx, provisionerKeyChanged(org, client.AuditDelete, &keys[i], nil))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("delete provisioner key: %w", err)
@@ -166,27 +189,35 @@ func (a *api) presentedProvisionerKey(ctx context.Context, in *presentedKeyInput
 		return nil, badRequest("Send the provisioner key alone, without a pre-shared key.")
 	case in.Key == "":
 		return nil, errUnauthenticated("Send a provisioner key in the header " + client.HeaderDaemonKey + ".")
-	case len(in.Key) != provisionerKeyLength:
-		return nil, badRequest(fmt.Sprintf("A provisioner key has %d characters; this one has %d.", provisionerKeyLength, len(in.Key)))
+	case len(in.Key) != client.ProvisionerKeyLength:
+		return nil, badRequest(fmt.Sprintf("A provisioner key has %d characters; this one has %d.", client.ProvisionerKeyLength, len(in.Key)))
 	}
-	row, err := a.store.GetProvisionerKeyBySecret(ctx, hashSecret(in.Key))
-	if store.IsNotFound(err) {
-		return nil, refuse(http.StatusUnauthorized, "This provisioner key is not known.", "It was deleted, or it is from another deployment.")
-	}
+	cred, err := a.keyCredential(ctx, hashSecret(in.Key))
 	if err != nil {
 		return nil, err
 	}
-	return reply(provisionerKeyResponse(row)), nil
+	return a.replyProvisionerKey(ctx, *cred.key)
 }
 
-func provisionerKeyResponses(rows []store.ProvisionerKey) []client.ProvisionerKey {
-	out := make([]client.ProvisionerKey, len(rows))
-	for i, row := range rows {
-		out[i] = provisionerKeyResponse(row)
+// provisionerKeyResponse takes the key's secrets from among those of its
+// organization, oldest first.
+func (a *api) provisionerKeyResponse(k store.ProvisionerKey, secrets []store.ProvisionerKeySecret) client.ProvisionerKey {
+	out := client.ProvisionerKey{
+		ID: k.ID, CreatedAt: k.CreatedAt.Time, Organization: k.OrganizationID, Name: k.Name, Tags: k.Tags,
+		AllowList: nonNil(k.AllowList), ExpiresAt: k.ExpiresAt.Ptr(),
 	}
+	var used, previous store.Time
+	for _, s := range secrets {
+		if s.KeyID != k.ID || s.Kind == secretToJoin {
+			continue
+		}
+		if s.UsedAt.After(used.Time) {
+			used = s.UsedAt
+		}
+		if s.ExpiresAt.After(previous.Time) && !a.hasPassed(s.ExpiresAt) {
+			previous = s.ExpiresAt
+		}
+	}
+	out.LastUsedAt, out.PreviousExpiresAt = used.Ptr(), previous.Ptr()
 	return out
-}
-
-func provisionerKeyResponse(k store.ProvisionerKey) client.ProvisionerKey {
-	return client.ProvisionerKey{ID: k.ID, CreatedAt: k.CreatedAt.Time, Organization: k.OrganizationID, Name: k.Name, Tags: k.Tags}
 }

@@ -46,6 +46,8 @@ func TestProvisionerKeys(t *testing.T) {
 
 	presented, err := withDaemonKey(t, s, made.Key).PresentedProvisionerKey(t.Context())
 	require.NoError(t, err)
+	require.NotNil(t, presented.LastUsedAt)
+	presented.LastUsedAt = nil
 	require.Equal(t, keys[0], presented)
 	require.NoError(t, admin.DeleteProvisionerKey(t.Context(), "team", "Cluster-Key"))
 	_, err = withDaemonKey(t, s, made.Key).PresentedProvisionerKey(t.Context())

@@ -172,8 +172,11 @@ func (a *api) credentialHolds(ctx context.Context, attempt store.ListCurrentAtte
 	case client.ProvisionerKeyUserAuthID:
 		return a.sessionServes(ctx, attempt)
 	}
-	n, err := a.store.ProvisionerKeyExists(ctx, store.ProvisionerKeyExistsParams{OrganizationID: attempt.OrganizationID, ID: attempt.KeyID})
-	return n > 0, err
+	key, err := a.store.GetProvisionerKey(ctx, store.GetProvisionerKeyParams{OrganizationID: attempt.OrganizationID, ID: attempt.KeyID})
+	if err != nil {
+		return false, ignoreNotFound(err)
+	}
+	return !a.hasPassed(key.ExpiresAt), nil
 }
 
 // sessionServes asks the same of the session that an attempt was taken with

@@ -19,6 +19,8 @@ import (
 	"coder/client"
 	"coder/server"
 	"coder/server/servertest"
+	"coder/store"
+	"coder/store/storetest"
 )
 
 // protocol is an organization with a key, a joined daemon and a template
@@ -266,6 +268,32 @@ func TestRegister(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, client.StatusCode(join(member, client.RegisterDaemonRequest{Organization: p.org.Name})), "a member for the organization")
 	require.NoError(t, join(member, client.RegisterDaemonRequest{Organization: p.org.Name, Tags: map[string]string{"scope": "user"}}), "a member for themselves")
 	require.Equal(t, http.StatusNotFound, client.StatusCode(join(member, client.RegisterDaemonRequest{Organization: other.Name})), "a foreign organization")
+}
+
+// What a daemon joined with may end between its question and the hand-out.
+func TestAHandOutAsksAgain(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		p := newProtocol(t, servertest.WithStore(st))
+		v := p.version(t)
+		asked := make(chan error, 1)
+		require.NoError(t, st.InTx(t.Context(), func(tx *store.Store) error {
+			_, err := tx.LockProvisionerJob(t.Context(), store.LockProvisionerJobParams{ID: v.Job.ID, UpdatedAt: store.At(time.Now())})
+			require.NoError(t, err)
+			go func() {
+				job, err := p.daemon.AcquireJob(t.Context(), p.joined.ID, client.AcquireJobRequest{RequestID: uuid.New()})
+				if job != nil {
+					err = fmt.Errorf("handed out job %s", job.ID)
+				}
+				asked <- err
+			}()
+			time.Sleep(time.Second) // it waits for the job by then; if not, it is refused at once
+			_, err = tx.DeleteProvisionerKey(t.Context(), store.DeleteProvisionerKeyParams{OrganizationID: p.org.ID, Name: "data-cluster-key"})
+			return err
+		}))
+		refused(t, <-asked, http.StatusUnauthorized)
+	})
 }
 
 func TestAttemptSecrets(t *testing.T) {

@@ -138,6 +138,9 @@ func (a *api) provisionerKeyRoutes(r *router) {
 	handle(r, get, "/organizations/{organization}/provisionerkeys", "List provisioner keys", inOrganization(authz.Read, authz.ProvisionerDaemon), a.listProvisionerKeys)
 	handle(r, get, "/organizations/{organization}/provisionerkeys/daemons", "List provisioner keys with their daemons", inOrganization(authz.Read, authz.ProvisionerDaemon), a.listProvisionerKeyDaemons)
 	handle(r, del, "/organizations/{organization}/provisionerkeys/{name}", "Delete a provisioner key", inOrganization(authz.Delete, authz.ProvisionerDaemon), a.deleteProvisionerKey, noContent)
+	handle(r, post, "/organizations/{organization}/provisionerkeys/{name}/rotate", "Give a provisioner key another secret", inOrganization(authz.Create, authz.ProvisionerDaemon), a.rotateProvisionerKey)
+	handle(r, post, "/organizations/{organization}/provisionerkeys/{name}/jointokens", "Create a token that one daemon may join with", inOrganization(authz.Create, authz.ProvisionerDaemon), a.createJoinToken, created)
+	handle(r, post, "/provisionerkeys/join", "Make a provisioner key of a join token", public(), a.joinProvisioner)
 	handle(r, get, "/provisionerkeys/{anything}", "Get the provisioner key in the header", public(), a.presentedProvisionerKey)
 }
 

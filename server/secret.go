@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/rand"
 	"math/big"
+	"strings"
 )
 
 const secretAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -16,4 +17,9 @@ func newSecret(n int) string {
 		out[i] = secretAlphabet[k.Int64()]
 	}
 	return string(out)
+}
+
+// isSecret tells whether text could be one of n characters.
+func isSecret(text string, n int) bool {
+	return len(text) == n && strings.Trim(text, secretAlphabet) == ""
 }

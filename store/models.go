@@ -254,9 +254,21 @@ type ProvisionerKey struct {
 	ID             uuid.UUID
 	OrganizationID uuid.UUID
 	Name           string
-	HashedSecret   []byte
 	Tags           StringMap
+	AllowList      Strings
 	CreatedAt      Time
+	ExpiresAt      Time
+}
+
+type ProvisionerKeySecret struct {
+	ID             uuid.UUID
+	OrganizationID uuid.UUID
+	KeyID          uuid.UUID
+	Kind           string
+	HashedSecret   []byte
+	CreatedAt      Time
+	ExpiresAt      Time
+	UsedAt         Time
 }
 
 type Setting struct {

@@ -28,8 +28,32 @@ func (q *Queries) DeleteProvisionerKey(ctx context.Context, arg DeleteProvisione
 	return result.RowsAffected()
 }
 
+const getProvisionerKey = `-- name: GetProvisionerKey :one
+SELECT id, organization_id, name, tags, allow_list, created_at, expires_at FROM provisioner_keys WHERE organization_id = $1 AND id = $2
+`
+
+type GetProvisionerKeyParams struct {
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) GetProvisionerKey(ctx context.Context, arg GetProvisionerKeyParams) (ProvisionerKey, error) {
+	row := q.db.QueryRowContext(ctx, getProvisionerKey, arg.OrganizationID, arg.ID)
+	var i ProvisionerKey
+	err := row.Scan(
+		&i.ID,
+		&i.OrganizationID,
+		&i.Name,
+		&i.Tags,
+		&i.AllowList,
+		&i.CreatedAt,
+		&i.ExpiresAt,
+	)
+	return i, err
+}
+
 const getProvisionerKeyByName = `-- name: GetProvisionerKeyByName :one
-SELECT id, organization_id, name, hashed_secret, tags, created_at FROM provisioner_keys WHERE organization_id = $1 AND name = $2
+SELECT id, organization_id, name, tags, allow_list, created_at, expires_at FROM provisioner_keys WHERE organization_id = $1 AND name = $2
 `
 
 type GetProvisionerKeyByNameParams struct {
@@ -44,44 +68,27 @@ func (q *Queries) GetProvisionerKeyByName(ctx context.Context, arg GetProvisione
 		&i.ID,
 		&i.OrganizationID,
 		&i.Name,
-		&i.HashedSecret,
 		&i.Tags,
+		&i.AllowList,
 		&i.CreatedAt,
-	)
-	return i, err
-}
-
-const getProvisionerKeyBySecret = `-- name: GetProvisionerKeyBySecret :one
-SELECT id, organization_id, name, hashed_secret, tags, created_at FROM provisioner_keys WHERE hashed_secret = $1
-`
-
-// scope: deployment
-func (q *Queries) GetProvisionerKeyBySecret(ctx context.Context, hashedSecret []byte) (ProvisionerKey, error) {
-	row := q.db.QueryRowContext(ctx, getProvisionerKeyBySecret, hashedSecret)
-	var i ProvisionerKey
-	err := row.Scan(
-		&i.ID,
-		&i.OrganizationID,
-		&i.Name,
-		&i.HashedSecret,
-		&i.Tags,
-		&i.CreatedAt,
+		&i.ExpiresAt,
 	)
 	return i, err
 }
 
 const insertProvisionerKey = `-- name: InsertProvisionerKey :one
-INSERT INTO provisioner_keys (id, organization_id, name, hashed_secret, tags, created_at)
-VALUES ($1, $2, $3, $4, $5, $6) RETURNING id, organization_id, name, hashed_secret, tags, created_at
+INSERT INTO provisioner_keys (id, organization_id, name, tags, allow_list, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id, organization_id, name, tags, allow_list, created_at, expires_at
 `
 
 type InsertProvisionerKeyParams struct {
 	ID             uuid.UUID
 	OrganizationID uuid.UUID
 	Name           string
-	HashedSecret   []byte
 	Tags           StringMap
+	AllowList      Strings
 	CreatedAt      Time
+	ExpiresAt      Time
 }
 
 func (q *Queries) InsertProvisionerKey(ctx context.Context, arg InsertProvisionerKeyParams) (ProvisionerKey, error) {
@@ -89,24 +96,26 @@ func (q *Queries) InsertProvisionerKey(ctx context.Context, arg InsertProvisione
 		arg.ID,
 		arg.OrganizationID,
 		arg.Name,
-		arg.HashedSecret,
 		arg.Tags,
+		arg.AllowList,
 		arg.CreatedAt,
+		arg.ExpiresAt,
 	)
 	var i ProvisionerKey
 	err := row.Scan(
 		&i.ID,
 		&i.OrganizationID,
 		&i.Name,
-		&i.HashedSecret,
 		&i.Tags,
+		&i.AllowList,
 		&i.CreatedAt,
+		&i.ExpiresAt,
 	)
 	return i, err
 }
 
 const listProvisionerKeys = `-- name: ListProvisionerKeys :many
-SELECT id, organization_id, name, hashed_secret, tags, created_at FROM provisioner_keys WHERE organization_id = $1 ORDER BY created_at, name
+SELECT id, organization_id, name, tags, allow_list, created_at, expires_at FROM provisioner_keys WHERE organization_id = $1 ORDER BY created_at, name
 `
 
 func (q *Queries) ListProvisionerKeys(ctx context.Context, organizationID uuid.UUID) ([]ProvisionerKey, error) {
@@ -122,9 +131,10 @@ func (q *Queries) ListProvisionerKeys(ctx context.Context, organizationID uuid.U
 			&i.ID,
 			&i.OrganizationID,
 			&i.Name,
-			&i.HashedSecret,
 			&i.Tags,
+			&i.AllowList,
 			&i.CreatedAt,
+			&i.ExpiresAt,
 		); err != nil {
 			return nil, err
 		}
@@ -139,18 +149,34 @@ func (q *Queries) ListProvisionerKeys(ctx context.Context, organizationID uuid.U
 	return items, nil
 }
 
-const provisionerKeyExists = `-- name: ProvisionerKeyExists :one
-SELECT CAST(count(*) AS BIGINT) FROM provisioner_keys WHERE organization_id = $1 AND id = $2
+const updateProvisionerKey = `-- name: UpdateProvisionerKey :one
+UPDATE provisioner_keys SET allow_list = $1, expires_at = $2
+WHERE organization_id = $3 AND id = $4 RETURNING id, organization_id, name, tags, allow_list, created_at, expires_at
 `
 
-type ProvisionerKeyExistsParams struct {
+type UpdateProvisionerKeyParams struct {
+	AllowList      Strings
+	ExpiresAt      Time
 	OrganizationID uuid.UUID
 	ID             uuid.UUID
 }
 
-func (q *Queries) ProvisionerKeyExists(ctx context.Context, arg ProvisionerKeyExistsParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, provisionerKeyExists, arg.OrganizationID, arg.ID)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
+func (q *Queries) UpdateProvisionerKey(ctx context.Context, arg UpdateProvisionerKeyParams) (ProvisionerKey, error) {
+	row := q.db.QueryRowContext(ctx, updateProvisionerKey,
+		arg.AllowList,
+		arg.ExpiresAt,
+		arg.OrganizationID,
+		arg.ID,
+	)
+	var i ProvisionerKey
+	err := row.Scan(
+		&i.ID,
+		&i.OrganizationID,
+		&i.Name,
+		&i.Tags,
+		&i.AllowList,
+		&i.CreatedAt,
+		&i.ExpiresAt,
+	)
+	return i, err
 }

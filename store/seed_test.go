@@ -100,15 +100,16 @@ var pointsTo = map[string]string{
 var seedNames = [seedRows]string{"alpha", "Bravo", "charlie", "DELTA-II", "ümläut-Ñ-日本", `zulu'"%_\`}
 
 var seedTexts = map[string][]string{
-	"users.status":                {"active", "suspended", "dormant"},
-	"users.roles":                 {`["owner","ä"]`, `[]`, `["owner"]`},
-	"users.login_type":            {"password"},
-	"api_keys.login_type":         {"token", "token", "token", "password"},
-	"provisioner_jobs.type":       {"workspace_build", "template_version_import"},
-	"provisioner_jobs.status":     {"succeeded", "pending", "failed", "running", "succeeded", "canceling"},
-	"workspace_builds.transition": {"start", "start", "stop", "start", "delete"},
-	"workspace_acl.actor_type":    {"user", "group"},
-	"organization_members.roles":  {`[]`, `["organization-admin","ä"]`},
+	"users.status":                 {"active", "suspended", "dormant"},
+	"users.roles":                  {`["owner","ä"]`, `[]`, `["owner"]`},
+	"users.login_type":             {"password"},
+	"api_keys.login_type":          {"token", "token", "token", "password"},
+	"provisioner_jobs.type":        {"workspace_build", "template_version_import"},
+	"provisioner_jobs.status":      {"succeeded", "pending", "failed", "running", "succeeded", "canceling"},
+	"workspace_builds.transition":  {"start", "start", "stop", "start", "delete"},
+	"provisioner_key_secrets.kind": {"key", "join", "daemon"},
+	"workspace_acl.actor_type":     {"user", "group"},
+	"organization_members.roles":   {`[]`, `["organization-admin","ä"]`},
 }
 
 func seedValue(table, name string, c column, k int, boolean bool) any {

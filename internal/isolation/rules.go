@@ -468,8 +468,10 @@ var rules = map[string]rule{
 	"POST /organizations/{organization}/members/{user}/workspaces": body(func(v values) any {
 		return fields{"template_id": v["template_id"], "name": v["new_name"]}
 	}),
-	"POST /organizations/{organization}/provisionerkeys":          body(func(v values) any { return fields{"name": v["new_name"]} }),
-	"DELETE /organizations/{organization}/provisionerkeys/{name}": plain().on(freshKey),
+	"POST /organizations/{organization}/provisionerkeys":                   body(func(v values) any { return fields{"name": v["new_name"]} }),
+	"DELETE /organizations/{organization}/provisionerkeys/{name}":          plain().on(freshKey),
+	"POST /organizations/{organization}/provisionerkeys/{name}/rotate":     fixed(fields{}).on(freshKey),
+	"POST /organizations/{organization}/provisionerkeys/{name}/jointokens": fixed(fields{}).on(freshKey),
 	"POST /organizations/{organization}/templates": namesObjects(func(v values) any {
 		return fields{"name": v["new_name"], "template_version_id": v["version_id"]}
 	}).on(freshVersion),

@@ -154,7 +154,16 @@ func (w *world) makeAttackers(ctx context.Context) error {
 
 func (w *world) provisionerKey(ctx context.Context, c *client.Client, org client.Organization, name string) (credential, error) {
 	key, err := c.CreateProvisionerKey(ctx, org.ID.String(), client.CreateProvisionerKeyRequest{Name: name})
-	return credential{name: "a daemon", header: http.Header{client.HeaderDaemonKey: {key.Key}}}, err
+	if err != nil {
+		return credential{}, err
+	}
+	cred := credential{name: "a daemon", header: http.Header{client.HeaderDaemonKey: {key.Key}}}
+	user, err := w.clientOf(cred)
+	if err != nil {
+		return credential{}, err
+	}
+	_, err = user.PresentedProvisionerKey(ctx) // its first use would show in lists that are compared
+	return cred, err
 }
 
 // attackersOf are those who could call an operation at all.

@@ -116,12 +116,27 @@ CREATE TABLE provisioner_keys (
     id              TEXT COLLATE "C" PRIMARY KEY,
     organization_id TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
     name            TEXT COLLATE "C" NOT NULL,
-    hashed_secret   BYTEA NOT NULL,
     tags            TEXT COLLATE "C" NOT NULL DEFAULT '{}',
-    created_at      BIGINT NOT NULL
+    allow_list      TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    created_at      BIGINT NOT NULL,
+    expires_at      BIGINT
 );
 CREATE UNIQUE INDEX provisioner_keys_name_key ON provisioner_keys (organization_id, name);
-CREATE UNIQUE INDEX provisioner_keys_secret_key ON provisioner_keys (hashed_secret);
+
+-- kind is key (the key's own), join (good for one daemon to join with) or
+-- daemon (what a daemon made for itself when it joined so).
+CREATE TABLE provisioner_key_secrets (
+    id              TEXT COLLATE "C" PRIMARY KEY,
+    organization_id TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
+    key_id          TEXT COLLATE "C" NOT NULL REFERENCES provisioner_keys (id) ON DELETE CASCADE,
+    kind            TEXT COLLATE "C" NOT NULL,
+    hashed_secret   BYTEA NOT NULL,
+    created_at      BIGINT NOT NULL,
+    expires_at      BIGINT,
+    used_at         BIGINT
+);
+CREATE UNIQUE INDEX provisioner_key_secrets_secret_key ON provisioner_key_secrets (hashed_secret);
+CREATE INDEX provisioner_key_secrets_key_idx ON provisioner_key_secrets (organization_id, key_id);
 
 CREATE TABLE provisioner_daemons (
     id              TEXT COLLATE "C" PRIMARY KEY,

@@ -116,12 +116,27 @@ CREATE TABLE provisioner_keys (
     id              TEXT PRIMARY KEY,
     organization_id TEXT NOT NULL REFERENCES organizations (id),
     name            TEXT NOT NULL,
-    hashed_secret   BLOB NOT NULL,
     tags            TEXT NOT NULL DEFAULT '{}',
-    created_at      INTEGER NOT NULL
+    allow_list      TEXT NOT NULL DEFAULT '[]',
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX provisioner_keys_name_key ON provisioner_keys (organization_id, name);
-CREATE UNIQUE INDEX provisioner_keys_secret_key ON provisioner_keys (hashed_secret);
+
+-- kind is key (the key's own), join (good for one daemon to join with) or
+-- daemon (what a daemon made for itself when it joined so).
+CREATE TABLE provisioner_key_secrets (
+    id              TEXT PRIMARY KEY,
+    organization_id TEXT NOT NULL REFERENCES organizations (id),
+    key_id          TEXT NOT NULL REFERENCES provisioner_keys (id) ON DELETE CASCADE,
+    kind            TEXT NOT NULL,
+    hashed_secret   BLOB NOT NULL,
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER,
+    used_at         INTEGER
+) STRICT;
+CREATE UNIQUE INDEX provisioner_key_secrets_secret_key ON provisioner_key_secrets (hashed_secret);
+CREATE INDEX provisioner_key_secrets_key_idx ON provisioner_key_secrets (organization_id, key_id);
 
 CREATE TABLE provisioner_daemons (
     id              TEXT PRIMARY KEY,
