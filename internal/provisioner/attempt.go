@@ -367,12 +367,13 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 func (a *attempt) control(process *supervisor.Process, ended <-chan struct{}) {
 	watch := time.NewTicker(orphanPoll)
 	defer watch.Stop()
+	orphan := &orphan{attempt: a, process: process}
 	for {
 		select {
 		case <-ended:
 			return
 		case <-watch.C:
-			a.watchOrphan(process)
+			orphan.watch()
 		case reason := <-a.reasons:
 			tell := process.Interrupt
 			if errors.Is(reason, errCanceledHard) || errors.Is(reason, errNotCurrent) {
@@ -385,16 +386,45 @@ func (a *attempt) control(process *supervisor.Process, ended <-chan struct{}) {
 	}
 }
 
-// watchOrphan holds an engine whose supervisor was killed to its deadline,
-// before which no other attempt may start one.
-func (a *attempt) watchOrphan(process *supervisor.Process) {
-	limit := time.Duration(a.job.Clocks.KillAt) * time.Millisecond
-	if limit == 0 || supervisor.Clock()-a.lease() < limit || process.Alive() {
+// orphan does for an engine whose supervisor was killed what that would have
+// done at its end.
+type orphan struct {
+	attempt *attempt
+	process *supervisor.Process
+	// leftSince is since when no engine has lived, but something that it left.
+	leftSince time.Duration
+}
+
+// watch kills an engine at its deadline, before which no other attempt may
+// start one, and what an engine that has ended left behind: a provider that
+// the supervisor served would hold the attempt's lock for ever.
+func (o *orphan) watch() {
+	if o.process.Alive() {
 		return
 	}
-	if err := process.Kill(); err != nil {
-		a.logger.Warn("end an engine without a supervisor", "error", err)
+	limit := time.Duration(o.attempt.job.Clocks.KillAt) * time.Millisecond
+	if (limit == 0 || supervisor.Clock()-o.attempt.lease() < limit) && !o.lingers() {
+		return
 	}
+	if err := o.process.Kill(); err != nil {
+		o.attempt.logger.Warn("end an engine without a supervisor", "error", err)
+	}
+}
+
+// lingers tells whether what an engine left has had its time.
+func (o *orphan) lingers() bool {
+	lives, err := o.process.EngineLives()
+	switch {
+	case err != nil:
+		o.attempt.logger.Warn("look for an engine without a supervisor", "error", err)
+		return false
+	case lives:
+		o.leftSince = 0
+		return false
+	case o.leftSince == 0:
+		o.leftSince = supervisor.Clock()
+	}
+	return supervisor.Clock()-o.leftSince >= engineLinger
 }
 
 // conclude hands the verdict in. What cannot be handed in now stays in the

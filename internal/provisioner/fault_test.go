@@ -329,6 +329,26 @@ func TestEngineIsKilled(t *testing.T) {
 	p.requireKnown(h)
 }
 
+// A provider that the supervisor served survives it, and holds the lock.
+func TestSupervisorIsKilled(t *testing.T) {
+	t.Parallel()
+	p, dir, spool := newControlPlane(t), t.TempDir(), t.TempDir()
+	p.startDaemon(p.options(spool))
+	h := p.slowBuild(dir)
+	for pid, command := range processesIn(t, spool) {
+		if strings.Contains(command, "supervise-engine") {
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
+	p.untilEnded(h)
+	require.True(t, h.fail.EngineDead)
+	require.True(t, h.fail.Retryable)
+	require.Empty(t, h.fail.InDoubt, "the engine came to its end")
+	p.requireKnown(h)
+	require.Empty(t, processesIn(t, spool))
+}
+
 func TestServerIsAway(t *testing.T) {
 	t.Parallel()
 

@@ -116,6 +116,12 @@ func (p *Process) Alive() bool {
 	return pipe.Close() == nil
 }
 
+// EngineLives tells whether an engine of the attempt may live, as opposed to
+// what one has left behind: providers, and programs that they started.
+func (p *Process) EngineLives() (bool, error) {
+	return engineHolds(filepath.Join(p.folder, child.LockFile))
+}
+
 // Proceed opens the gate before the next step.
 func (p *Process) Proceed() error { return p.tell(child.WordProceed) }
 

@@ -49,6 +49,9 @@ func Find(string) *Process { return &Process{} }
 // Wait refuses.
 func (p *Process) Wait(<-chan struct{}, time.Duration) (bool, error) { return false, errUnsupported }
 
+// EngineLives refuses.
+func (p *Process) EngineLives() (bool, error) { return false, errUnsupported }
+
 // Interrupt refuses.
 func (p *Process) Interrupt() error { return errUnsupported }
 
