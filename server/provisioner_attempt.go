@@ -222,7 +222,8 @@ func (a *api) storeLogs(ctx context.Context, tx *store.Store, job store.Provisio
 // again with each call.
 const maxIntents = 16 << 20
 
-// mergeIntents keeps what was begun and not finished, by address.
+// mergeIntents keeps what was begun and not finished, by address. What is
+// removed at an address where something was made is what that replaces.
 func mergeIntents(stored string, news []client.Intent) (string, error) {
 	if len(news) == 0 {
 		return stored, nil
@@ -232,9 +233,11 @@ func mergeIntents(stored string, news []client.Intent) (string, error) {
 		return "", fmt.Errorf("read the attempt's intents: %w", err)
 	}
 	for _, i := range news {
-		if i.Done {
+		switch {
+		case makes(open[i.Address].Action) && !makes(i.Action):
+		case i.Done:
 			delete(open, i.Address)
-		} else {
+		default:
 			open[i.Address] = client.DoubtfulResource{Address: i.Address, Action: i.Action, ID: i.ID, Planned: cmp.Or(i.Planned, open[i.Address].Planned)}
 		}
 	}
@@ -244,6 +247,9 @@ func mergeIntents(stored string, news []client.Intent) (string, error) {
 	}
 	return merged, nil
 }
+
+// makes tells whether an action brings something into the world.
+func makes(action string) bool { return action == "create" || action == "replace" }
 
 // putAttemptState stores one version of a state. From an attempt that lost
 // its job it is kept as salvage.

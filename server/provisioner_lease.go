@@ -271,7 +271,7 @@ func (a *api) inDoubt(ctx context.Context, tx *store.Store, attemptID uuid.UUID)
 	if err := json.Unmarshal([]byte(attempt.Intents), &open); err != nil {
 		return nil, fmt.Errorf("read the attempt's intents: %w", err)
 	}
-	maps.DeleteFunc(open, func(_ string, d client.DoubtfulResource) bool { return d.Action != "create" && d.Action != "replace" })
+	maps.DeleteFunc(open, func(_ string, d client.DoubtfulResource) bool { return !makes(d.Action) })
 	if len(open) == 0 || attempt.WorkspaceID == nil {
 		return []client.DoubtfulResource{}, nil
 	}

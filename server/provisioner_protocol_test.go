@@ -584,6 +584,8 @@ func TestSilence(t *testing.T) {
 		{Address: "terraform_data.a", Action: "create"}, {Address: "terraform_data.c", Action: "create"},
 		{Address: "terraform_data.d", Action: "create", Planned: "input=4"}, {Address: "terraform_data.d", Action: "create", ID: "9"},
 		{Address: "terraform_data.e", Action: "update"},
+		{Address: "terraform_data.f", Action: "create"}, {Address: "terraform_data.f", Action: "create", ID: "new"},
+		{Address: "terraform_data.f", Action: "delete"}, {Address: "terraform_data.f", Action: "delete", Done: true},
 	}
 	_, err = h.AppendLogs(t.Context(), logs)
 	require.NoError(t, err)
@@ -606,6 +608,7 @@ func TestSilence(t *testing.T) {
 	require.NotContains(t, b.Job.Error, "terraform_data.a", "what is in the state is not in doubt")
 	require.Contains(t, b.Job.Error, "terraform_data.c (create)", "what stood at the address before is not what was made")
 	require.Contains(t, b.Job.Error, "terraform_data.d (create) id 9 input=4", "nor is an object with another id")
+	require.Contains(t, b.Job.Error, "terraform_data.f (create) id new", "what was made before its predecessor was removed is not forgotten with that")
 	require.NotContains(t, b.Job.Error, "terraform_data.e", "what was changed is in the state")
 	all, err := p.Client.WorkspaceBuildLogs(t.Context(), w.LatestBuild.ID, 0)
 	require.NoError(t, err)

@@ -422,6 +422,36 @@ fi`, enginetest.Path(t), dir))
 	}
 }
 
+// What is made before its predecessor is removed is not forgotten with that.
+func TestReplacementIsNamed(t *testing.T) {
+	t.Parallel()
+	p := newControlPlane(t)
+	opts := p.options(t.TempDir())
+	// The second apply works on a copy, so that its states are lost.
+	opts.TerraformPath = engineScript(t, fmt.Sprintf(`if [ "$1" = apply ] && [ -e terraform.tfstate ]; then
+  cp -r . %[2]s && cd %[2]s && %[1]s "$@"
+  kill -9 $$
+fi`, enginetest.Path(t), filepath.Join(t.TempDir(), "copy")))
+	p.startDaemon(opts)
+	build := func(version string) client.AcquiredJob {
+		return buildOf(p.template(map[string]string{"main.tf": fmt.Sprintf(`resource "terraform_data" "swap" {
+  triggers_replace = %q
+  lifecycle { create_before_destroy = true }
+}`, version)}), client.TransitionStart)
+	}
+	first := p.submit(build("one"))
+	p.untilEnded(first)
+	require.Nil(t, first.fail, p.text(first))
+	job := build("two")
+	job.State, job.Fence = p.newestState(first), 2
+	second := p.submit(job)
+	p.untilEnded(second)
+	require.Contains(t, p.text(second), "Destruction complete")
+	require.Len(t, second.fail.InDoubt, 1)
+	require.Equal(t, "terraform_data.swap", second.fail.InDoubt[0].Address)
+	require.NotEmpty(t, second.fail.InDoubt[0].ID)
+}
+
 func logOf(h *handout) string {
 	var text strings.Builder
 	for _, entry := range h.entries {

@@ -66,12 +66,13 @@ func (w *engineWork) hasTouched() bool {
 func makes(action string) bool { return action == "create" || action == "replace" }
 
 // track follows what is made. A failed creation is over: what came of it, if
-// anything, the engine has in its state.
+// anything, the engine has in its state. What is removed at an address is
+// never what was made there: a replacement may be made before it.
 func (w *engineWork) track(hook terraform.Hook) {
 	switch {
 	case makes(hook.Action) && !hook.Failed:
 		w.made[hook.Resource] = making{action: hook.Action, done: hook.Done, id: hook.ID}
-	case hook.Done && (makes(hook.Action) || hook.Action == "delete"):
+	case makes(hook.Action):
 		delete(w.made, hook.Resource)
 	}
 }
