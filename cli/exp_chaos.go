@@ -113,7 +113,7 @@ func (o *expChaosOptions) print(report *chaos.Report) error {
 	if report.Noticed > 0 {
 		o.env.outf("Until a person reads that a provisioner is silent: p50 %.1f s, p99 %.1f s, of %d.\n", report.NoticeP50, report.NoticeP99, report.Noticed)
 	}
-	o.env.outf("Left out: full disks, which need a file system of their own, and jumps of the clock, which need a host of their own.\n")
+	o.env.outf("Left out: %s.\n", strings.Join(report.LeftOut, "; "))
 	for _, p := range report.Problems {
 		o.env.outf("%s in run %d (%s): %s\n", strings.ToUpper(p.Kind), p.Run, p.Fault, printableLines(p.What))
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,8 +59,12 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	}
 	begun := time.Now()
 	p := &proof{opts: opts, dir: dir, faults: chosen}
+	if err := p.leaveOut(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
 	err = p.run(ctx)
 	report := newReport(opts, p.results)
+	report.LeftOut = p.leftOut
 	report.Took = time.Since(begun).Seconds()
 	if opts.Keep || err != nil || len(report.Problems) > 0 {
 		report.Kept = dir
@@ -79,10 +84,31 @@ type proof struct {
 	opts   Options
 	dir    string
 	faults []fault
+	// leftOut says what this host cannot do.
+	leftOut []string
+	// mounts: spools have file systems of their own, which can be full.
+	mounts bool
 
 	mu      sync.Mutex
 	next    int // the life that is lived next
 	results []*result
+}
+
+// leaveOut takes away what this host cannot do.
+func (p *proof) leaveOut() error {
+	p.leftOut = []string{"jumps of the clock, which would need a host of their own"}
+	isFull := func(f fault) bool { return f.name == diskFull }
+	if !slices.ContainsFunc(p.faults, isFull) {
+		return nil
+	}
+	if p.mounts = canMount(p.dir); p.mounts {
+		return nil
+	}
+	p.leftOut = append(p.leftOut, "full disks, which need the right to mount a file system: run it as root")
+	if p.faults = slices.DeleteFunc(p.faults, isFull); len(p.faults) == 0 {
+		return errors.New("no fault is left: " + diskFull + " needs the right to mount a file system; run it as root")
+	}
+	return nil
 }
 
 func (p *proof) run(ctx context.Context) (err error) {
@@ -93,7 +119,7 @@ func (p *proof) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, d.server.kill()) }()
 	group, ctx := errgroup.WithContext(ctx)
 	for number := range p.opts.Workspaces {
-		l, err := d.newLane(ctx, number)
+		l, err := d.newLane(ctx, number, p.mounts)
 		if err != nil {
 			return errors.Join(err, group.Wait())
 		}

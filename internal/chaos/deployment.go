@@ -36,8 +36,10 @@ type deployment struct {
 	// address of the server, which it has again after each restart.
 	address string
 	owner   *client.Client
-	// serverFault is held while a fault has the server down.
-	serverFault sync.Mutex
+	// serverFault is held for builds under a fault that takes the server down,
+	// and shared by those under one that takes a daemon beyond the takeover
+	// time: a server that starts has heard of every daemon just now.
+	serverFault sync.RWMutex
 }
 
 func deploy(ctx context.Context, opts Options, dir string) (*deployment, error) {
@@ -153,9 +155,11 @@ type lane struct {
 	template client.Template
 	daemon   *service
 	proxy    *proxy
+	// mounted: the spool has a file system of its own.
+	mounted bool
 }
 
-func (d *deployment) newLane(ctx context.Context, number int) (*lane, error) {
+func (d *deployment) newLane(ctx context.Context, number int, mounts bool) (*lane, error) {
 	dir := filepath.Join(d.dir, fmt.Sprintf("host%d", number))
 	l := &lane{deployment: d, number: number, dir: dir, spool: filepath.Join(dir, "spool"), objects: filepath.Join(dir, "world")}
 	if err := errors.Join(os.MkdirAll(l.spool, 0o700), os.MkdirAll(l.objects, 0o700)); err != nil {
@@ -165,32 +169,52 @@ func (d *deployment) newLane(ctx context.Context, number int) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.org, err = d.owner.CreateOrganization(ctx, client.CreateOrganizationRequest{Name: fmt.Sprintf("host%d", number)}); err != nil {
-		return nil, fmt.Errorf("make an organization: %w", err)
+	if mounts {
+		if err := mountSmall(l.spool); err != nil {
+			return nil, err
+		}
+		l.mounted = true
 	}
-	key, err := d.owner.CreateProvisionerKey(ctx, l.org.Name, client.CreateProvisionerKeyRequest{Name: "chaos"})
-	if err != nil {
-		return nil, fmt.Errorf("make a provisioner key: %w", err)
-	}
-	if l.proxy, err = newProxy(ctx, d.address); err != nil {
-		return nil, err
-	}
-	l.daemon = &service{
-		name: fmt.Sprintf("provisioner of host %d", number), binary: d.opts.Binary, log: filepath.Join(d.dir, "logs", fmt.Sprintf("provisioner%d.log", number)),
-		args: []string{"provisioner", "start", "--verbose", "--name", fmt.Sprintf("host%d", number), "--cache-dir", filepath.Join(dir, "cache"), "--spool-dir", l.spool},
-		env:  environment("CODER_URL="+l.proxy.url(), "CODER_PROVISIONER_DAEMON_KEY="+key.Key, "TF_CLI_CONFIG_FILE="+config),
-	}
-	if err := l.daemon.start(nil); err != nil {
-		l.proxy.close()
-		return nil, err
+	if err := l.join(ctx, config); err != nil {
+		return nil, errors.Join(err, l.close(context.WithoutCancel(ctx)))
 	}
 	return l, nil
 }
 
+// join makes the lane's organization, and starts its daemon.
+func (l *lane) join(ctx context.Context, config string) (err error) {
+	d := l.deployment
+	if l.org, err = d.owner.CreateOrganization(ctx, client.CreateOrganizationRequest{Name: fmt.Sprintf("host%d", l.number)}); err != nil {
+		return fmt.Errorf("make an organization: %w", err)
+	}
+	key, err := d.owner.CreateProvisionerKey(ctx, l.org.Name, client.CreateProvisionerKeyRequest{Name: "chaos"})
+	if err != nil {
+		return fmt.Errorf("make a provisioner key: %w", err)
+	}
+	if l.proxy, err = newProxy(ctx, d.address); err != nil {
+		return err
+	}
+	l.daemon = &service{
+		name: fmt.Sprintf("provisioner of host %d", l.number), binary: d.opts.Binary, log: filepath.Join(d.dir, "logs", fmt.Sprintf("provisioner%d.log", l.number)),
+		args: []string{"provisioner", "start", "--verbose", "--name", fmt.Sprintf("host%d", l.number), "--cache-dir", filepath.Join(l.dir, "cache"), "--spool-dir", l.spool},
+		env:  environment("CODER_URL="+l.proxy.url(), "CODER_PROVISIONER_DAEMON_KEY="+key.Key, "TF_CLI_CONFIG_FILE="+config),
+	}
+	return l.daemon.start(nil)
+}
+
 // close ends everything of the lane.
 func (l *lane) close(ctx context.Context) error {
-	err := errors.Join(l.daemon.kill(), killAll(ctx, l.spool))
-	l.proxy.close()
+	var err error
+	if l.daemon != nil {
+		err = l.daemon.kill()
+	}
+	err = errors.Join(err, killAll(ctx, l.spool))
+	if l.proxy != nil {
+		l.proxy.close()
+	}
+	if l.mounted {
+		err = errors.Join(err, l.saveSpool(), unmount(l.spool))
+	}
 	return err
 }
 

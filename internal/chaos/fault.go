@@ -45,6 +45,7 @@ func faults() []fault {
 		{name: "link-slow", what: "every 16 KiB come half a second late", shortest: 4 * s, longest: 12 * s, strike: setLink(link{delay: 500 * time.Millisecond}), heal: setLink(link{})},
 	}
 	return append(short,
+		fault{name: diskFull, what: "no space on the disk of the spool", shortest: s, longest: 6 * s, strike: fillDisk, heal: freeDisk},
 		fault{name: "daemon-gone", what: "kill -9 of the daemon, back after the takeover", beyond: true, strike: killDaemon, heal: startDaemon},
 		fault{name: "daemon-frozen", what: "SIGSTOP of the daemon until after the takeover", beyond: true, strike: pauseDaemon, heal: resumeDaemon},
 		fault{name: "host-gone", what: "kill -9 of all processes of the host, back after the takeover", beyond: true, strike: crashHost, heal: startDaemon},

@@ -69,3 +69,18 @@ func (r running) signal(s syscall.Signal) error {
 	}
 	return nil
 }
+
+// mountSmall puts a file system of 16 MiB at a directory, which root may.
+func mountSmall(dir string) error {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "size=16m,mode=0700"); err != nil {
+		return fmt.Errorf("mount a small file system at %s: %w", dir, err)
+	}
+	return nil
+}
+
+func unmount(dir string) error {
+	if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount %s: %w", dir, err)
+	}
+	return nil
+}

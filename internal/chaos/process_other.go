@@ -21,3 +21,7 @@ var errUnsupported = errors.New("processes are found in /proc, which only Linux 
 func runningBelow(string) ([]running, error) { return nil, errUnsupported }
 
 func (r running) signal(syscall.Signal) error { return errUnsupported }
+
+func mountSmall(string) error { return errUnsupported }
+
+func unmount(string) error { return errUnsupported }

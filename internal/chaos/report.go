@@ -171,6 +171,8 @@ type Report struct {
 	Noticed   int     `json:"noticed"`
 	NoticeP50 float64 `json:"notice_p50"`
 	NoticeP99 float64 `json:"notice_p99"`
+	// LeftOut are faults that this host cannot suffer.
+	LeftOut []string `json:"left_out"`
 	// Took is in seconds.
 	Took float64 `json:"took"`
 	// Kept is the directory with the logs; empty when it was removed.

@@ -119,6 +119,14 @@ func (w *workspace) run(ctx context.Context, p plan, op operation) (*result, err
 // hurt asks for a build, strikes when it is where the plan wants it, heals,
 // and waits for the end.
 func (w *workspace) hurt(ctx context.Context, r *result, p plan, op operation) (client.WorkspaceBuild, error) {
+	switch {
+	case p.fault.server:
+		w.serverFault.Lock()
+		defer w.serverFault.Unlock()
+	case p.fault.beyond:
+		w.serverFault.RLock()
+		defer w.serverFault.RUnlock()
+	}
 	before, err := readLedger(w.folder)
 	if err != nil {
 		return client.WorkspaceBuild{}, err
@@ -134,10 +142,6 @@ func (w *workspace) hurt(ctx context.Context, r *result, p plan, op operation) (
 	defer stop()
 	if err := w.aim(ctx, p, op, build.ID, len(before)); err != nil {
 		return build, err
-	}
-	if p.fault.server {
-		w.serverFault.Lock()
-		defer w.serverFault.Unlock()
 	}
 	if err := w.strike(ctx, r, p, op, len(before), struck); err != nil {
 		return build, err
