@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,12 +10,9 @@ import (
 	"github.com/google/uuid"
 
 	"coder/client"
+	"coder/internal/fairness"
 	"coder/store"
 )
-
-// automationPatience is how long an automated job waits behind people's; then
-// it ranks as one of them.
-const automationPatience = 5 * time.Minute
 
 // daemonStale is when a daemon that was not seen counts as offline.
 const daemonStale = 90 * time.Second
@@ -368,31 +364,29 @@ func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, 
 	return &queue{jobs: jobs, daemons: daemons, online: a.isOnline, now: a.now()}, nil
 }
 
-// rankedJobs are the pending jobs, people's before automation's, and among
-// them first those of who has the fewest running, then the oldest.
+// rankedJobs are the pending jobs in the order in which they are handed out.
 func (a *api) rankedJobs(ctx context.Context, s *store.Store, organizationID uuid.UUID) ([]store.ProvisionerJob, error) {
 	jobs, err := s.ListPendingJobs(ctx, organizationID)
 	if err != nil || len(jobs) < 2 {
 		return jobs, err
 	}
-	counts, err := s.CountRunningJobsByInitiator(ctx, organizationID)
+	rows, err := s.ListUsageOfWaiting(ctx, organizationID)
 	if err != nil {
 		return nil, err
 	}
-	running := map[uuid.UUID]int64{}
-	for _, c := range counts {
-		running[c.InitiatorID] = c.Running
+	usage := map[uuid.UUID]fairness.Usage{}
+	for _, r := range rows {
+		usage[r.InitiatorID] = fairness.Usage{Running: int(r.Running), LastStarted: time.UnixMicro(r.LastStarted)}
 	}
-	patient := func(j store.ProvisionerJob) int {
-		if j.Automated && a.now().Sub(j.CreatedAt.Time) < automationPatience {
-			return 1
-		}
-		return 0
+	waiting := make([]fairness.Job[uuid.UUID], len(jobs))
+	for i, j := range jobs {
+		waiting[i] = fairness.Job[uuid.UUID]{Owner: j.InitiatorID, Automated: j.Automated, Created: j.CreatedAt.Time}
 	}
-	slices.SortStableFunc(jobs, func(x, y store.ProvisionerJob) int {
-		return cmp.Or(cmp.Compare(patient(x), patient(y)), cmp.Compare(running[x.InitiatorID], running[y.InitiatorID]), x.CreatedAt.Compare(y.CreatedAt.Time))
-	})
-	return jobs, nil
+	ranked := make([]store.ProvisionerJob, len(jobs))
+	for place, i := range fairness.Rank(waiting, usage, a.now()) {
+		ranked[place] = jobs[i]
+	}
+	return ranked, nil
 }
 
 // place is the rank among the pending jobs that share a daemon with this one.

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
+	"coder/internal/fairness"
 	"coder/server"
 	"coder/server/servertest"
 	"coder/store"
@@ -630,4 +631,38 @@ func TestSilence(t *testing.T) {
 	_, err = p.Client.CreateWorkspaceBuild(t.Context(), w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
 	require.NoError(t, err)
 	require.JSONEq(t, string(one), string(p.begun(t).State))
+}
+
+// People take turns, and who waited for long makes up for what runs of theirs.
+func TestJobsAreHandedOutInTurns(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	p := newProtocol(t, servertest.WithClock(clock), servertest.WithoutLoops())
+	file, err := p.Client.Upload(t.Context(), "application/x-tar", bytes.NewReader(source(t, "# shared")))
+	require.NoError(t, err)
+	ask := func(c *client.Client, source uuid.UUID) uuid.UUID {
+		clock.Advance(time.Second)
+		v, err := c.CreateTemplateVersion(t.Context(), p.org.Name, client.CreateTemplateVersionRequest{StorageMethod: "file", FileID: &source, Provisioner: "terraform"})
+		require.NoError(t, err)
+		return v.Job.ID
+	}
+	other := p.Member(t, p.org, client.RoleOrgAdmin)
+	theirs, err := other.Upload(t.Context(), "application/x-tar", bytes.NewReader(source(t, "# theirs")))
+	require.NoError(t, err)
+
+	first, second, third, fourth := ask(p.Client, file.ID), ask(p.Client, file.ID), ask(p.Client, file.ID), ask(other, theirs.ID)
+	job, err := p.Client.ProvisionerJob(t.Context(), p.org.Name, fourth)
+	require.NoError(t, err)
+	require.Equal(t, 2, job.QueuePosition, "the position is the place in which it will be handed out")
+	for i, want := range []uuid.UUID{first, fourth, second} {
+		require.Equal(t, want, p.acquire(t).ID, "hand-out %d", i)
+	}
+	// The first has two running, the other one; so the other comes first, until
+	// the first has waited a patience for each of theirs.
+	fifth := ask(other, theirs.ID)
+	clock.Advance(2 * fairness.Patience)
+	sixth := ask(p.Member(t, p.org, client.RoleOrgAdmin), file.ID)
+	require.Equal(t, fifth, p.acquire(t).ID)
+	require.Equal(t, third, p.acquire(t).ID)
+	require.Equal(t, sixth, p.acquire(t).ID)
 }

@@ -91,7 +91,7 @@ func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID,
 	_, _ = q.GetProvisionerJob(ctx, id)
 	_, _ = q.ListProvisionerJobsByIDs(ctx, ids)
 	_, _ = q.ListPendingJobs(ctx, o)
-	_, _ = q.CountRunningJobsByInitiator(ctx, o)
+	_, _ = q.ListUsageOfWaiting(ctx, o)
 	_, _ = q.ListActiveJobsOfOrganization(ctx, o)
 	_, _ = q.ListJobLogs(ctx, store.ListJobLogsParams{OrganizationID: o, JobID: id})
 	_, _ = q.LatestJobsOfDaemons(ctx, o)

@@ -166,39 +166,6 @@ func (q *Queries) ClaimProvisionerJob(ctx context.Context, arg ClaimProvisionerJ
 	return i, err
 }
 
-const countRunningJobsByInitiator = `-- name: CountRunningJobsByInitiator :many
-SELECT initiator_id, CAST(count(*) AS BIGINT) AS running FROM provisioner_jobs
-WHERE organization_id = $1 AND status IN ('running', 'canceling') AND completed_at IS NULL GROUP BY initiator_id
-`
-
-type CountRunningJobsByInitiatorRow struct {
-	InitiatorID uuid.UUID
-	Running     int64
-}
-
-func (q *Queries) CountRunningJobsByInitiator(ctx context.Context, organizationID uuid.UUID) ([]CountRunningJobsByInitiatorRow, error) {
-	rows, err := q.db.QueryContext(ctx, countRunningJobsByInitiator, organizationID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []CountRunningJobsByInitiatorRow{}
-	for rows.Next() {
-		var i CountRunningJobsByInitiatorRow
-		if err := rows.Scan(&i.InitiatorID, &i.Running); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const finishProvisionerJob = `-- name: FinishProvisionerJob :one
 UPDATE provisioner_jobs SET status = $1, error = $2, error_code = $3, in_doubt = $4, timings = $5,
     completed_at = $6, updated_at = $6
@@ -771,6 +738,43 @@ func (q *Queries) ListProvisionerJobsByIDs(ctx context.Context, ids string) ([]P
 			&i.CanceledAt,
 			&i.CompletedAt,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUsageOfWaiting = `-- name: ListUsageOfWaiting :many
+SELECT w.initiator_id,
+    CAST((SELECT count(*) FROM provisioner_jobs r WHERE r.organization_id = $1 AND r.initiator_id = w.initiator_id
+        AND r.status IN ('running', 'canceling') AND r.completed_at IS NULL) AS BIGINT) AS running,
+    CAST(COALESCE((SELECT max(l.started_at) FROM provisioner_jobs l WHERE l.organization_id = $1 AND l.initiator_id = w.initiator_id), 0) AS BIGINT) AS last_started
+FROM (SELECT DISTINCT initiator_id FROM provisioner_jobs WHERE organization_id = $1 AND status = 'pending') w
+`
+
+type ListUsageOfWaitingRow struct {
+	InitiatorID uuid.UUID
+	Running     int64
+	LastStarted int64
+}
+
+func (q *Queries) ListUsageOfWaiting(ctx context.Context, organizationID uuid.UUID) ([]ListUsageOfWaitingRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUsageOfWaiting, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListUsageOfWaitingRow{}
+	for rows.Next() {
+		var i ListUsageOfWaitingRow
+		if err := rows.Scan(&i.InitiatorID, &i.Running, &i.LastStarted); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

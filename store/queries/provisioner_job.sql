@@ -35,9 +35,12 @@ ORDER BY j.created_at DESC, j.id;
 SELECT * FROM provisioner_jobs WHERE organization_id = @organization_id AND status = 'pending'
 ORDER BY created_at, id;
 
--- name: CountRunningJobsByInitiator :many
-SELECT initiator_id, CAST(count(*) AS BIGINT) AS running FROM provisioner_jobs
-WHERE organization_id = @organization_id AND status IN ('running', 'canceling') AND completed_at IS NULL GROUP BY initiator_id;
+-- name: ListUsageOfWaiting :many
+SELECT w.initiator_id,
+    CAST((SELECT count(*) FROM provisioner_jobs r WHERE r.organization_id = @organization_id AND r.initiator_id = w.initiator_id
+        AND r.status IN ('running', 'canceling') AND r.completed_at IS NULL) AS BIGINT) AS running,
+    CAST(COALESCE((SELECT max(l.started_at) FROM provisioner_jobs l WHERE l.organization_id = @organization_id AND l.initiator_id = w.initiator_id), 0) AS BIGINT) AS last_started
+FROM (SELECT DISTINCT initiator_id FROM provisioner_jobs WHERE organization_id = @organization_id AND status = 'pending') w;
 
 -- name: ListActiveJobsOfOrganization :many
 SELECT * FROM provisioner_jobs WHERE organization_id = @organization_id AND completed_at IS NULL ORDER BY created_at, id;

@@ -237,6 +237,7 @@ CREATE TABLE provisioner_jobs (
 CREATE INDEX provisioner_jobs_organization ON provisioner_jobs (organization_id, created_at);
 CREATE INDEX provisioner_jobs_pending ON provisioner_jobs (organization_id, created_at) WHERE status = 'pending';
 CREATE INDEX provisioner_jobs_worker ON provisioner_jobs (worker_id, started_at) WHERE worker_id IS NOT NULL;
+CREATE INDEX provisioner_jobs_initiator ON provisioner_jobs (organization_id, initiator_id, started_at);
 CREATE INDEX provisioner_jobs_file ON provisioner_jobs (file_id);
 CREATE INDEX provisioner_jobs_active ON provisioner_jobs (status) WHERE completed_at IS NULL;
 
