@@ -227,7 +227,7 @@ func (p *progress) explain(job client.ProvisionerJob, matched *client.MatchedPro
 		}
 	}
 	if reason == "" && job.QueuePosition > 1 {
-		reason = fmt.Sprintf("It is number %d of %d in the queue.", job.QueuePosition, job.QueueSize)
+		reason = "Other jobs are in front of it."
 	}
 	if reason == "" || reason == p.waiting || p.polls < 4 {
 		return
@@ -236,6 +236,9 @@ func (p *progress) explain(job client.ProvisionerJob, matched *client.MatchedPro
 	tags, _ := json.Marshal(job.Tags)
 	p.printf("%s the %s waits for a provisioner.\n  Job:    %s\n  Tags:   %s\n  Reason: %s\n",
 		p.env.paint(p.env.Stderr, yellow, "WARN:"), p.what, job.ID, printable(string(tags)), printable(reason))
+	if job.QueuePosition > 1 {
+		p.printf("  Queue:  number %d of %d\n", job.QueuePosition, job.QueueSize)
+	}
 }
 
 func (p *progress) row(row client.ProvisionerJobLog) {

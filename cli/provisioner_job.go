@@ -13,8 +13,8 @@ import (
 )
 
 func newProvisionerJobs(env *Env) *cobra.Command {
-	return group("jobs", "See and cancel the jobs of provisioners", []string{"job"},
-		newProvisionerJobList(env), newProvisionerJobCancel(env))
+	return group("jobs", "See, explain and cancel the jobs of provisioners", []string{"job"},
+		newProvisionerJobList(env), newProvisionerJobExplain(env), newProvisionerJobCancel(env))
 }
 
 // jobRow is a job and the name of its organization.
@@ -154,20 +154,17 @@ func newProvisionerJobCancel(env *Env) *cobra.Command {
 }
 
 func (o *provisionerJobCancelOptions) run(ctx context.Context) error {
-	id, err := uuid.Parse(o.job)
+	id, err := parseJobID(o.job)
 	if err != nil {
-		return fmt.Errorf("%q is not the id of a job: see `coder provisioner jobs list`", o.job)
+		return err
 	}
 	c, org, err := o.env.clientAndOrganization(ctx, o.organization)
 	if err != nil {
 		return err
 	}
 	job, err := c.ProvisionerJob(ctx, org.ID.String(), id)
-	if client.IsNotFound(err) {
-		return fmt.Errorf("there is no job %s in the organization %s that you may see: see `coder provisioner jobs list`", id, org.Name)
-	}
 	if err != nil {
-		return fmt.Errorf("find the job %s: %w", id, err)
+		return jobNotFound(id, org, err)
 	}
 	if err := cancelJob(ctx, c, job); err != nil {
 		return fmt.Errorf("cancel the job: %w", err)

@@ -35,6 +35,10 @@ const (
 	daemonJobFields      = "id status template_name template_icon template_display_name"
 	jobFields            = "id created_at started_at? completed_at? canceled_at? error? error_code? status worker_id? worker_name? file_id tags queue_position queue_size organization_id initiator_id type input available_workers? metadata logs_overflowed | wait_reason?"
 	jobMetadataFields    = "template_version_name template_id template_name template_display_name template_icon workspace_id? workspace_name? workspace_build_transition?"
+	explainFields        = "| job code reason action jobs_ahead daemons attempts older_engine in_doubt"
+	aheadFields          = "| id created_at type initiator_id template_name workspace_name"
+	verdictFields        = "| id name verdict tags provisioners last_seen_at online current_job_id tag_differences"
+	attemptFields        = "| id number daemon_id daemon_name handed_at confirmed_at engine_started_at lost_at ended_at outcome"
 	jobLogFields         = "id created_at log_source log_level stage output"
 	matchedFields        = "count available most_recently_seen"
 
@@ -534,7 +538,16 @@ func TestWireOfDaemonsAndJobs(t *testing.T) {
 		{"GET", logs, "", 200, "0", jobLogFields},
 	})
 	s.create(t, "waiting")
+	behind := s.create(t, "behind")
 	s.holds(t, []exchange{{"GET", jobs + "?status=pending", "", 200, "0", jobFields + " available_workers"}})
+	s.holds(t, []exchange{
+		{"GET", jobs + "/" + j.ID.String() + "/explain", "", 200, "", explainFields},
+		{"GET", jobs + "/" + j.ID.String() + "/explain", "", 200, "daemons.0", verdictFields},
+		{"GET", jobs + "/" + j.ID.String() + "/explain", "", 200, "attempts.0", attemptFields},
+		{"GET", jobs + "/" + behind.LatestBuild.Job.ID.String() + "/explain", "", 200, "jobs_ahead.0", aheadFields},
+		{"GET", jobs + "/" + uuid.NewString() + "/explain", "", 404, "", "message detail"},
+		{"GET", jobs + "/word/explain", "", 400, "validations.0", "field detail"},
+	})
 	text := s.Response(t, s.Token, http.MethodGet, logs+"?format=text", "")
 	require.Equal(t, "text/plain; charset=utf-8", text.Header.Get("Content-Type"))
 	require.Contains(t, text.Body, "hello")

@@ -2,15 +2,12 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"coder/client"
-	"coder/internal/fairness"
 	"coder/store"
 )
 
@@ -20,6 +17,7 @@ const daemonStale = 90 * time.Second
 func (a *api) provisionerJobRoutes(r *router) {
 	handle(r, get, "/organizations/{organization}/provisionerjobs", "List provisioner jobs", readJobs, a.listProvisionerJobs, strictQuery())
 	handle(r, get, "/organizations/{organization}/provisionerjobs/{job}", "Get a provisioner job", readJobs, a.getProvisionerJob)
+	handle(r, get, "/organizations/{organization}/provisionerjobs/{job}/explain", "Explain why a provisioner job is where it is", readJobs, a.explainProvisionerJob)
 }
 
 type jobListInput struct {
@@ -201,20 +199,29 @@ func (a *api) listProvisionerJobs(ctx context.Context, in *jobListInput) (*outpu
 }
 
 func (a *api) getProvisionerJob(ctx context.Context, in *JobPath) (*output[client.ProvisionerJob], error) {
-	rows, err := a.store.ListProvisionerJobs(ctx, store.ListProvisionerJobsParams{
-		OrganizationID: organizationFrom(ctx).ID, Statuses: "[]", Ids: store.IDs([]uuid.UUID{in.Job}),
-	})
+	_, job, err := a.listedJob(ctx, in.Job)
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) == 0 {
-		return nil, errNotFound()
+	return reply(job), nil
+}
+
+// listedJob finds a job of the organization in the path.
+func (a *api) listedJob(ctx context.Context, id uuid.UUID) (store.ProvisionerJob, client.ProvisionerJob, error) {
+	rows, err := a.store.ListProvisionerJobs(ctx, store.ListProvisionerJobsParams{
+		OrganizationID: organizationFrom(ctx).ID, Statuses: "[]", Ids: store.IDs([]uuid.UUID{id}),
+	})
+	if err == nil && len(rows) == 0 {
+		err = errNotFound()
+	}
+	if err != nil {
+		return store.ProvisionerJob{}, client.ProvisionerJob{}, err
 	}
 	jobs, err := a.listedJobs(ctx, rows)
 	if err != nil {
-		return nil, err
+		return store.ProvisionerJob{}, client.ProvisionerJob{}, err
 	}
-	return reply(jobs[0]), nil
+	return rows[0].ProvisionerJob, jobs[0], nil
 }
 
 func nonNil[T any](list []T) []T {
@@ -249,10 +256,11 @@ func (a *api) listedJobs(ctx context.Context, rows []store.ListProvisionerJobsRo
 		job.WorkerName = row.WorkerName
 		job.Metadata = jobMetadata(row)
 		if job.Status == client.JobPending {
-			job.AvailableWorkers, err = a.availableWorkers(ctx, row.ProvisionerJob)
+			q, err := a.queueOf(ctx, row.ProvisionerJob.OrganizationID)
 			if err != nil {
 				return nil, err
 			}
+			job.AvailableWorkers = q.availableWorkers(row.ProvisionerJob)
 		}
 	}
 	return out, nil
@@ -265,26 +273,12 @@ func jobMetadata(row store.ListProvisionerJobsRow) client.ProvisionerJobMetadata
 	}
 }
 
-func (a *api) availableWorkers(ctx context.Context, job store.ProvisionerJob) ([]uuid.UUID, error) {
-	daemons, err := a.store.ListProvisionerDaemons(ctx, job.OrganizationID)
-	if err != nil {
-		return nil, err
-	}
-	ids := []uuid.UUID{}
-	for _, d := range daemons {
-		if tagsMatch(job.Tags, d.Tags) && a.isOnline(d.LastSeenAt, d.StoppedAt) {
-			ids = append(ids, d.ID)
-		}
-	}
-	return ids, nil
-}
-
 func (a *api) isOnline(lastSeen, stopped store.Time) bool {
 	return stopped.IsZero() && a.now().Sub(lastSeen.Time) < daemonStale
 }
 
-// jobResponses converts jobs in their order, with two queries at most per
-// organization that has pending ones, whatever their number.
+// jobResponses converts jobs in their order, and reads the queue once for
+// each organization that has pending ones, whatever their number.
 func (a *api) jobResponses(ctx context.Context, jobs []*store.ProvisionerJob) ([]client.ProvisionerJob, error) {
 	out := make([]client.ProvisionerJob, len(jobs))
 	queues := map[uuid.UUID]*queue{}
@@ -301,7 +295,7 @@ func (a *api) jobResponses(ctx context.Context, jobs []*store.ProvisionerJob) ([
 				queues[job.OrganizationID] = q
 			}
 			response.QueuePosition, response.QueueSize = q.place(*job)
-			response.WaitReason = q.reason(*job)
+			response.WaitReason = q.waitReason(*job)
 		}
 	}
 	return out, nil
@@ -327,118 +321,6 @@ func jobResponse(j *store.ProvisionerJob) client.ProvisionerJob {
 		out.Input.TemplateVersionID = &j.TemplateVersionID
 	}
 	return out
-}
-
-// queue is an organization's pending jobs in the order in which they will be
-// handed out, with its daemons.
-type queue struct {
-	jobs    []store.ProvisionerJob
-	daemons []store.ListProvisionerDaemonsRow
-	online  func(last, stopped store.Time) bool
-	now     time.Time
-}
-
-// queueOf reads an organization's queue, or takes the one that was read a
-// moment ago: a list that shows many waiting jobs must not read it for each
-// request. What happens to a job on this replica forgets it at once.
-func (a *api) queueOf(ctx context.Context, organizationID uuid.UUID) (*queue, error) {
-	if q := a.queues.get(organizationID); q != nil {
-		return q, nil
-	}
-	q, err := a.readQueue(ctx, organizationID)
-	if err == nil {
-		a.queues.put(organizationID, q)
-	}
-	return q, err
-}
-
-func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, error) {
-	jobs, err := a.rankedJobs(ctx, a.store, organizationID)
-	if err != nil {
-		return nil, err
-	}
-	daemons, err := a.store.ListProvisionerDaemons(ctx, organizationID)
-	if err != nil {
-		return nil, err
-	}
-	return &queue{jobs: jobs, daemons: daemons, online: a.isOnline, now: a.now()}, nil
-}
-
-// rankedJobs are the pending jobs in the order in which they are handed out.
-func (a *api) rankedJobs(ctx context.Context, s *store.Store, organizationID uuid.UUID) ([]store.ProvisionerJob, error) {
-	jobs, err := s.ListPendingJobs(ctx, organizationID)
-	if err != nil || len(jobs) < 2 {
-		return jobs, err
-	}
-	rows, err := s.ListUsageOfWaiting(ctx, organizationID)
-	if err != nil {
-		return nil, err
-	}
-	usage := map[uuid.UUID]fairness.Usage{}
-	for _, r := range rows {
-		usage[r.InitiatorID] = fairness.Usage{Running: int(r.Running), LastStarted: time.UnixMicro(r.LastStarted)}
-	}
-	waiting := make([]fairness.Job[uuid.UUID], len(jobs))
-	for i, j := range jobs {
-		waiting[i] = fairness.Job[uuid.UUID]{Owner: j.InitiatorID, Automated: j.Automated, Created: j.CreatedAt.Time}
-	}
-	ranked := make([]store.ProvisionerJob, len(jobs))
-	for place, i := range fairness.Rank(waiting, usage, a.now()) {
-		ranked[place] = jobs[i]
-	}
-	return ranked, nil
-}
-
-// place is the rank among the pending jobs that share a daemon with this one.
-func (q *queue) place(job store.ProvisionerJob) (position, size int) {
-	for _, other := range q.jobs {
-		if !q.compete(job, other) {
-			continue
-		}
-		size++
-		if other.ID == job.ID {
-			position = size
-		}
-	}
-	return position, size
-}
-
-func (q *queue) compete(x, y store.ProvisionerJob) bool {
-	if x.ID == y.ID {
-		return true
-	}
-	return slices.ContainsFunc(q.daemons, func(d store.ListProvisionerDaemonsRow) bool {
-		return tagsMatch(x.Tags, d.Tags) && tagsMatch(y.Tags, d.Tags)
-	})
-}
-
-// reason explains why a pending job does not start; empty when a daemon that
-// is there will take it.
-func (q *queue) reason(job store.ProvisionerJob) string {
-	var matching, different []store.ListProvisionerDaemonsRow
-	for _, d := range q.daemons {
-		switch {
-		case tagsMatch(job.Tags, d.Tags) && q.online(d.LastSeenAt, d.StoppedAt):
-			return ""
-		case tagsMatch(job.Tags, d.Tags):
-			matching = append(matching, d)
-		case q.online(d.LastSeenAt, d.StoppedAt):
-			different = append(different, d)
-		}
-	}
-	asked := showTags(job.Tags)
-	switch {
-	case len(matching) > 0:
-		last := slices.MaxFunc(matching, func(x, y store.ListProvisionerDaemonsRow) int { return x.LastSeenAt.Compare(y.LastSeenAt.Time) })
-		return fmt.Sprintf("The job asks for a provisioner with %s. %s has these tags but was last seen %s ago; start it again.", asked, last.Name, q.now.Sub(last.LastSeenAt.Time).Round(time.Second))
-	case len(different) > 0:
-		var lines []string
-		for _, d := range different[:min(len(different), 5)] {
-			lines = append(lines, d.Name+" "+tagDifference(job.Tags, d.Tags))
-		}
-		return fmt.Sprintf("The job asks for a provisioner with %s. None of the %s matches: %s.", asked, plural(int64(len(different)), "running provisioner"), strings.Join(lines, "; "))
-	}
-	return fmt.Sprintf("The job asks for a provisioner with %s, and this organization has none running. Start one with: coder provisioner start --org ORGANIZATION", asked)
 }
 
 // matchedProvisioners counts who could take a job with these tags.

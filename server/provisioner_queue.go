@@ -1,10 +1,16 @@
 package server
 
 import (
+	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/internal/fairness"
+	"coder/store"
 )
 
 // queueKept is how long a queue that was read serves other requests.
@@ -43,4 +49,117 @@ func (q *queues) forget(organizationID uuid.UUID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.queues, organizationID)
+}
+
+// queue is an organization's pending jobs in the order in which they will be
+// handed out, with its daemons and what these do now. All that is said about
+// why a job waits comes from it: provisioner_verdict.go.
+type queue struct {
+	organization string
+	jobs         []store.ProvisionerJob
+	daemons      []store.ListProvisionerDaemonsRow
+	work         []store.ListAttemptsUnderWayRow
+	online       func(last, stopped store.Time) bool
+}
+
+// queueOf reads an organization's queue, or takes the one that was read a
+// moment ago: a list that shows many waiting jobs must not read it for each
+// request. What happens to a job or a daemon on this replica forgets it at once.
+func (a *api) queueOf(ctx context.Context, organizationID uuid.UUID) (*queue, error) {
+	if q := a.queues.get(organizationID); q != nil {
+		return q, nil
+	}
+	q, err := a.readQueue(ctx, organizationID)
+	if err == nil {
+		a.queues.put(organizationID, q)
+	}
+	return q, err
+}
+
+func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, error) {
+	org, err := a.store.GetOrganization(ctx, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	q := &queue{organization: org.Name, online: a.isOnline}
+	if q.jobs, err = a.rankedJobs(ctx, a.store, organizationID); err != nil {
+		return nil, err
+	}
+	if q.daemons, err = a.store.ListProvisionerDaemons(ctx, organizationID); err != nil {
+		return nil, err
+	}
+	q.work, err = a.store.ListAttemptsUnderWay(ctx, organizationID)
+	return q, err
+}
+
+// rankedJobs are the pending jobs in the order in which they are handed out.
+func (a *api) rankedJobs(ctx context.Context, s *store.Store, organizationID uuid.UUID) ([]store.ProvisionerJob, error) {
+	jobs, err := s.ListPendingJobs(ctx, organizationID)
+	if err != nil || len(jobs) < 2 {
+		return jobs, err
+	}
+	rows, err := s.ListUsageOfWaiting(ctx, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	usage := map[uuid.UUID]fairness.Usage{}
+	for _, r := range rows {
+		usage[r.InitiatorID] = fairness.Usage{Running: int(r.Running), LastStarted: time.UnixMicro(r.LastStarted)}
+	}
+	waiting := make([]fairness.Job[uuid.UUID], len(jobs))
+	for i, j := range jobs {
+		waiting[i] = fairness.Job[uuid.UUID]{Owner: j.InitiatorID, Automated: j.Automated, Created: j.CreatedAt.Time}
+	}
+	ranked := make([]store.ProvisionerJob, len(jobs))
+	for place, i := range fairness.Rank(waiting, usage, a.now()) {
+		ranked[place] = jobs[i]
+	}
+	return ranked, nil
+}
+
+// place is the rank among the pending jobs that share a daemon with this one.
+func (q *queue) place(job store.ProvisionerJob) (position, size int) {
+	ahead, size := q.ahead(job)
+	if !slices.ContainsFunc(q.jobs, func(other store.ProvisionerJob) bool { return other.ID == job.ID }) {
+		return 0, size
+	}
+	return len(ahead) + 1, size
+}
+
+// ahead are the jobs that are handed out before this one to daemons that
+// could run it too, and size is how many such jobs wait in all, itself included.
+func (q *queue) ahead(job store.ProvisionerJob) (ahead []store.ProvisionerJob, size int) {
+	passed := false
+	for _, other := range q.jobs {
+		passed = passed || other.ID == job.ID
+		if !q.compete(job, other) {
+			continue
+		}
+		size++
+		if !passed {
+			ahead = append(ahead, other)
+		}
+	}
+	return ahead, size
+}
+
+func (q *queue) compete(x, y store.ProvisionerJob) bool {
+	if x.ID == y.ID {
+		return true
+	}
+	return slices.ContainsFunc(q.daemons, func(d store.ListProvisionerDaemonsRow) bool {
+		return tagsMatch(x.Tags, d.Tags) && tagsMatch(y.Tags, d.Tags)
+	})
+}
+
+// availableWorkers are the daemons that are there and could take a job, now
+// or after the one that they have.
+func (q *queue) availableWorkers(job store.ProvisionerJob) []uuid.UUID {
+	ids := []uuid.UUID{}
+	for _, d := range q.daemons {
+		if v := q.judge(job, d); v == client.VerdictWouldTake || v == client.VerdictBusy {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
 }

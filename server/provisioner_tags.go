@@ -59,20 +59,44 @@ func tagsMatch(job, daemon map[string]string) bool {
 	return true
 }
 
-// tagDifference says what keeps a daemon from a job.
-func tagDifference(job, daemon map[string]string) string {
-	var missing []string
+// tagDifferences are the tags that keep a daemon from a job: those that it
+// lacks or has otherwise, and for an untagged job those that it has.
+func tagDifferences(job, daemon map[string]string) []client.TagDifference {
+	differences := []client.TagDifference{}
 	for _, key := range slices.Sorted(maps.Keys(job)) {
-		if got, ok := daemon[key]; !ok {
-			missing = append(missing, fmt.Sprintf("lacks %s=%s", key, job[key]))
-		} else if got != job[key] {
-			missing = append(missing, fmt.Sprintf("has %s=%s, the job asks %s=%s", key, got, key, job[key]))
+		wanted := job[key]
+		if has, ok := daemon[key]; !ok {
+			differences = append(differences, client.TagDifference{Tag: key, Wanted: &wanted})
+		} else if has != wanted {
+			differences = append(differences, client.TagDifference{Tag: key, Wanted: &wanted, Has: &has})
 		}
 	}
-	if len(missing) == 0 {
-		return "has tags of its own, and untagged jobs run only on untagged provisioners"
+	if len(differences) > 0 || tagsMatch(job, daemon) {
+		return differences
 	}
-	return strings.Join(missing, ", ")
+	for _, key := range slices.Sorted(maps.Keys(daemon)) {
+		if _, asked := job[key]; !asked {
+			has := daemon[key]
+			differences = append(differences, client.TagDifference{Tag: key, Has: &has})
+		}
+	}
+	return differences
+}
+
+// tagDifference says the same in words.
+func tagDifference(job, daemon map[string]string) string {
+	var parts []string
+	for _, d := range tagDifferences(job, daemon) {
+		switch {
+		case d.Wanted == nil:
+			return "has tags of its own (" + showTags(daemon) + "), and untagged jobs run only on untagged provisioners"
+		case d.Has == nil:
+			parts = append(parts, fmt.Sprintf("lacks %s=%s", d.Tag, *d.Wanted))
+		default:
+			parts = append(parts, fmt.Sprintf("has %s=%s, the job asks %s=%s", d.Tag, *d.Has, d.Tag, *d.Wanted))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // showTags prints tags without the implicit ones that say nothing.

@@ -98,6 +98,8 @@ func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID,
 	_, _ = q.ListProvisionerDaemons(ctx, o)
 	_, _ = q.GetAttempt(ctx, id)
 	_, _ = q.ListCurrentAttempts(ctx)
+	_, _ = q.ListAttemptsUnderWay(ctx, o)
+	_, _ = q.ListAttemptsOfJob(ctx, store.ListAttemptsOfJobParams{OrganizationID: o, JobID: id})
 	_ = q.RenewAttempts(ctx, store.RenewAttemptsParams{RenewedAt: now, Ids: ids})
 	_, _ = q.ClaimProvisionerJob(ctx, store.ClaimProvisionerJobParams{OrganizationID: o, ID: id})
 	_, _ = q.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: o, WorkspaceID: id})

@@ -292,6 +292,118 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (J
 	return i, err
 }
 
+const listAttemptsOfJob = `-- name: ListAttemptsOfJob :many
+SELECT a.id, a.daemon_id, a.number, a.settled, a.handed_at, a.confirmed_at, a.engine_started_at, a.lost_at, a.ended_at, COALESCE(d.name, '') AS daemon_name
+FROM job_attempts a LEFT JOIN provisioner_daemons d ON d.id = a.daemon_id AND d.organization_id = a.organization_id
+WHERE a.organization_id = $1 AND a.job_id = $2 ORDER BY a.handed_at, a.id
+`
+
+type ListAttemptsOfJobParams struct {
+	OrganizationID uuid.UUID
+	JobID          uuid.UUID
+}
+
+type ListAttemptsOfJobRow struct {
+	ID              uuid.UUID
+	DaemonID        uuid.UUID
+	Number          int64
+	Settled         string
+	HandedAt        Time
+	ConfirmedAt     Time
+	EngineStartedAt Time
+	LostAt          Time
+	EndedAt         Time
+	DaemonName      string
+}
+
+func (q *Queries) ListAttemptsOfJob(ctx context.Context, arg ListAttemptsOfJobParams) ([]ListAttemptsOfJobRow, error) {
+	rows, err := q.db.QueryContext(ctx, listAttemptsOfJob, arg.OrganizationID, arg.JobID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListAttemptsOfJobRow{}
+	for rows.Next() {
+		var i ListAttemptsOfJobRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.DaemonID,
+			&i.Number,
+			&i.Settled,
+			&i.HandedAt,
+			&i.ConfirmedAt,
+			&i.EngineStartedAt,
+			&i.LostAt,
+			&i.EndedAt,
+			&i.DaemonName,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listAttemptsUnderWay = `-- name: ListAttemptsUnderWay :many
+SELECT id, job_id, workspace_id, daemon_id, number, clocks, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at FROM job_attempts
+WHERE organization_id = $1 AND current = TRUE AND ended_at IS NULL
+`
+
+type ListAttemptsUnderWayRow struct {
+	ID              uuid.UUID
+	JobID           uuid.UUID
+	WorkspaceID     *uuid.UUID
+	DaemonID        uuid.UUID
+	Number          int64
+	Clocks          string
+	HandedAt        Time
+	ConfirmedAt     Time
+	EngineStartedAt Time
+	RenewedAt       Time
+	LostAt          Time
+}
+
+func (q *Queries) ListAttemptsUnderWay(ctx context.Context, organizationID uuid.UUID) ([]ListAttemptsUnderWayRow, error) {
+	rows, err := q.db.QueryContext(ctx, listAttemptsUnderWay, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListAttemptsUnderWayRow{}
+	for rows.Next() {
+		var i ListAttemptsUnderWayRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.JobID,
+			&i.WorkspaceID,
+			&i.DaemonID,
+			&i.Number,
+			&i.Clocks,
+			&i.HandedAt,
+			&i.ConfirmedAt,
+			&i.EngineStartedAt,
+			&i.RenewedAt,
+			&i.LostAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listCurrentAttempts = `-- name: ListCurrentAttempts :many
 SELECT id, organization_id, job_id, daemon_id, host_id, key_id, user_id, api_key_id, clocks, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, revoked
 FROM job_attempts WHERE current = TRUE AND ended_at IS NULL

@@ -16,6 +16,15 @@ SELECT * FROM job_attempts WHERE daemon_id = @daemon_id AND request_id = @reques
 SELECT id, organization_id, job_id, daemon_id, host_id, key_id, user_id, api_key_id, clocks, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, revoked
 FROM job_attempts WHERE current = TRUE AND ended_at IS NULL;
 
+-- name: ListAttemptsUnderWay :many
+SELECT id, job_id, workspace_id, daemon_id, number, clocks, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at FROM job_attempts
+WHERE organization_id = @organization_id AND current = TRUE AND ended_at IS NULL;
+
+-- name: ListAttemptsOfJob :many
+SELECT a.id, a.daemon_id, a.number, a.settled, a.handed_at, a.confirmed_at, a.engine_started_at, a.lost_at, a.ended_at, COALESCE(d.name, '') AS daemon_name
+FROM job_attempts a LEFT JOIN provisioner_daemons d ON d.id = a.daemon_id AND d.organization_id = a.organization_id
+WHERE a.organization_id = @organization_id AND a.job_id = @job_id ORDER BY a.handed_at, a.id;
+
 -- name: ConfirmAttempt :execrows
 UPDATE job_attempts SET confirmed_at = COALESCE(confirmed_at, @confirmed_at)
 WHERE organization_id = @organization_id AND id = @id AND current = TRUE;

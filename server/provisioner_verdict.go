@@ -1,0 +1,251 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+	"coder/store"
+)
+
+// This file alone decides why a job is where it is. Job responses say it as
+// wait_reason, and the explanation of a job with all its grounds.
+
+// decision is where a job is, why in a sentence, and what to do about it. A
+// sentence stays the same for as long as what it says does: it has times, and
+// no ages.
+type decision struct{ code, reason, action string }
+
+func (d decision) text() string { return strings.TrimSpace(d.reason + " " + d.action) }
+
+// maxNamed is how many daemons a sentence names.
+const maxNamed = 5
+
+// judge is the first thing that keeps a daemon from a job.
+func (q *queue) judge(job store.ProvisionerJob, d store.ListProvisionerDaemonsRow) string {
+	switch {
+	case !tagsMatch(job.Tags, d.Tags):
+		return client.VerdictTagsDiffer
+	case !slices.Contains(d.Provisioners, job.Provisioner):
+		return client.VerdictEngineUnsupported
+	case !q.online(d.LastSeenAt, d.StoppedAt):
+		return client.VerdictOffline
+	case q.workOf(d.ID) != nil:
+		return client.VerdictBusy
+	}
+	return client.VerdictWouldTake
+}
+
+// workOf is what a daemon does now; nil is nothing.
+func (q *queue) workOf(daemon uuid.UUID) *store.ListAttemptsUnderWayRow {
+	return q.under(func(w store.ListAttemptsUnderWayRow) bool { return w.DaemonID == daemon })
+}
+
+func (q *queue) under(is func(store.ListAttemptsUnderWayRow) bool) *store.ListAttemptsUnderWayRow {
+	if i := slices.IndexFunc(q.work, is); i >= 0 {
+		return &q.work[i]
+	}
+	return nil
+}
+
+// olderEngine is an attempt of the job's workspace whose engine may live. It
+// keeps the job from being handed out: raiseFence.
+func (q *queue) olderEngine(job store.ProvisionerJob) *store.ListAttemptsUnderWayRow {
+	if job.WorkspaceID == nil {
+		return nil
+	}
+	return q.under(func(w store.ListAttemptsUnderWayRow) bool {
+		return w.WorkspaceID != nil && *w.WorkspaceID == *job.WorkspaceID && !w.EngineStartedAt.IsZero()
+	})
+}
+
+func (q *queue) nameOf(daemon uuid.UUID) string {
+	for _, d := range q.daemons {
+		if d.ID == daemon {
+			return d.Name
+		}
+	}
+	return "a provisioner that is not known any more"
+}
+
+// waitReason is the decision as job responses have it: empty while a daemon
+// that is free takes the job next.
+func (q *queue) waitReason(job store.ProvisionerJob) string {
+	d := q.decide(job)
+	if position, _ := q.place(job); d.code == client.ExplainQueued && position <= 1 {
+		return ""
+	}
+	return d.text()
+}
+
+// decide says where a job is. Of what keeps a pending one from starting it
+// names what takes a person's hand before what time alone will solve.
+func (q *queue) decide(job store.ProvisionerJob) decision {
+	switch {
+	case !job.CompletedAt.IsZero():
+		return endedDecision(job)
+	case job.Status != client.JobPending:
+		return q.runningDecision(job)
+	}
+	by := map[string][]store.ListProvisionerDaemonsRow{}
+	for _, d := range q.daemons {
+		verdict := q.judge(job, d)
+		by[verdict] = append(by[verdict], d)
+	}
+	able := len(by[client.VerdictWouldTake]) + len(by[client.VerdictBusy])
+	older := q.olderEngine(job)
+	switch {
+	case able > 0 && older != nil:
+		return q.olderDecision(*older)
+	case len(by[client.VerdictWouldTake]) > 0:
+		return q.queuedDecision(job, by[client.VerdictWouldTake])
+	case able > 0:
+		return q.busyDecision(by[client.VerdictBusy])
+	case len(by[client.VerdictOffline]) > 0:
+		return offlineDecision(job, by[client.VerdictOffline])
+	case len(by[client.VerdictEngineUnsupported]) > 0:
+		return unsupportedDecision(job, by[client.VerdictEngineUnsupported])
+	}
+	return q.noneDecision(job, by[client.VerdictTagsDiffer])
+}
+
+func (q *queue) queuedDecision(job store.ProvisionerJob, free []store.ListProvisionerDaemonsRow) decision {
+	if position, _ := q.place(job); position > 1 {
+		return decision{code: client.ExplainQueued, reason: "Other jobs are in front of it."}
+	}
+	return decision{code: client.ExplainQueued, reason: "It is next, and free to take it: " + names(free) + "."}
+}
+
+func (q *queue) busyDecision(busy []store.ListProvisionerDaemonsRow) decision {
+	reason := fmt.Sprintf("All %d provisioners that could take it are busy: %s.", len(busy), names(busy))
+	if len(busy) == 1 {
+		reason = fmt.Sprintf("The only provisioner that could take it is busy: %s.", names(busy))
+	}
+	return decision{client.ExplainBusy, reason, "Wait, or start another one with the same tags."}
+}
+
+func (q *queue) olderDecision(w store.ListAttemptsUnderWayRow) decision {
+	out := decision{code: client.ExplainOlderEngine, action: "Wait until it has ended, or cancel that job."}
+	out.reason = fmt.Sprintf("The engine of an earlier job of this workspace, %s, may still be running on %s; nothing else touches the workspace meanwhile.", w.JobID, q.nameOf(w.DaemonID))
+	if horizon := horizonOf(w.Clocks); horizon > 0 {
+		out.action += fmt.Sprintf(" It counts as dead %s after it was last heard of.", horizon)
+	}
+	return out
+}
+
+func offlineDecision(job store.ProvisionerJob, offline []store.ListProvisionerDaemonsRow) decision {
+	last := slices.MaxFunc(offline, func(x, y store.ListProvisionerDaemonsRow) int { return x.LastSeenAt.Compare(y.LastSeenAt.Time) })
+	reason := fmt.Sprintf("The job asks for a provisioner with %s. %s has these tags and is offline: it was last seen at %s.", showTags(job.Tags), last.Name, showTime(last.LastSeenAt))
+	if len(offline) > 1 {
+		reason += fmt.Sprintf(" So are %s more.", plural(int64(len(offline)-1), "provisioner"))
+	}
+	return decision{client.ExplainOffline, reason, "Start it again."}
+}
+
+func unsupportedDecision(job store.ProvisionerJob, unable []store.ListProvisionerDaemonsRow) decision {
+	return decision{client.ExplainEngineUnsupported,
+		fmt.Sprintf("The job is of the type %q, which none of the provisioners with its tags runs: %s run %s.", job.Provisioner, names(unable), strings.Join(unable[0].Provisioners, ", ")),
+		"Make the template version again for a type that they run."}
+}
+
+// noneDecision: no daemon, online or not, has the job's tags.
+func (q *queue) noneDecision(job store.ProvisionerJob, known []store.ListProvisionerDaemonsRow) decision {
+	asked := showTags(job.Tags)
+	running := slices.DeleteFunc(slices.Clone(known), func(d store.ListProvisionerDaemonsRow) bool { return !q.online(d.LastSeenAt, d.StoppedAt) })
+	start := "coder provisioner start --org " + q.organization + startTags(job.Tags)
+	if len(running) == 0 {
+		return decision{client.ExplainNoProvisioner,
+			fmt.Sprintf("The job asks for a provisioner with %s, and the organization %s has none running.", asked, q.organization), "Start one with: " + start}
+	}
+	var lines []string
+	for _, d := range running[:min(len(running), maxNamed)] {
+		lines = append(lines, d.Name+" "+tagDifference(job.Tags, d.Tags))
+	}
+	return decision{client.ExplainTagsDiffer,
+		fmt.Sprintf("The job asks for a provisioner with %s. None of the %s matches: %s.", asked, plural(int64(len(running)), "running provisioner"), strings.Join(lines, "; ")),
+		"Start one that does, with: " + start + ", or ask for other tags."}
+}
+
+func (q *queue) runningDecision(job store.ProvisionerJob) decision {
+	out := decision{code: client.ExplainRunning, reason: "It was handed out a moment ago."}
+	w := q.under(func(w store.ListAttemptsUnderWayRow) bool { return w.JobID == job.ID })
+	if w == nil {
+		return out
+	}
+	name := q.nameOf(w.DaemonID)
+	out.reason = fmt.Sprintf("Attempt %d was handed to %s at %s; its engine has not started yet.", w.Number, name, showTime(w.HandedAt))
+	if !w.EngineStartedAt.IsZero() {
+		out.reason = fmt.Sprintf("Attempt %d runs on %s; its engine started at %s.", w.Number, name, showTime(w.EngineStartedAt))
+	}
+	if !job.CanceledAt.IsZero() {
+		out.reason += " A cancel was asked for at " + showTime(job.CanceledAt) + "."
+		out.action = "Cancel it again to kill the engine; what it is creating then may be lost track of, and is named."
+	}
+	if !w.LostAt.IsZero() {
+		out.reason += " The provisioner has not been heard of since before " + showTime(w.LostAt) + "."
+		out.action = "Look after " + name + " and its host."
+		if horizon := horizonOf(w.Clocks); horizon > 0 {
+			out.action += fmt.Sprintf(" Unless it comes back, the job ends %s after it was last heard of.", horizon)
+		}
+	}
+	return out
+}
+
+func endedDecision(job store.ProvisionerJob) decision {
+	out := decision{code: client.ExplainEnded, reason: fmt.Sprintf("It ended at %s: %s.", showTime(job.CompletedAt), job.Status)}
+	if job.Status != client.JobFailed {
+		return out
+	}
+	if first, _, _ := strings.Cut(job.Error, "\n"); first != "" {
+		out.reason = fmt.Sprintf("It failed at %s: %s", showTime(job.CompletedAt), first)
+	}
+	out.action = "Read its log, put right what it names, and ask again."
+	if doubt, err := doubtfulOf(job); err == nil && len(doubt) > 0 {
+		out.action = "Look whether the resources in doubt exist; remove them, or put them into the state, before you build again."
+	}
+	return out
+}
+
+// doubtfulOf are the resources that an ended job may have left in no state.
+func doubtfulOf(job store.ProvisionerJob) ([]client.DoubtfulResource, error) {
+	doubt, err := decode[[]client.DoubtfulResource](job.InDoubt, "resources in doubt")
+	return nonNil(doubt), err
+}
+
+// startTags are the flags with which a daemon would have a job's tags.
+func startTags(tags map[string]string) string {
+	var flags strings.Builder
+	for _, tag := range slices.Sorted(maps.Keys(tags)) {
+		if tag != client.TagOwner && (tag != client.TagScope || tags[tag] != scopeTagOrganization) {
+			flags.WriteString(" --tag " + tag + "=" + tags[tag])
+		}
+	}
+	return flags.String()
+}
+
+func names(daemons []store.ListProvisionerDaemonsRow) string {
+	var out []string
+	for _, d := range daemons[:min(len(daemons), maxNamed)] {
+		out = append(out, d.Name)
+	}
+	text := strings.Join(out, ", ")
+	if more := len(daemons) - len(out); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// horizonOf is how long a started engine may be silent; 0 is for ever.
+func horizonOf(clocks string) time.Duration {
+	var c client.JobClocks
+	if err := json.Unmarshal([]byte(clocks), &c); err != nil {
+		return 0 // written by this server; watchAttempt reports what is broken
+	}
+	return time.Duration(c.Horizon) * time.Millisecond
+}
