@@ -37,6 +37,7 @@ type provisionerStartOptions struct {
 	terraformPath     string
 	envAllow          []string
 	maxJobs           int
+	concurrency       int
 	once              bool
 	idleTimeout       time.Duration
 	prometheus        bool
@@ -51,7 +52,8 @@ func newProvisionerStart(env *Env) *cobra.Command {
 		Short: "Run a provisioner on this host, until it is stopped",
 		Long: "Run a provisioner on this host. It takes the jobs of one organization, one at a time, and runs\n" +
 			"Terraform or OpenTofu for them with the credentials of this host. Ctrl-C interrupts a running job\n" +
-			"and saves its state; SIGTERM lets it finish.\n\n" +
+			"and saves its state; SIGTERM lets it finish. --concurrency N runs N of them in one process, named\n" +
+			"NAME-1 to NAME-N.\n\n" +
 			"A disposable one ends by itself, with status 0: --once after a job, --idle-timeout when there is\n" +
 			"nothing to do. What a job made is with the server by then.",
 		Example: "  CODER_PROVISIONER_DAEMON_KEY=<key> coder provisioner start --url https://coder.example.com\n" +
@@ -78,6 +80,7 @@ func newProvisionerStart(env *Env) *cobra.Command {
 	f.StringArrayVar(&o.envAllow, "env-allow", nil, "Variable of this host that jobs see, a name or NAME_*; may be repeated (default: all but CODER_*)")
 	f.IntVar(&o.maxJobs, "max-jobs", 0, "End after this many jobs; 0 is never")
 	f.BoolVar(&o.once, "once", false, "End after one job, as --max-jobs 1")
+	f.IntVar(&o.concurrency, "concurrency", 1, "How many provisioners to run in this process, 1 to 100; --max-jobs and --idle-timeout count for all of them together")
 	f.DurationVar(&o.idleTimeout, "idle-timeout", 0, "End when no job has come for so long, such as 10m; 0 is never")
 	f.BoolVar(&o.logs.verbose, "verbose", false, "Log debug lines")
 	o.logs.addFlags(f, "CODER_PROVISIONER_DAEMON_LOGGING_HUMAN", "CODER_PROVISIONER_DAEMON_LOGGING_JSON",
@@ -91,7 +94,7 @@ func newProvisionerStart(env *Env) *cobra.Command {
 		"key": "CODER_PROVISIONER_DAEMON_KEY", "join-token": "CODER_PROVISIONER_DAEMON_JOIN_TOKEN", "psk": "CODER_PROVISIONER_DAEMON_PSK", "tag": "CODER_PROVISIONERD_TAGS",
 		"name": "CODER_PROVISIONER_DAEMON_NAME", "cache-dir": "CODER_CACHE_DIRECTORY", "spool-dir": "CODER_PROVISIONER_SPOOL_DIR",
 		"terraform-path": "CODER_TERRAFORM_PATH", "env-allow": "CODER_PROVISIONER_ENV_ALLOW", "max-jobs": "CODER_PROVISIONER_MAX_JOBS",
-		"once": "CODER_PROVISIONER_ONCE", "idle-timeout": "CODER_PROVISIONER_IDLE_TIMEOUT",
+		"once": "CODER_PROVISIONER_ONCE", "concurrency": "CODER_PROVISIONER_CONCURRENCY", "idle-timeout": "CODER_PROVISIONER_IDLE_TIMEOUT",
 		"verbose": "CODER_PROVISIONER_DAEMON_VERBOSE", "prometheus-enable": "CODER_PROMETHEUS_ENABLE",
 		"prometheus-address": "CODER_PROMETHEUS_ADDRESS", "experiments": "CODER_EXPERIMENTS",
 		"poll-interval": "CODER_PROVISIONERD_POLL_INTERVAL", "poll-jitter": "CODER_PROVISIONERD_POLL_JITTER",
@@ -134,7 +137,7 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 	if err := o.connect(ctx, &opts); err != nil {
 		return err
 	}
-	daemon, err := provisioner.New(opts)
+	fleet, err := provisioner.NewFleet(opts, o.concurrency)
 	if err != nil {
 		return err
 	}
@@ -143,8 +146,8 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 		return err
 	}
 	defer stopMetrics()
-	logger.Info("starting provisioner daemon", "tags", tagList(opts.Tags), "name", o.name)
-	return o.runUntilStopped(ctx, daemon)
+	logger.Info("starting provisioner daemon", "tags", tagList(opts.Tags), "name", o.name, "concurrency", o.concurrency)
+	return o.runUntilStopped(ctx, fleet)
 }
 
 // hasKey tells whether it joins with a key, its own or that of a join token.
@@ -172,11 +175,8 @@ func (o *provisionerStartOptions) check() (map[string]string, error) {
 	case o.idleTimeout < 0:
 		return nil, fmt.Errorf("--idle-timeout is %s: give a time such as 10m, or 0 to wait for ever", o.idleTimeout)
 	}
-	if o.once {
-		o.maxJobs = 1
-	}
-	if err := client.CheckName(client.NameDaemon, o.name); err != nil {
-		return nil, fmt.Errorf("%w; give one with --name", err)
+	if err := o.checkFleet(); err != nil {
+		return nil, err
 	}
 	var err error
 	if o.cacheDir, err = o.env.cacheDir(o.cacheDir); err != nil {
@@ -192,7 +192,28 @@ func (o *provisionerStartOptions) check() (map[string]string, error) {
 	return parseTags(o.tags)
 }
 
-// connect makes the clients of the daemon, and finds out what it will be.
+// checkFleet refuses numbers of provisioners that cannot be meant.
+func (o *provisionerStartOptions) checkFleet() error {
+	switch n := o.concurrency; {
+	case n < 1 || n > provisioner.MaxFleet:
+		return fmt.Errorf("--concurrency is %d: give a number from 1 to %d", n, provisioner.MaxFleet)
+	case o.once && n > 1:
+		return fmt.Errorf("--once ends after one job of all provisioners together, and --concurrency is %d: leave out one of them", n)
+	case o.maxJobs > 0 && o.maxJobs < n:
+		return fmt.Errorf("--max-jobs is %d for all provisioners together, and --concurrency is %d: some would never have a job; give at least %d, or a lower concurrency", o.maxJobs, n, n)
+	}
+	if o.once {
+		o.maxJobs = 1
+	}
+	for _, name := range provisioner.FleetNames(o.name, o.concurrency) {
+		if err := client.CheckName(client.NameDaemon, name); err != nil {
+			return fmt.Errorf("%w; give one with --name", err)
+		}
+	}
+	return nil
+}
+
+// connect makes the clients of the daemons, and finds out what it will be.
 func (o *provisionerStartOptions) connect(ctx context.Context, opts *provisioner.Options) error {
 	deployment, err := o.env.deploymentURL()
 	if err != nil {
@@ -267,10 +288,10 @@ func (o *provisionerStartOptions) serveMetrics(ctx context.Context, logger *slog
 	return func() { _ = web.Close(); <-done }, nil
 }
 
-// runUntilStopped runs the daemon. SIGTERM lets it finish its job, SIGINT
-// interrupts it; the state is handed in either way. A second SIGINT ends the
-// process, and the next one on this host takes over what it left.
-func (o *provisionerStartOptions) runUntilStopped(ctx context.Context, daemon *provisioner.Daemon) error {
+// runUntilStopped runs the daemons. SIGTERM lets them finish their jobs,
+// SIGINT interrupts them; the states are handed in either way. A second SIGINT
+// ends the process, and the next one on this host takes over what it left.
+func (o *provisionerStartOptions) runUntilStopped(ctx context.Context, fleet *provisioner.Fleet) error {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -278,7 +299,7 @@ func (o *provisionerStartOptions) runUntilStopped(ctx context.Context, daemon *p
 	ctx, interrupt := context.WithCancel(ctx)
 	defer interrupt()
 	ended := make(chan error, 1)
-	go func() { ended <- daemon.Run(ctx) }()
+	go func() { ended <- fleet.Run(ctx) }()
 	for {
 		select {
 		case err := <-ended:
@@ -290,7 +311,7 @@ func (o *provisionerStartOptions) runUntilStopped(ctx context.Context, daemon *p
 				interrupt()
 			} else {
 				o.env.outf("Stopping: a running job may finish first. Press Ctrl-C to interrupt it.\n")
-				daemon.Drain()
+				fleet.Drain()
 			}
 		}
 	}

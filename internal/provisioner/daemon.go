@@ -81,13 +81,12 @@ type Daemon struct {
 	// renewals is the client that leases are kept with.
 	renewals *client.Client
 
+	crew      *crew
 	tools     atomic.Pointer[tools]
 	drained   chan struct{}
 	drainOnce sync.Once
-	jobs      atomic.Int64
-	// idleSince is when the last job ended, or the daemon began to wait for
-	// its first. Only the loop that takes jobs uses it.
-	idleSince time.Time
+	// claimed: it may take one more job. Only the loop that takes jobs uses it.
+	claimed bool
 }
 
 // New checks the options and opens the spool. It contacts nobody.
@@ -133,7 +132,7 @@ func New(opts Options) (*Daemon, error) {
 	}
 	return &Daemon{
 		opts: opts, logger: opts.Logger, now: opts.Now, binary: binary, spool: spool, renewals: opts.Renewals,
-		drained: make(chan struct{}),
+		drained: make(chan struct{}), crew: newCrew(opts, 1),
 	}, nil
 }
 
@@ -145,6 +144,7 @@ func (d *Daemon) Drain() { d.drainOnce.Do(func() { close(d.drained) }) }
 // engine is interrupted once and what it did is handed in before Run returns;
 // Drain lets it finish.
 func (d *Daemon) Run(ctx context.Context) error {
+	defer d.leave()
 	if err := d.findEngine(ctx); err != nil {
 		return err
 	}
@@ -153,9 +153,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 	go func() {
 		select {
 		case <-d.drained:
-			stopWork()
+		case <-d.crew.idle:
 		case <-workCtx.Done():
 		}
+		stopWork()
 	}()
 	group := &errgroup.Group{}
 	adopted := d.recoverSpool(ctx, group)
@@ -163,17 +164,24 @@ func (d *Daemon) Run(ctx context.Context) error {
 	group.Go(func() error {
 		defer stopWork()
 		adopted.Wait()
-		d.idleSince = time.Now()
+		d.crew.rests()
 		return d.work(ctx, workCtx)
 	})
 	err := group.Wait()
-	if err := d.opts.Standby.Close(); err != nil {
-		d.logger.Warn("end the supervisor that waits", "error", err)
-	}
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// leave ends what the daemons of a process share, if this is the last of them.
+func (d *Daemon) leave() {
+	if !d.crew.leaves() {
+		return
+	}
+	if err := d.opts.Standby.Close(); err != nil {
+		d.logger.Warn("end the supervisor that waits", "error", err)
+	}
 }
 
 // tools are what jobs are done with. They change when the engine's file is
@@ -190,8 +198,8 @@ type tools struct {
 // findEngine looks for the engine, and lays out its workshop.
 func (d *Daemon) findEngine(ctx context.Context) error {
 	host := terraform.HostEnvironment(d.opts.Environ(), d.opts.EnvAllow)
-	engine, err := terraform.Find(ctx, terraform.FindOptions{
-		Path: d.opts.TerraformPath, Environment: host, Download: d.opts.FetchEngine,
+	engine, err := d.crew.findEngine(func() (terraform.Engine, error) {
+		return terraform.Find(ctx, terraform.FindOptions{Path: d.opts.TerraformPath, Environment: host, Download: d.opts.FetchEngine})
 	})
 	if err != nil {
 		return err
@@ -295,31 +303,20 @@ func (d *Daemon) deregister(ctx context.Context, id uuid.UUID) {
 	}
 }
 
-// untilIdle ends when the daemon has waited as long as it is to wait.
-func (d *Daemon) untilIdle(ctx context.Context) (context.Context, context.CancelFunc) {
-	if d.opts.IdleTimeout == 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, d.idleSince.Add(d.opts.IdleTimeout))
-}
-
 // takeJobs tells also whether the server has known the daemon at least once.
 func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bool, err error) {
 	request := uuid.New()
 	wait := newBackoff()
 	for workCtx.Err() == nil {
+		if d.claimed = d.claimed || d.crew.claim(); !d.claimed {
+			return served, nil
+		}
 		if err := d.opts.Standby.Prepare(); err != nil {
 			d.logger.Warn("start a supervisor ahead of its job", "error", err)
 		}
-		waitCtx, stopWaiting := d.untilIdle(workCtx)
-		job, err := d.opts.Client.AcquireJob(waitCtx, id, client.AcquireJobRequest{RequestID: request})
-		idled := waitCtx.Err() != nil
-		stopWaiting()
+		job, err := d.opts.Client.AcquireJob(workCtx, id, client.AcquireJobRequest{RequestID: request})
 		switch {
 		case workCtx.Err() != nil && job == nil:
-			return served, nil
-		case idled && job == nil:
-			d.logger.Info("no job has come for long: ending", "idle", d.opts.IdleTimeout)
 			return served, nil
 		case isRefusal(err) || client.IsNotFound(err):
 			return served, fmt.Errorf("take a job: %w", err)
@@ -335,12 +332,11 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bo
 		if job == nil {
 			continue
 		}
+		d.claimed = false
+		d.crew.works()
 		d.refreshEngine(ctx)
 		d.perform(ctx, *job)
-		d.idleSince = time.Now()
-		if d.jobs.Add(1) == int64(d.opts.MaxJobs) {
-			return served, nil
-		}
+		d.crew.rests()
 	}
 	return served, nil
 }
