@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,7 @@ import (
 
 func newProvisioner(env *Env) *cobra.Command {
 	return group("provisioner", "Run provisioners, and see them and their jobs", []string{"provisioners"},
-		newProvisionerStart(env), newProvisionerList(env), newProvisionerKeys(env), newProvisionerJobs(env))
+		newProvisionerStart(env), newProvisionerList(env), newProvisionerDrain(env), newProvisionerResume(env), newProvisionerKeys(env), newProvisionerJobs(env))
 }
 
 // newProvisionerd keeps the old name of the start command.
@@ -63,7 +64,9 @@ func daemonTable() table[daemonRow] {
 			column[daemonRow]{of.name + " job template icon", job(of.job, func(j client.ProvisionerDaemonJob) string { return j.TemplateIcon })},
 			column[daemonRow]{of.name + " job template display name", job(of.job, func(j client.ProvisionerDaemonJob) string { return j.TemplateDisplayName })})
 	}
-	columns = append(columns, column[daemonRow]{"organization", func(r daemonRow) string { return r.OrganizationName }})
+	columns = append(columns,
+		column[daemonRow]{"organization", func(r daemonRow) string { return r.OrganizationName }},
+		column[daemonRow]{"draining", func(r daemonRow) string { return strconv.FormatBool(r.Draining) }})
 	return table[daemonRow]{columns: columns, defaults: []string{"created at", "last seen at", "key name", "name", "version", "status", "tags"}}
 }
 

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -26,8 +27,8 @@ const (
 	ScopeUser         = "user"
 )
 
-// ProvisionerDaemon is a process that runs jobs of one organization. The last
-// four fields are filled by the list of daemons only.
+// ProvisionerDaemon is a process that runs jobs of one organization. The key's
+// name, status and jobs are filled by the list of daemons only.
 type ProvisionerDaemon struct {
 	ID             uuid.UUID         `json:"id"`
 	OrganizationID uuid.UUID         `json:"organization_id"`
@@ -44,6 +45,10 @@ type ProvisionerDaemon struct {
 	Status      *string               `json:"status" enum:"offline,idle,busy"`
 	CurrentJob  *ProvisionerDaemonJob `json:"current_job"`
 	PreviousJob *ProvisionerDaemonJob `json:"previous_job"`
+
+	// Draining: it finishes its job and is handed no other. An addition to the
+	// reference.
+	Draining bool `json:"draining"`
 }
 
 // ProvisionerDaemonJob is a job as the list of daemons mentions it.
@@ -84,6 +89,17 @@ func (c *Client) ProvisionerDaemons(ctx context.Context, organization string, re
 		q.Set("max_age", req.MaxAge.String())
 	}
 	return list[ProvisionerDaemon](ctx, c, withQuery(apiPath("organizations", organization, "provisionerdaemons"), q))
+}
+
+// DrainProvisionerDaemon lets a daemon finish its job; once this has returned,
+// it is handed no other, until it is resumed.
+func (c *Client) DrainProvisionerDaemon(ctx context.Context, organization string, id uuid.UUID) (ProvisionerDaemon, error) {
+	return send[ProvisionerDaemon](ctx, c, http.MethodPost, apiPath("organizations", organization, "provisionerdaemons", id, "drain"), nil)
+}
+
+// ResumeProvisionerDaemon ends a drain.
+func (c *Client) ResumeProvisionerDaemon(ctx context.Context, organization string, id uuid.UUID) (ProvisionerDaemon, error) {
+	return send[ProvisionerDaemon](ctx, c, http.MethodPost, apiPath("organizations", organization, "provisionerdaemons", id, "resume"), nil)
 }
 
 func setIDs(q url.Values, name string, ids []uuid.UUID) {

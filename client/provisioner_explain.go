@@ -19,6 +19,8 @@ const (
 	ExplainEngineUnsupported = "engine_unsupported"
 	// ExplainOffline: those that could take it are not connected.
 	ExplainOffline = "provisioners_offline"
+	// ExplainDraining: those that could take it are there and drain.
+	ExplainDraining = "provisioners_draining"
 	// ExplainOlderEngine: an engine of an earlier attempt may still touch the workspace.
 	ExplainOlderEngine = "older_engine"
 	// ExplainBusy: those that could take it have jobs.
@@ -35,6 +37,7 @@ const (
 	VerdictTagsDiffer        = "tags_differ"
 	VerdictEngineUnsupported = "engine_unsupported"
 	VerdictOffline           = "offline"
+	VerdictDraining          = "draining"
 	VerdictBusy              = "busy"
 )
 
@@ -66,7 +69,7 @@ type ProvisionerJobExplanation struct {
 	Job ProvisionerJob `json:"job"`
 	// Code is one word of the list above, Reason the same in a sentence, and
 	// Action what to do about it; empty when there is nothing to do.
-	Code   string `json:"code" enum:"no_provisioner,tags_differ,engine_unsupported,provisioners_offline,older_engine,provisioners_busy,queued,running,ended"`
+	Code   string `json:"code" enum:"no_provisioner,tags_differ,engine_unsupported,provisioners_offline,provisioners_draining,older_engine,provisioners_busy,queued,running,ended"`
 	Reason string `json:"reason"`
 	Action string `json:"action"`
 	// JobsAhead are those that are handed out before a pending one, up to MaxJobsAhead.
@@ -95,12 +98,13 @@ type ProvisionerJobAhead struct {
 type ProvisionerVerdict struct {
 	ID      uuid.UUID         `json:"id"`
 	Name    string            `json:"name"`
-	Verdict string            `json:"verdict" enum:"would_take,tags_differ,engine_unsupported,offline,busy"`
+	Verdict string            `json:"verdict" enum:"would_take,tags_differ,engine_unsupported,offline,draining,busy"`
 	Tags    map[string]string `json:"tags"`
 	// Provisioners are the types that it runs.
 	Provisioners []string  `json:"provisioners"`
 	LastSeenAt   time.Time `json:"last_seen_at"`
 	Online       bool      `json:"online"`
+	Draining     bool      `json:"draining"`
 	// CurrentJobID is what it does now.
 	CurrentJobID *uuid.UUID `json:"current_job_id"`
 	// Differences are the tags that keep it from the job.

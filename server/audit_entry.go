@@ -169,6 +169,33 @@ func auditProvisionerKeyOf(k store.ProvisionerKey) auditProvisionerKey {
 	return auditProvisionerKey{k.ID, k.Name, k.Tags, nonNil(k.AllowList), k.ExpiresAt.Time}
 }
 
+// provisionerDaemonChanged is a change of the organization too. Only draining
+// is anybody's decision; the rest daemons say of themselves.
+func provisionerDaemonChanged(org store.Organization, before, after store.ProvisionerDaemon) auditEntry {
+	e := organizationEntry(client.AuditWrite, org)
+	e.before, e.after = auditOrganizationDaemons{auditProvisionerDaemonOf(before)}, auditOrganizationDaemons{auditProvisionerDaemonOf(after)}
+	action := "drain"
+	if after.DrainedAt.IsZero() {
+		action = "resume"
+	}
+	e.fields = map[string]any{"extension": "provisioner_daemon", "extension_action": action, "provisioner_daemon_id": after.ID, "provisioner_daemon_name": after.Name}
+	return e
+}
+
+type auditOrganizationDaemons struct {
+	Daemon auditProvisionerDaemon `json:"provisioner_daemons"`
+}
+
+type auditProvisionerDaemon struct {
+	ID       uuid.UUID `json:"id"`
+	Name     string    `json:"name"`
+	Draining bool      `json:"draining"`
+}
+
+func auditProvisionerDaemonOf(d store.ProvisionerDaemon) auditProvisionerDaemon {
+	return auditProvisionerDaemon{d.ID, d.Name, !d.DrainedAt.IsZero()}
+}
+
 func templateChanged(action string, before, after *store.Template) auditEntry {
 	t := either(before, after)
 	return auditEntry{

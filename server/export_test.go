@@ -2,8 +2,10 @@ package server
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
 
 	"coder/internal/authz"
 )
@@ -17,4 +19,17 @@ func (s *Server) Gate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return s.api.limit(w, r.WithContext(ctx), p, &huma.Operation{OperationID: "list-workspaces", Path: apiPrefix + "/workspaces"})
+}
+
+// Waits says whether a daemon's question for a job is open at this replica.
+func (s *Server) Waits(daemon uuid.UUID) bool {
+	d := s.api.dispatch
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, waiting := range d.waiting {
+		if slices.ContainsFunc(waiting, func(w *waiter) bool { return w.daemon == daemon }) {
+			return true
+		}
+	}
+	return false
 }

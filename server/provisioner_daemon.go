@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"coder/client"
 	"coder/store"
 )
@@ -24,28 +26,48 @@ func (a *api) listProvisionerDaemons(ctx context.Context, in *listDaemonsInput) 
 	if err != nil {
 		return nil, err
 	}
-	id := organizationFrom(ctx).ID
-	rows, err := a.store.ListProvisionerDaemons(ctx, id)
+	out, err := a.listedDaemons(ctx, organizationFrom(ctx).ID, keep)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := a.store.LatestJobsOfDaemons(ctx, id)
+	return reply(out[:min(len(out), in.Limit)]), nil
+}
+
+type keepDaemon func(client.ProvisionerDaemon, store.ListProvisionerDaemonsRow) bool
+
+func (a *api) listedDaemons(ctx context.Context, organizationID uuid.UUID, keep keepDaemon) ([]client.ProvisionerDaemon, error) {
+	rows, err := a.store.ListProvisionerDaemons(ctx, organizationID)
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := a.store.LatestJobsOfDaemons(ctx, organizationID)
 	if err != nil {
 		return nil, err
 	}
 	out := []client.ProvisionerDaemon{}
 	for _, row := range rows {
-		d := a.listedDaemon(row, jobs)
-		if len(out) < in.Limit && keep(d, row) {
+		if d := a.listedDaemon(row, jobs); keep(d, row) {
 			out = append(out, d)
 		}
 	}
-	return reply(out), nil
+	return out, nil
+}
+
+// daemonReply is one daemon as the list has it.
+func (a *api) daemonReply(ctx context.Context, organizationID, id uuid.UUID) (*output[client.ProvisionerDaemon], error) {
+	found, err := a.listedDaemons(ctx, organizationID, func(d client.ProvisionerDaemon, _ store.ListProvisionerDaemonsRow) bool { return d.ID == id })
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, errNotFound()
+	}
+	return reply(found[0]), nil
 }
 
 // daemonFilter reads the filters of the list. Offline daemons are left out
 // unless asked for.
-func (a *api) daemonFilter(in *listDaemonsInput) (func(client.ProvisionerDaemon, store.ListProvisionerDaemonsRow) bool, error) {
+func (a *api) daemonFilter(in *listDaemonsInput) (keepDaemon, error) {
 	tags, err := parseTagsQuery(in.Tags)
 	if err != nil {
 		return nil, err
@@ -110,6 +132,7 @@ func provisionerDaemonResponse(d store.ListProvisionerDaemonsRow) client.Provisi
 	return client.ProvisionerDaemon{
 		ID: d.ID, OrganizationID: d.OrganizationID, KeyID: d.KeyID, CreatedAt: d.CreatedAt.Time, LastSeenAt: d.LastSeenAt.Ptr(), Name: d.Name,
 		Version: d.Version, APIVersion: d.ApiVersion, Provisioners: nonNil(d.Provisioners), Tags: d.Tags,
+		Draining: !d.DrainedAt.IsZero(),
 	}
 }
 

@@ -61,6 +61,15 @@ func (d *dispatcher) wakeAll(organization uuid.UUID) {
 	}
 }
 
+// pass takes a daemon out that may not have the job it was woken for, which
+// goes to another one.
+func (d *dispatcher) pass(w *waiter, woken store.StringMap) {
+	d.leave(w)
+	if woken != nil {
+		d.post(w.organization, woken)
+	}
+}
+
 // leave takes a daemon out; a wake-up that it did not use goes to another one.
 func (d *dispatcher) leave(w *waiter) {
 	d.mu.Lock()

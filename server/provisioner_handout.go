@@ -60,7 +60,8 @@ func (a *api) repeatedHandOut(ctx context.Context, d store.ProvisionerDaemon, re
 	return job, nil
 }
 
-// handOut gives the daemon the first job in rank that it can run, or nil.
+// handOut gives the daemon the first job in rank that it can run, or nil. It
+// fails with errDraining when there is one and the daemon drains.
 func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID uuid.UUID) (*client.AcquiredJob, error) {
 	jobs, err := a.rankedJobs(ctx, a.store, d.OrganizationID)
 	if err != nil {
@@ -73,6 +74,9 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 		acquired, err := a.claim(ctx, d, job, requestID)
 		if errors.Is(err, errClaimed) {
 			continue
+		}
+		if errors.Is(err, errDraining) {
+			return nil, err
 		}
 		if err != nil {
 			return nil, fmt.Errorf("hand out job %s: %w", job.ID, err)
@@ -91,6 +95,9 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.Pr
 	var acquired *client.AcquiredJob
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		if err := a.withStore(tx).daemonAgain(ctx, d.ID); err != nil {
+			return err
+		}
+		if err := a.admitDaemon(ctx, tx, d); err != nil {
 			return err
 		}
 		now, attemptID := store.At(a.now()), uuid.New()

@@ -335,7 +335,7 @@ func (a *api) matchedProvisioners(ctx context.Context, organizationID uuid.UUID,
 			continue
 		}
 		m.Count++
-		if a.isOnline(d.LastSeenAt, d.StoppedAt) {
+		if d.DrainedAt.IsZero() && a.isOnline(d.LastSeenAt, d.StoppedAt) {
 			m.Available++
 		}
 		if m.MostRecentlySeen == nil || d.LastSeenAt.After(*m.MostRecentlySeen) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -87,6 +88,7 @@ func (a *api) registerDaemon(ctx context.Context, in *registerInput) (*output[cl
 	if err != nil {
 		return nil, fmt.Errorf("register daemon: %w", err)
 	}
+	a.queues.forget(org.ID)
 	a.logger.InfoContext(ctx, "provisioner daemon joined", "daemon", row.Name, "organization", org.Name, "tags", showTags(tags))
 	return reply(client.RegisteredDaemon{
 		ID: row.ID, Name: row.Name, OrganizationID: org.ID, OrganizationName: org.Name, Tags: tags,
@@ -218,6 +220,7 @@ func (a *api) stopDaemon(ctx context.Context, in *DaemonPath) (*struct{}, error)
 	if err != nil {
 		return nil, err
 	}
+	defer a.queues.forget(d.OrganizationID)
 	return nil, a.store.StopProvisionerDaemon(ctx, store.StopProvisionerDaemonParams{ID: d.ID, StoppedAt: store.At(a.now())})
 }
 
@@ -234,13 +237,21 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 	if job, err := a.repeatedHandOut(ctx, d, in.Body.RequestID); job != nil || err != nil {
 		return acquired(job), err
 	}
-	w := a.dispatch.wait(d)
-	defer a.dispatch.leave(w)
 	timeout, again := time.NewTimer(acquireWait), time.NewTicker(askAgain)
 	defer timeout.Stop()
 	defer again.Stop()
+	if !d.DrainedAt.IsZero() {
+		return acquired(nil), a.standAside(ctx, d.ID, timeout.C)
+	}
+	w := a.dispatch.wait(d)
+	defer a.dispatch.leave(w)
+	var woken store.StringMap
 	for {
 		job, err := a.handOut(ctx, d, in.Body.RequestID)
+		if errors.Is(err, errDraining) {
+			a.dispatch.pass(w, woken)
+			return acquired(nil), a.standAside(ctx, d.ID, timeout.C)
+		}
 		if job != nil || err != nil {
 			return acquired(job), err
 		}
@@ -251,7 +262,7 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 			return acquired(nil), nil
 		case <-timeout.C:
 			return acquired(nil), nil
-		case <-w.wake:
+		case woken = <-w.wake:
 		case <-again.C:
 		}
 		if err := a.daemonAgain(ctx, d.ID); err != nil {

@@ -36,6 +36,8 @@ func (q *queue) judge(job store.ProvisionerJob, d store.ListProvisionerDaemonsRo
 		return client.VerdictEngineUnsupported
 	case !q.online(d.LastSeenAt, d.StoppedAt):
 		return client.VerdictOffline
+	case !d.DrainedAt.IsZero():
+		return client.VerdictDraining
 	case q.workOf(d.ID) != nil:
 		return client.VerdictBusy
 	}
@@ -107,6 +109,8 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 		return q.queuedDecision(job, by[client.VerdictWouldTake])
 	case able > 0:
 		return q.busyDecision(by[client.VerdictBusy])
+	case len(by[client.VerdictDraining]) > 0:
+		return q.drainingDecision(job, by[client.VerdictDraining])
 	case len(by[client.VerdictOffline]) > 0:
 		return offlineDecision(job, by[client.VerdictOffline])
 	case len(by[client.VerdictEngineUnsupported]) > 0:
@@ -137,6 +141,12 @@ func (q *queue) olderDecision(w store.ListAttemptsUnderWayRow) decision {
 		out.action += fmt.Sprintf(" It counts as dead %s after it was last heard of.", horizon)
 	}
 	return out
+}
+
+func (q *queue) drainingDecision(job store.ProvisionerJob, draining []store.ListProvisionerDaemonsRow) decision {
+	return decision{client.ExplainDraining,
+		fmt.Sprintf("The job asks for a provisioner with %s. Those that are there and have these tags are draining, and take no new job: %s.", showTags(job.Tags), names(draining)),
+		fmt.Sprintf("Resume one with: coder provisioner resume %s --org %s, or start another one.", draining[0].Name, q.organization)}
 }
 
 func offlineDecision(job store.ProvisionerJob, offline []store.ListProvisionerDaemonsRow) decision {

@@ -214,6 +214,7 @@ type ProvisionerDaemon struct {
 	CreatedAt      Time
 	LastSeenAt     Time
 	StoppedAt      Time
+	DrainedAt      Time
 }
 
 type ProvisionerJob struct {

@@ -11,8 +11,58 @@ import (
 	"github.com/google/uuid"
 )
 
+const admitDaemon = `-- name: AdmitDaemon :execrows
+UPDATE provisioner_daemons SET last_seen_at = $1 WHERE organization_id = $2 AND id = $3 AND drained_at IS NULL
+`
+
+type AdmitDaemonParams struct {
+	LastSeenAt     Time
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) AdmitDaemon(ctx context.Context, arg AdmitDaemonParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, admitDaemon, arg.LastSeenAt, arg.OrganizationID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const getDaemonOfOrganization = `-- name: GetDaemonOfOrganization :one
+SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at FROM provisioner_daemons WHERE organization_id = $1 AND id = $2
+`
+
+type GetDaemonOfOrganizationParams struct {
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) GetDaemonOfOrganization(ctx context.Context, arg GetDaemonOfOrganizationParams) (ProvisionerDaemon, error) {
+	row := q.db.QueryRowContext(ctx, getDaemonOfOrganization, arg.OrganizationID, arg.ID)
+	var i ProvisionerDaemon
+	err := row.Scan(
+		&i.ID,
+		&i.OrganizationID,
+		&i.KeyID,
+		&i.UserID,
+		&i.Name,
+		&i.Owner,
+		&i.Version,
+		&i.ApiVersion,
+		&i.Provisioners,
+		&i.Tags,
+		&i.HostID,
+		&i.CreatedAt,
+		&i.LastSeenAt,
+		&i.StoppedAt,
+		&i.DrainedAt,
+	)
+	return i, err
+}
+
 const getProvisionerDaemon = `-- name: GetProvisionerDaemon :one
-SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at FROM provisioner_daemons WHERE id = $1
+SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at FROM provisioner_daemons WHERE id = $1
 `
 
 // scope: deployment
@@ -34,6 +84,7 @@ func (q *Queries) GetProvisionerDaemon(ctx context.Context, id uuid.UUID) (Provi
 		&i.CreatedAt,
 		&i.LastSeenAt,
 		&i.StoppedAt,
+		&i.DrainedAt,
 	)
 	return i, err
 }
@@ -92,7 +143,7 @@ func (q *Queries) LatestJobsOfDaemons(ctx context.Context, organizationID uuid.U
 }
 
 const listDaemonsSeenSince = `-- name: ListDaemonsSeenSince :many
-SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at FROM provisioner_daemons WHERE last_seen_at > $1 AND stopped_at IS NULL ORDER BY created_at, name
+SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at FROM provisioner_daemons WHERE last_seen_at > $1 AND stopped_at IS NULL ORDER BY created_at, name
 `
 
 // scope: deployment
@@ -120,6 +171,7 @@ func (q *Queries) ListDaemonsSeenSince(ctx context.Context, lastSeenAt Time) ([]
 			&i.CreatedAt,
 			&i.LastSeenAt,
 			&i.StoppedAt,
+			&i.DrainedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -135,7 +187,7 @@ func (q *Queries) ListDaemonsSeenSince(ctx context.Context, lastSeenAt Time) ([]
 }
 
 const listProvisionerDaemons = `-- name: ListProvisionerDaemons :many
-SELECT d.id, d.organization_id, d.key_id, d.user_id, d.name, d.owner, d.version, d.api_version, d.provisioners, d.tags, d.host_id, d.created_at, d.last_seen_at, d.stopped_at, COALESCE(k.name, '') AS key_name FROM provisioner_daemons d
+SELECT d.id, d.organization_id, d.key_id, d.user_id, d.name, d.owner, d.version, d.api_version, d.provisioners, d.tags, d.host_id, d.created_at, d.last_seen_at, d.stopped_at, d.drained_at, COALESCE(k.name, '') AS key_name FROM provisioner_daemons d
 LEFT JOIN provisioner_keys k ON k.id = d.key_id AND k.organization_id = d.organization_id
 WHERE d.organization_id = $1 ORDER BY d.created_at, d.name
 `
@@ -155,6 +207,7 @@ type ListProvisionerDaemonsRow struct {
 	CreatedAt      Time
 	LastSeenAt     Time
 	StoppedAt      Time
+	DrainedAt      Time
 	KeyName        string
 }
 
@@ -182,6 +235,7 @@ func (q *Queries) ListProvisionerDaemons(ctx context.Context, organizationID uui
 			&i.CreatedAt,
 			&i.LastSeenAt,
 			&i.StoppedAt,
+			&i.DrainedAt,
 			&i.KeyName,
 		); err != nil {
 			return nil, err
@@ -195,6 +249,39 @@ func (q *Queries) ListProvisionerDaemons(ctx context.Context, organizationID uui
 		return nil, err
 	}
 	return items, nil
+}
+
+const setDaemonDrained = `-- name: SetDaemonDrained :one
+UPDATE provisioner_daemons SET drained_at = $1 WHERE organization_id = $2 AND id = $3 RETURNING id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at
+`
+
+type SetDaemonDrainedParams struct {
+	DrainedAt      Time
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) SetDaemonDrained(ctx context.Context, arg SetDaemonDrainedParams) (ProvisionerDaemon, error) {
+	row := q.db.QueryRowContext(ctx, setDaemonDrained, arg.DrainedAt, arg.OrganizationID, arg.ID)
+	var i ProvisionerDaemon
+	err := row.Scan(
+		&i.ID,
+		&i.OrganizationID,
+		&i.KeyID,
+		&i.UserID,
+		&i.Name,
+		&i.Owner,
+		&i.Version,
+		&i.ApiVersion,
+		&i.Provisioners,
+		&i.Tags,
+		&i.HostID,
+		&i.CreatedAt,
+		&i.LastSeenAt,
+		&i.StoppedAt,
+		&i.DrainedAt,
+	)
+	return i, err
 }
 
 const stopProvisionerDaemon = `-- name: StopProvisionerDaemon :exec
@@ -234,7 +321,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (organization_id, name, owner) DO UPDATE SET
     key_id = excluded.key_id, user_id = excluded.user_id, version = excluded.version, api_version = excluded.api_version,
     provisioners = excluded.provisioners, tags = excluded.tags, host_id = excluded.host_id, last_seen_at = excluded.last_seen_at, stopped_at = NULL
-RETURNING id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at
+RETURNING id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at
 `
 
 type UpsertProvisionerDaemonParams struct {
@@ -285,6 +372,7 @@ func (q *Queries) UpsertProvisionerDaemon(ctx context.Context, arg UpsertProvisi
 		&i.CreatedAt,
 		&i.LastSeenAt,
 		&i.StoppedAt,
+		&i.DrainedAt,
 	)
 	return i, err
 }

@@ -73,6 +73,7 @@ func (w *world) bend() {
 	w.rows["provisioner_jobs"][seedRows]["status"] = "pending"
 	w.rows["templates"][5]["deleted"] = false                                    // its workspace is deleted
 	w.rows["templates"][4]["active_version_id"] = seedID("template_versions", 0) // so version 4 may be archived
+	w.rows["provisioner_daemons"][0]["drained_at"] = nil                         // it may be handed a job
 	w.rows["workspaces"][4]["deleted"] = true
 	w.rows["workspaces"][0]["favorite"], w.rows["workspaces"][0]["deleted"] = true, false
 	w.rows["template_versions"][3]["template_id"] = seedID("templates", 0) // the version before version 0

@@ -357,8 +357,14 @@ func freshPendingBuild(ctx context.Context, w *world) (values, *credential, erro
 }
 
 func freshDaemon(ctx context.Context, w *world) (values, *credential, error) {
-	id, err := w.register(ctx)
+	id, err := w.register(ctx, "daemon-"+w.mark)
 	w.daemonID = id
+	return values{"daemon": id.String()}, nil, err
+}
+
+// freshIdler is a daemon that no other proof needs.
+func freshIdler(ctx context.Context, w *world) (values, *credential, error) {
+	id, err := w.register(ctx, "idler-"+w.mark)
 	return values{"daemon": id.String()}, nil, err
 }
 
@@ -468,10 +474,12 @@ var rules = map[string]rule{
 	"POST /organizations/{organization}/members/{user}/workspaces": body(func(v values) any {
 		return fields{"template_id": v["template_id"], "name": v["new_name"]}
 	}),
-	"POST /organizations/{organization}/provisionerkeys":                   body(func(v values) any { return fields{"name": v["new_name"]} }),
-	"DELETE /organizations/{organization}/provisionerkeys/{name}":          plain().on(freshKey),
-	"POST /organizations/{organization}/provisionerkeys/{name}/rotate":     fixed(fields{}).on(freshKey),
-	"POST /organizations/{organization}/provisionerkeys/{name}/jointokens": fixed(fields{}).on(freshKey),
+	"POST /organizations/{organization}/provisionerkeys":                    body(func(v values) any { return fields{"name": v["new_name"]} }),
+	"DELETE /organizations/{organization}/provisionerkeys/{name}":           plain().on(freshKey),
+	"POST /organizations/{organization}/provisionerkeys/{name}/rotate":      fixed(fields{}).on(freshKey),
+	"POST /organizations/{organization}/provisionerkeys/{name}/jointokens":  fixed(fields{}).on(freshKey),
+	"POST /organizations/{organization}/provisionerdaemons/{daemon}/drain":  plain().on(freshIdler),
+	"POST /organizations/{organization}/provisionerdaemons/{daemon}/resume": plain().on(freshIdler),
 	"POST /organizations/{organization}/templates": namesObjects(func(v values) any {
 		return fields{"name": v["new_name"], "template_version_id": v["version_id"]}
 	}).on(freshVersion),

@@ -216,13 +216,13 @@ func (w *world) makeDaemon(ctx context.Context) error {
 	if w.daemon, err = w.clientOf(w.daemonKey); err != nil {
 		return err
 	}
-	w.daemonID, err = w.register(ctx)
+	w.daemonID, err = w.register(ctx, "daemon-"+w.mark)
 	return err
 }
 
-func (w *world) register(ctx context.Context) (uuid.UUID, error) {
+func (w *world) register(ctx context.Context, name string) (uuid.UUID, error) {
 	registered, err := w.daemon.RegisterDaemon(ctx, client.RegisterDaemonRequest{
-		Name: "daemon-" + w.mark, Provisioners: []string{client.ProvisionerTerraform}, Version: "v0.0.0", APIVersion: "1.0", HostID: w.mark,
+		Name: name, Provisioners: []string{client.ProvisionerTerraform}, Version: "v0.0.0", APIVersion: "1.0", HostID: w.mark,
 	})
 	return registered.ID, err
 }
@@ -449,7 +449,7 @@ func (w *world) deleteWorkspaces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w.daemonID, err = w.register(ctx); err != nil {
+	if w.daemonID, err = w.register(ctx, "daemon-"+w.mark); err != nil {
 		return err
 	}
 	for _, workspace := range list.Workspaces {

@@ -10,6 +10,15 @@ RETURNING *;
 -- scope: deployment
 SELECT * FROM provisioner_daemons WHERE id = @id;
 
+-- name: GetDaemonOfOrganization :one
+SELECT * FROM provisioner_daemons WHERE organization_id = @organization_id AND id = @id;
+
+-- name: SetDaemonDrained :one
+UPDATE provisioner_daemons SET drained_at = @drained_at WHERE organization_id = @organization_id AND id = @id RETURNING *;
+
+-- name: AdmitDaemon :execrows
+UPDATE provisioner_daemons SET last_seen_at = @last_seen_at WHERE organization_id = @organization_id AND id = @id AND drained_at IS NULL;
+
 -- name: ListProvisionerDaemons :many
 SELECT d.*, COALESCE(k.name, '') AS key_name FROM provisioner_daemons d
 LEFT JOIN provisioner_keys k ON k.id = d.key_id AND k.organization_id = d.organization_id

@@ -152,7 +152,8 @@ CREATE TABLE provisioner_daemons (
     host_id         TEXT COLLATE "C" NOT NULL DEFAULT '',
     created_at      BIGINT NOT NULL,
     last_seen_at    BIGINT NOT NULL,
-    stopped_at      BIGINT
+    stopped_at      BIGINT,
+    drained_at      BIGINT
 );
 CREATE UNIQUE INDEX provisioner_daemons_name_key ON provisioner_daemons (organization_id, name, owner);
 

@@ -152,7 +152,8 @@ CREATE TABLE provisioner_daemons (
     host_id         TEXT NOT NULL DEFAULT '',
     created_at      INTEGER NOT NULL,
     last_seen_at    INTEGER NOT NULL,
-    stopped_at      INTEGER
+    stopped_at      INTEGER,
+    drained_at      INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX provisioner_daemons_name_key ON provisioner_daemons (organization_id, name, owner);
 
