@@ -66,7 +66,10 @@ func daemonTable() table[daemonRow] {
 	}
 	columns = append(columns,
 		column[daemonRow]{"organization", func(r daemonRow) string { return r.OrganizationName }},
-		column[daemonRow]{"draining", func(r daemonRow) string { return strconv.FormatBool(r.Draining) }})
+		column[daemonRow]{"draining", func(r daemonRow) string { return strconv.FormatBool(r.Draining) }},
+		column[daemonRow]{"warnings", func(r daemonRow) string {
+			return listCell(r.Warnings, func(w client.ProvisionerWarning) string { return w.Message })
+		}})
 	return table[daemonRow]{columns: columns, defaults: []string{"created at", "last seen at", "key name", "name", "version", "status", "tags"}}
 }
 
@@ -119,6 +122,9 @@ func (o *provisionerListOptions) run(ctx context.Context) error {
 	rows := make([]daemonRow, len(daemons))
 	for i, d := range daemons {
 		rows[i] = daemonRow{d, org.Name}
+		for _, w := range d.Warnings {
+			o.env.warnf("%s", printable(w.Message))
+		}
 	}
 	return printList(o.env, o.list, daemonTable(), rows, rows,
 		fmt.Sprintf("No provisioners found in %s. Start one with `coder provisioner start`.", org.Name))

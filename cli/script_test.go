@@ -54,6 +54,8 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 		"run":         runPlain,
 		"json":        runJSON,
 		"covered":     covered,
+
+		"old-provisioner": oldProvisioner,
 	}
 	maps.Copy(commands, linuxCommands())
 	testscript.Run(t, testscript.Params{

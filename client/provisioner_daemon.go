@@ -49,6 +49,26 @@ type ProvisionerDaemon struct {
 	// Draining: it finishes its job and is handed no other. An addition to the
 	// reference.
 	Draining bool `json:"draining"`
+	// Warnings are what somebody should look after. An addition to the
+	// reference, filled by the list of daemons only.
+	Warnings []ProvisionerWarning `json:"warnings"`
+}
+
+// Codes of warnings; the first two are those of the reference's health report.
+const (
+	// WarningVersion: its release differs from the server's, by major or minor version.
+	WarningVersion = "EPD02"
+	// WarningAPIVersion: its version of the job protocol is older than the server's.
+	WarningAPIVersion = "EPD03"
+	WarningDraining   = "draining"
+	// WarningNotSeen: it is silent, and did not leave in an orderly way.
+	WarningNotSeen = "not_seen"
+)
+
+// ProvisionerWarning says what is the matter with a daemon, and what to do.
+type ProvisionerWarning struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 // ProvisionerDaemonJob is a job as the list of daemons mentions it.

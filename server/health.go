@@ -55,6 +55,9 @@ type daemonHealth struct {
 	Warnings []healthMessage `json:"warnings"`
 }
 
+// silentKept is how long a daemon that has fallen silent is warned of.
+const silentKept = time.Hour
+
 type healthDaemon struct {
 	ID             string `json:"id"`
 	OrganizationID string `json:"organization_id"`
@@ -78,7 +81,7 @@ func (a *api) healthz(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) debugHealth(ctx context.Context, _ *struct{}) (*output[healthReport], error) {
-	daemons, err := a.store.ListDaemonsSeenSince(ctx, store.At(a.now().Add(-daemonStale)))
+	daemons, err := a.store.ListDaemonsSeenSince(ctx, store.At(a.now().Add(-silentKept)))
 	if err != nil {
 		return nil, err
 	}
@@ -99,20 +102,32 @@ func (a *api) databaseHealth(ctx context.Context) databaseHealth {
 	return out
 }
 
-// daemonsHealth says what is wrong with the daemons that are there.
+// daemonsHealth says what is wrong with the daemons that are there, and which
+// have fallen silent lately.
 func (a *api) daemonsHealth(daemons []store.ProvisionerDaemon) daemonsHealth {
 	out := daemonsHealth{healthBase: healthy(), Items: []daemonHealth{}}
-	if len(daemons) == 0 {
+	for _, d := range daemons {
+		warnings := a.healthMessages(d)
+		if len(warnings) > 0 {
+			out.Severity = worst(out.Severity, healthWarning)
+		}
+		if !a.isOnline(d.LastSeenAt, d.StoppedAt) {
+			out.Warnings = append(out.Warnings, warnings...)
+			continue
+		}
+		out.Items = append(out.Items, daemonHealth{Daemon: healthDaemon{d.ID.String(), d.OrganizationID.String(), d.Name, d.Version, d.ApiVersion}, Warnings: warnings})
+	}
+	if len(out.Items) == 0 {
 		out.Warnings = append(out.Warnings, healthMessage{"EPD01", "No provisioner is running: workspaces cannot be built. Start one with: coder provisioner start"})
 		out.fail("no provisioner is running")
 	}
-	for _, d := range daemons {
-		item := daemonHealth{Daemon: healthDaemon{d.ID.String(), d.OrganizationID.String(), d.Name, d.Version, d.ApiVersion}, Warnings: []healthMessage{}}
-		if majorMinor(d.Version) != majorMinor(a.version) {
-			item.Warnings = append(item.Warnings, healthMessage{"EPD02", "The provisioner " + d.Name + " runs " + d.Version + ", the server " + a.version + "; use the same."})
-			out.Severity = worst(out.Severity, healthWarning)
-		}
-		out.Items = append(out.Items, item)
+	return out
+}
+
+func (a *api) healthMessages(d store.ProvisionerDaemon) []healthMessage {
+	out := []healthMessage{}
+	for _, w := range a.daemonWarnings(d) {
+		out = append(out, healthMessage(w))
 	}
 	return out
 }

@@ -88,11 +88,14 @@ func (a *api) daemonFilter(in *listDaemonsInput) (keepDaemon, error) {
 	}, nil
 }
 
-// listedDaemon fills what only this list knows: the key's name, the status
-// and the latest jobs, newest first.
+// listedDaemon fills what only this list knows: the key's name, the warnings,
+// the status and the latest jobs, newest first.
 func (a *api) listedDaemon(row store.ListProvisionerDaemonsRow, jobs []store.LatestJobsOfDaemonsRow) client.ProvisionerDaemon {
 	d := provisionerDaemonResponse(row)
 	d.KeyName = keyName(row)
+	d.Warnings = a.daemonWarnings(store.ProvisionerDaemon{
+		Name: row.Name, Version: row.Version, ApiVersion: row.ApiVersion, LastSeenAt: row.LastSeenAt, StoppedAt: row.StoppedAt, DrainedAt: row.DrainedAt,
+	})
 	for _, job := range jobs {
 		if job.WorkerID == nil || *job.WorkerID != row.ID {
 			continue
@@ -132,7 +135,7 @@ func provisionerDaemonResponse(d store.ListProvisionerDaemonsRow) client.Provisi
 	return client.ProvisionerDaemon{
 		ID: d.ID, OrganizationID: d.OrganizationID, KeyID: d.KeyID, CreatedAt: d.CreatedAt.Time, LastSeenAt: d.LastSeenAt.Ptr(), Name: d.Name,
 		Version: d.Version, APIVersion: d.ApiVersion, Provisioners: nonNil(d.Provisioners), Tags: d.Tags,
-		Draining: !d.DrainedAt.IsZero(),
+		Draining: !d.DrainedAt.IsZero(), Warnings: []client.ProvisionerWarning{},
 	}
 }
 
