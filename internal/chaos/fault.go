@@ -121,10 +121,12 @@ type plan struct {
 	lasts time.Duration
 }
 
-// Of four faults three are aimed between the first and the last write.
+// Of five faults four are aimed between the first and the last write, and a
+// little before the last, because a build goes on while the fault begins.
 const (
-	aimedBetween = 0.75
-	aimedBefore  = 0.12
+	aimedBetween = 0.80
+	aimedBefore  = 0.10
+	aimedWrites  = 0.90
 )
 
 // planOf is the same for the same seed, run and list of faults. The faults
@@ -140,7 +142,7 @@ func planOf(seed uint64, run int, from []fault, horizon time.Duration) plan {
 	shuffle := rand.New(rand.NewPCG(seed, uint64(run/len(deck))))
 	shuffle.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 	r := rand.New(rand.NewPCG(seed, 1<<32+uint64(run)))
-	p := plan{run: run, fault: deck[run%len(deck)], lands: landsAfter, share: r.Float64(), wait: time.Duration(r.Int64N(int64(250 * time.Millisecond)))}
+	p := plan{run: run, fault: deck[run%len(deck)], lands: landsAfter, share: aimedWrites * r.Float64(), wait: time.Duration(r.Int64N(int64(250 * time.Millisecond)))}
 	switch aim := r.Float64(); {
 	case aim < aimedBetween:
 		p.lands = landsBetween
