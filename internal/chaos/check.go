@@ -68,10 +68,14 @@ func (s state) olderThan(shown state) bool {
 
 // currentState is what the server gives people as the state of a workspace;
 // that of a deleted one is gone with it.
-func (w *workspace) currentState(ctx context.Context, build uuid.UUID) (content []byte, gone bool, err error) {
+func (w *workspace) currentState(ctx context.Context, build client.WorkspaceBuild) (content []byte, gone bool, err error) {
 	err = w.call(ctx, "read the state", func(ctx context.Context) error {
+		newest := build.ID
+		if now, err := w.owner.Workspace(ctx, w.id); err == nil {
+			newest = now.LatestBuild.ID
+		}
 		var err error
-		content, err = w.owner.WorkspaceBuildState(ctx, build)
+		content, err = w.owner.WorkspaceBuildState(ctx, newest)
 		if gone = client.StatusCode(err) == http.StatusNotFound; gone {
 			return nil
 		}
@@ -94,7 +98,7 @@ func inDoubt(build client.WorkspaceBuild) []string {
 // check compares what exists with what is known, after a build has ended and
 // its daemon has handed everything in.
 func (w *workspace) check(ctx context.Context, r *result, build client.WorkspaceBuild) error {
-	content, gone, err := w.currentState(ctx, build.ID)
+	content, gone, err := w.currentState(ctx, build)
 	if err != nil {
 		return err
 	}
@@ -111,7 +115,8 @@ func (w *workspace) check(ctx context.Context, r *result, build client.Workspace
 	if err != nil {
 		return err
 	}
-	doubts := inDoubt(build)
+	doubts := append(inDoubt(build), r.named...)
+	r.named = nil
 	r.InDoubt += len(doubts)
 	salvaged, err := w.salvage(ctx)
 	if err != nil {
@@ -170,7 +175,7 @@ func (w *workspace) salvage(ctx context.Context) (map[string]bool, error) {
 	}
 	files := []string{}
 	for _, pattern := range []string{"ended/*/state.final", "ended/*/state.good", "attempts/*/state.good", "attempts/*/work/terraform.tfstate"} {
-		found, err := filepath.Glob(filepath.Join(w.spool, pattern))
+		found, err := filepath.Glob(filepath.Join(w.dir, "*", "spool", pattern))
 		if err != nil {
 			return nil, err
 		}
@@ -225,7 +230,7 @@ func (w *workspace) look(ctx context.Context, r *result, build uuid.UUID) {
 			w.shown = shown
 		}
 	}
-	found, err := runningBelow(w.spool)
+	found, err := runningBelow(w.dir)
 	if err != nil {
 		return // the checks after the build meet the same error
 	}

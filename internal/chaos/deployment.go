@@ -143,77 +143,70 @@ func (d *deployment) call(ctx context.Context, what string, ask func(context.Con
 	return err
 }
 
-// lane is an organization with one daemon, and a link of its own to the
-// server. One workspace at a time is built there.
+// lane is an organization with two hosts, so that another one can go on where
+// one was hurt. One workspace at a time is built there.
 type lane struct {
 	*deployment
+	// host is the one that a fault hurts.
+	*host
+	hosts    []*host
 	number   int
 	dir      string
-	spool    string
 	objects  string
 	org      client.Organization
 	template client.Template
-	daemon   *service
-	proxy    *proxy
-	// mounted: the spool has a file system of its own.
-	mounted bool
 }
 
+const hostsOfLane = 2
+
 func (d *deployment) newLane(ctx context.Context, number int, mounts bool) (*lane, error) {
-	dir := filepath.Join(d.dir, fmt.Sprintf("host%d", number))
-	l := &lane{deployment: d, number: number, dir: dir, spool: filepath.Join(dir, "spool"), objects: filepath.Join(dir, "world")}
-	if err := errors.Join(os.MkdirAll(l.spool, 0o700), os.MkdirAll(l.objects, 0o700)); err != nil {
+	dir := filepath.Join(d.dir, fmt.Sprintf("lane%d", number))
+	l := &lane{deployment: d, number: number, dir: dir, objects: filepath.Join(dir, "world")}
+	if err := os.MkdirAll(l.objects, 0o700); err != nil {
 		return nil, err
 	}
 	config, err := d.provideObjects()
 	if err != nil {
 		return nil, err
 	}
-	if mounts {
-		if err := mountSmall(l.spool); err != nil {
-			return nil, err
-		}
-		l.mounted = true
+	if l.org, err = d.owner.CreateOrganization(ctx, client.CreateOrganizationRequest{Name: fmt.Sprintf("lane%d", number)}); err != nil {
+		return nil, fmt.Errorf("make an organization: %w", err)
 	}
-	if err := l.join(ctx, config); err != nil {
-		return nil, errors.Join(err, l.close(context.WithoutCancel(ctx)))
+	key, err := d.owner.CreateProvisionerKey(ctx, l.org.Name, client.CreateProvisionerKeyRequest{Name: "chaos"})
+	if err != nil {
+		return nil, fmt.Errorf("make a provisioner key: %w", err)
+	}
+	for i := range hostsOfLane {
+		h, err := l.newHost(ctx, i, key.Key, config, mounts)
+		if h != nil {
+			l.hosts = append(l.hosts, h)
+		}
+		if err != nil {
+			return nil, errors.Join(err, l.close(context.WithoutCancel(ctx)))
+		}
 	}
 	return l, nil
 }
 
-// join makes the lane's organization, and starts its daemon.
-func (l *lane) join(ctx context.Context, config string) (err error) {
-	d := l.deployment
-	if l.org, err = d.owner.CreateOrganization(ctx, client.CreateOrganizationRequest{Name: fmt.Sprintf("host%d", l.number)}); err != nil {
-		return fmt.Errorf("make an organization: %w", err)
+// aimAt chooses the host that has the attempt, else one by the run's number.
+func (l *lane) aimAt(run int) error {
+	l.host = l.hosts[run%len(l.hosts)]
+	for _, h := range l.hosts {
+		attempts, err := h.attempts()
+		if err != nil {
+			return err
+		}
+		if len(attempts) > 0 {
+			l.host = h
+		}
 	}
-	key, err := d.owner.CreateProvisionerKey(ctx, l.org.Name, client.CreateProvisionerKeyRequest{Name: "chaos"})
-	if err != nil {
-		return fmt.Errorf("make a provisioner key: %w", err)
-	}
-	if l.proxy, err = newProxy(ctx, d.address); err != nil {
-		return err
-	}
-	l.daemon = &service{
-		name: fmt.Sprintf("provisioner of host %d", l.number), binary: d.opts.Binary, log: filepath.Join(d.dir, "logs", fmt.Sprintf("provisioner%d.log", l.number)),
-		args: []string{"provisioner", "start", "--verbose", "--name", fmt.Sprintf("host%d", l.number), "--cache-dir", filepath.Join(l.dir, "cache"), "--spool-dir", l.spool},
-		env:  environment("CODER_URL="+l.proxy.url(), "CODER_PROVISIONER_DAEMON_KEY="+key.Key, "TF_CLI_CONFIG_FILE="+config),
-	}
-	return l.daemon.start(nil)
+	return nil
 }
 
 // close ends everything of the lane.
-func (l *lane) close(ctx context.Context) error {
-	var err error
-	if l.daemon != nil {
-		err = l.daemon.kill()
-	}
-	err = errors.Join(err, killAll(ctx, l.spool))
-	if l.proxy != nil {
-		l.proxy.close()
-	}
-	if l.mounted {
-		err = errors.Join(err, l.saveSpool(), unmount(l.spool))
+func (l *lane) close(ctx context.Context) (err error) {
+	for _, h := range l.hosts {
+		err = errors.Join(err, h.close(ctx))
 	}
 	return err
 }

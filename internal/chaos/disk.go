@@ -45,13 +45,13 @@ func freeDisk(_ context.Context, l *lane) error {
 }
 
 // saveSpool copies the spool to the disk before its file system goes.
-func (l *lane) saveSpool() error {
-	kept := filepath.Join(l.dir, "spool.kept")
-	return filepath.WalkDir(l.spool, func(path string, entry fs.DirEntry, err error) error {
+func (h *host) saveSpool() error {
+	kept := h.spool + ".kept"
+	return filepath.WalkDir(h.spool, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
-		rel, err := filepath.Rel(l.spool, path)
+		rel, err := filepath.Rel(h.spool, path)
 		if err != nil {
 			return err
 		}

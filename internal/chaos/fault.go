@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -20,6 +21,12 @@ type fault struct {
 	beyond bool
 	// server: it takes the server down, one fault at a time.
 	server bool
+	// overtaken: the next build is made on another host before it is healed, always.
+	// No protocol can promise that a frozen engine does nothing when it wakes
+	// up after that, so such a fault strikes only where it is asked for.
+	overtaken bool
+	// alone: the next build is never made before it is healed.
+	alone  bool
 	strike func(context.Context, *lane) error
 	heal   func(context.Context, *lane) error
 }
@@ -36,7 +43,7 @@ func faults() []fault {
 		{name: "daemon-engine-kill", what: "kill -9 of daemon and Terraform", longest: 3 * s, strike: both(killDaemon, killEngine), heal: startDaemon},
 		{name: "daemon-supervisor-kill", what: "kill -9 of daemon and supervisor", longest: 3 * s, strike: both(killDaemon, killSupervisor), heal: startDaemon},
 		{name: "host-crash", what: "kill -9 of all processes of the host", longest: 4 * s, strike: crashHost, heal: startDaemon},
-		{name: "host-pause", what: "SIGSTOP of all processes of the host, SIGCONT later", shortest: s, longest: 8 * s, strike: both(pauseDaemon, signalHost(anybody, "pause")), heal: both(signalHost(anybody, "resume"), resumeDaemon)},
+		{name: "host-pause", what: "SIGSTOP of all processes of the host, SIGCONT later", shortest: s, longest: 8 * s, strike: freezeHost, heal: thawHost},
 		{name: "server-kill", what: "kill -9 of the server", longest: 6 * s, server: true, strike: killServer, heal: startServer},
 		{name: "server-pause", what: "SIGSTOP of the server, SIGCONT later", shortest: s, longest: 8 * s, server: true, strike: pauseServer, heal: resumeServer},
 		{name: "reboot", what: "kill -9 of the server and of all processes of the host", longest: 4 * s, server: true, strike: both(killServer, crashHost), heal: both(startServer, startDaemon)},
@@ -48,6 +55,8 @@ func faults() []fault {
 		fault{name: diskFull, what: "no space on the disk of the spool", shortest: s, longest: 6 * s, strike: fillDisk, heal: freeDisk},
 		fault{name: "daemon-gone", what: "kill -9 of the daemon, back after the takeover", beyond: true, strike: killDaemon, heal: startDaemon},
 		fault{name: "daemon-frozen", what: "SIGSTOP of the daemon until after the takeover", beyond: true, strike: pauseDaemon, heal: resumeDaemon},
+		fault{name: "host-frozen", what: "SIGSTOP of all processes of the host until after the takeover", beyond: true, alone: true, strike: freezeHost, heal: thawHost},
+		fault{name: "host-overtaken", what: "the same, and the next build is made on another host before SIGCONT; only where it is asked for", beyond: true, overtaken: true, strike: freezeHost, heal: thawHost},
 		fault{name: "host-gone", what: "kill -9 of all processes of the host, back after the takeover", beyond: true, strike: crashHost, heal: startDaemon},
 		fault{name: "link-gone", what: "no link between daemon and server until after the takeover", beyond: true, strike: setLink(link{cut: true}), heal: setLink(link{})},
 	)
@@ -81,6 +90,14 @@ func killSupervisor(_ context.Context, l *lane) error {
 
 func crashHost(ctx context.Context, l *lane) error {
 	return errors.Join(l.daemon.kill(), killAll(ctx, l.spool))
+}
+
+func freezeHost(ctx context.Context, l *lane) error {
+	return both(pauseDaemon, signalHost(anybody, "pause"))(ctx, l)
+}
+
+func thawHost(ctx context.Context, l *lane) error {
+	return both(signalHost(anybody, "resume"), resumeDaemon)(ctx, l)
 }
 
 func signalHost(is role, how string) func(context.Context, *lane) error {
@@ -119,6 +136,8 @@ type plan struct {
 	wait time.Duration
 	// lasts is how long until it is healed.
 	lasts time.Duration
+	// meanwhile: the next build is made on another host before it is healed.
+	meanwhile bool
 }
 
 // Of five faults four are aimed between the first and the last write, and a
@@ -155,16 +174,17 @@ func planOf(seed uint64, run int, from []fault, horizon time.Duration) plan {
 		p.lasts += time.Duration(r.Int64N(int64(spread)))
 	}
 	if p.fault.beyond {
+		p.meanwhile = (r.IntN(2) == 0 || p.fault.overtaken) && !p.fault.alone
 		p.lasts = horizon + 5*time.Second + time.Duration(r.Int64N(int64(5*time.Second)))
 	}
 	return p
 }
 
-// selectFaults narrows the list to some names; none are all.
+// selectFaults narrows the list to some names; none are all that can be promised.
 func selectFaults(names []string) ([]fault, error) {
 	all := faults()
 	if len(names) == 0 {
-		return all, nil
+		return slices.DeleteFunc(all, func(f fault) bool { return f.overtaken }), nil
 	}
 	chosen := []fault{}
 	for _, name := range names {

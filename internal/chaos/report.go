@@ -40,6 +40,11 @@ type result struct {
 	// that really exist, Salvaged those that only a kept state knows.
 	InDoubt, Doubted, Salvaged int
 	Noticed                    time.Duration
+	struck                     time.Time
+	// meanwhile: the next build was made before the fault was healed; named is
+	// what that one named in doubt.
+	meanwhile bool
+	named     []string
 
 	mu       sync.Mutex
 	Problems []Problem
@@ -79,6 +84,9 @@ func (r *result) land(done, of int) {
 // String is the run in a line.
 func (r *result) String() string {
 	line := fmt.Sprintf("run %d: %s %s, %s %s the writes (%d of %d), %s: %s", r.Run, r.Operation, r.Workspace, r.Fault, r.Landed, r.Done, r.Writes, r.Lasted.Round(100*time.Millisecond), cmp.Or(r.Status, "not ended"))
+	if r.meanwhile {
+		line += ", built on another host meanwhile"
+	}
 	for _, part := range []struct {
 		n    int
 		what string

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -76,8 +75,23 @@ func (w *workspace) read(ctx context.Context) (client.Workspace, error) {
 	return w.owner.Workspace(ctx, w.id)
 }
 
-// await waits until a build has ended and its daemon has nothing left to hand in.
-func (w *workspace) await(ctx context.Context, id uuid.UUID) (build client.WorkspaceBuild, err error) {
+// await waits until a build has ended and no daemon has anything left to hand in.
+func (w *workspace) await(ctx context.Context, id uuid.UUID) (client.WorkspaceBuild, error) {
+	build, err := w.awaitEnd(ctx, id)
+	if err != nil {
+		return build, err
+	}
+	return build, poll(ctx, handInPatience, "the provisioners to hand in what they have", func() (bool, error) {
+		for _, h := range w.hosts {
+			if attempts, err := h.attempts(); err != nil || len(attempts) > 0 {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
+func (w *workspace) awaitEnd(ctx context.Context, id uuid.UUID) (build client.WorkspaceBuild, err error) {
 	err = poll(ctx, w.opts.Horizon+endPatience, "the build to end", func() (bool, error) {
 		one, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
@@ -87,13 +101,7 @@ func (w *workspace) await(ctx context.Context, id uuid.UUID) (build client.Works
 		}
 		return err == nil && build.Job.Ended(), nil
 	})
-	if err != nil {
-		return build, err
-	}
-	return build, poll(ctx, handInPatience, "the provisioner to hand in what it has", func() (bool, error) {
-		entries, err := os.ReadDir(filepath.Join(w.spool, "attempts"))
-		return len(entries) == 0, err
-	})
+	return build, err
 }
 
 // run is one build under one fault, and a build after it where that failed.
@@ -146,6 +154,13 @@ func (w *workspace) hurt(ctx context.Context, r *result, p plan, op operation) (
 	if err := w.strike(ctx, r, p, op, len(before), struck); err != nil {
 		return build, err
 	}
+	meanwhile := func() error { return nil }
+	if p.meanwhile && op.transition != client.TransitionDelete {
+		meanwhile = func() error { return w.goOn(ctx, r, op, build.ID) }
+	}
+	if err := w.heal(ctx, r, p, meanwhile); err != nil {
+		return build, err
+	}
 	return w.await(ctx, build.ID)
 }
 
@@ -181,27 +196,58 @@ func (w *workspace) aim(ctx context.Context, p plan, op operation, build uuid.UU
 	return pause(ctx, p.wait)
 }
 
-// strike hurts for as long as planned, and heals whatever came of it.
+// strike hurts, and notes where that landed.
 func (w *workspace) strike(ctx context.Context, r *result, p plan, op operation, skip int, struck chan<- time.Time) error {
 	entries, err := readLedger(w.folder)
 	if err != nil {
 		return err
 	}
+	if err := w.aimAt(p.run); err != nil {
+		return err
+	}
 	r.land(writes(entries[skip:]), op.writes)
-	begun := time.Now()
-	err = p.fault.strike(ctx, w.lane)
+	r.struck = time.Now()
 	if p.fault.beyond {
-		struck <- begun
+		struck <- r.struck
 	}
+	return p.fault.strike(ctx, w.lane)
+}
+
+// heal undoes a fault when it has lasted as long as planned, whatever came of it.
+func (w *workspace) heal(ctx context.Context, r *result, p plan, meanwhile func() error) error {
+	err := pause(ctx, p.lasts)
 	if err == nil {
-		err = pause(ctx, p.lasts)
+		err = meanwhile()
 	}
-	r.Lasted = time.Since(begun)
+	r.Lasted = time.Since(r.struck)
 	if healed := p.fault.heal(context.WithoutCancel(ctx), w.lane); healed != nil || err != nil {
 		return errors.Join(err, healed)
 	}
-	if w.daemon.fell() {
-		return fmt.Errorf("the daemon ended by itself; see %s", w.daemon.log)
+	for _, h := range w.hosts {
+		if h.daemon.fell() {
+			return fmt.Errorf("the %s ended by itself; see %s", h.daemon.name, h.daemon.log)
+		}
+	}
+	return nil
+}
+
+// goOn makes the next build while the host of the one that was taken over is
+// still away. What that host hands in later must not disturb it.
+func (w *workspace) goOn(ctx context.Context, r *result, op operation, id uuid.UUID) error {
+	build, err := w.awaitEnd(ctx, id)
+	if err != nil || build.Job.Status == client.JobSucceeded {
+		return r.take(err, notEnded)
+	}
+	r.meanwhile = true
+	if build, err = w.ask(ctx, op); err == nil {
+		build, err = w.awaitEnd(ctx, build.ID)
+	}
+	if err != nil {
+		return r.take(err, unusable)
+	}
+	r.named = inDoubt(build)
+	if build.Job.Status != client.JobSucceeded {
+		r.problem(unusable, "the build on another host %s: %s", build.Job.Status, build.Job.Error)
 	}
 	return nil
 }
