@@ -97,16 +97,16 @@ func TestWhyAJobWaits(t *testing.T) {
 		})
 
 		t.Run("for a busy one, and its turn", func(t *testing.T) {
-			running, next, last := s.asked(t, nil), uuid.Nil, uuid.Nil
+			running := s.asked(t, nil)
 			x := s.explained(t, running)
 			require.Equal(t, client.ExplainQueued, x.Code)
 			require.Equal(t, client.VerdictWouldTake, verdictOf(t, x, "worker").Verdict)
 			j := s.worker.take(t)
 			require.Equal(t, running, j.ID)
 			clock.Advance(time.Second)
-			next = s.asked(t, nil)
+			next := s.asked(t, nil)
 			clock.Advance(time.Second)
-			last = s.asked(t, nil)
+			last := s.asked(t, nil)
 
 			x = s.explained(t, last)
 			require.Equal(t, client.ExplainBusy, x.Code)
