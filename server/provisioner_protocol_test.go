@@ -618,8 +618,14 @@ func TestSilence(t *testing.T) {
 	// What the lost attempt still hands in is kept, and changes nothing visible.
 	two := state(3, "a", "b")
 	require.NoError(t, h.PutState(t.Context(), ref(2, two), two))
-	_, err = h.Fail(t.Context(), client.FailJobRequest{Error: "late"})
-	require.Equal(t, http.StatusConflict, client.StatusCode(err))
+	for range 2 {
+		_, err = h.Fail(t.Context(), client.FailJobRequest{Error: "late", InDoubt: []client.DoubtfulResource{{Address: "terraform_data.z", Action: "create", ID: "26"}}})
+		require.Equal(t, http.StatusConflict, client.StatusCode(err))
+	}
+	all, err = p.Client.WorkspaceBuildLogs(t.Context(), w.LatestBuild.ID, all[len(all)-1].ID)
+	require.NoError(t, err)
+	require.Len(t, all, 1, "what it names in doubt is added to the log, once")
+	require.Contains(t, all[0].Output, "terraform_data.z (create) id 26")
 	got, err := p.Client.WorkspaceBuildState(t.Context(), w.LatestBuild.ID)
 	require.NoError(t, err)
 	require.JSONEq(t, string(one), string(got))

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +85,9 @@ func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.Provi
 // failAttempt ends the attempt, and the job unless it is tried again.
 func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.SettledJob], error) {
 	req := in.Body
+	if err := a.nameLate(ctx, requestFrom(ctx).attempt, req.InDoubt); err != nil {
+		return nil, err
+	}
 	return a.settle(ctx, req.State, req.Logs, store.JSON(req), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
 		refusal, err := planRefusal(ctx, tx, job)
 		if err != nil {
@@ -105,6 +109,47 @@ func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.Se
 		}
 		return a.endJob(ctx, tx, job, end, &jobResult{imported: req.Import, standing: req.Standing})
 	})
+}
+
+// stageLate is the stage of what an attempt names in doubt that has lost its
+// job, and lateRows how many rows of a log are looked through for it.
+const (
+	stageLate = "Reported late"
+	lateRows  = 20_000
+)
+
+// nameLate adds to the job's log what an attempt names in doubt that has lost
+// its job, once: nobody else knows of it, and its own log is not taken any more.
+func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, doubts []client.DoubtfulResource) error {
+	if attempt.Current || attempt.Settled != "" || len(doubts) == 0 {
+		return nil
+	}
+	entries := []client.JobLogEntry{}
+	for _, d := range doubts {
+		entries = append(entries, client.JobLogEntry{
+			CreatedAt: a.now(), Source: "provisioner_daemon", Level: "error", Stage: stageLate,
+			Output: strings.TrimSpace(fmt.Sprintf("%s (%s) %s", d.Address, d.Action, strings.TrimSpace(idText(d.ID)+" "+d.Planned))) + " was being made when a provisioner that had lost this build killed its engine: look whether it exists.",
+		})
+	}
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		job, err := tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())})
+		if err != nil {
+			return err
+		}
+		rows, err := tx.ListJobLogs(ctx, store.ListJobLogsParams{OrganizationID: job.OrganizationID, JobID: job.ID, After: job.LogRows - lateRows, MaxRows: lateRows})
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(rows, func(l store.JobLog) bool { return l.Stage == stageLate && l.Output == entries[0].Output }) {
+			return nil // the same call again
+		}
+		return a.insertLogs(ctx, tx, job, nil, entries, false)
+	})
+	if err != nil {
+		return fmt.Errorf("record what is in doubt: %w", err)
+	}
+	a.bus.Publish(jobTopic(attempt.JobID))
+	return nil
 }
 
 // planRefusal is why the plan of the job's current attempt was refused: then

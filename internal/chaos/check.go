@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -95,6 +96,25 @@ func inDoubt(build client.WorkspaceBuild) []string {
 	return addresses
 }
 
+// namedLate finds the addresses that a host names in the log of a build that
+// it had lost, beside those that the build itself names.
+func (w *workspace) namedLate(ctx context.Context, build uuid.UUID) (addresses []string, err error) {
+	var rows []client.ProvisionerJobLog
+	err = w.call(ctx, "read the log", func(ctx context.Context) error {
+		var err error
+		if rows, err = w.owner.WorkspaceBuildLogs(ctx, build, 0); client.IsNotFound(err) {
+			return nil
+		}
+		return err
+	})
+	for _, row := range rows {
+		if address, _, found := strings.Cut(row.Output, " (create) "); found && row.Stage == "Reported late" {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses, err
+}
+
 // check compares what exists with what is known, after a build has ended and
 // its daemon has handed everything in.
 func (w *workspace) check(ctx context.Context, r *result, build client.WorkspaceBuild) error {
@@ -115,7 +135,16 @@ func (w *workspace) check(ctx context.Context, r *result, build client.Workspace
 	if err != nil {
 		return err
 	}
-	doubts := append(inDoubt(build), r.named...)
+	late, err := w.namedLate(ctx, build.ID)
+	if err != nil {
+		return err
+	}
+	doubts := slices.Concat(inDoubt(build), r.named)
+	for _, address := range late {
+		if !slices.Contains(doubts, address) {
+			doubts = append(doubts, address)
+		}
+	}
 	r.named = nil
 	r.InDoubt += len(doubts)
 	salvaged, err := w.salvage(ctx)
