@@ -4,12 +4,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are the server's own figures; labels never name what belongs to one
-// organization only.
+// metrics are the server's own figures.
 type metrics struct {
 	requests *prometheus.HistogramVec
-	handed   prometheus.Counter
-	lost     prometheus.Counter
+	jobs     provisionerMetrics
 }
 
 func newMetrics() *metrics {
@@ -18,13 +16,12 @@ func newMetrics() *metrics {
 			Namespace: "coderd", Subsystem: "api", Name: "request_latencies_seconds", Help: "Time to answer a request, by method and status class.",
 			Buckets: []float64{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 10, 30},
 		}, []string{"method", "code"}),
-		handed: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "coderd", Subsystem: "provisioner", Name: "jobs_handed_out_total", Help: "Attempts handed out to daemons."}),
-		lost:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "coderd", Subsystem: "provisioner", Name: "attempts_lost_total", Help: "Attempts whose daemon went silent for a whole lease."}),
+		jobs: newProvisionerMetrics(),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.requests, m.handed, m.lost}
+	return append(m.jobs.all(), m.requests)
 }
 
 // Describe implements prometheus.Collector.

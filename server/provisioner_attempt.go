@@ -304,7 +304,9 @@ func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state [
 	if err != nil {
 		return err
 	}
-	return a.store.InTx(ctx, func(tx *store.Store) error {
+	stored := false
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		stored = false
 		have, err := tx.GetWorkspaceStateInfo(ctx, store.GetWorkspaceStateInfoParams{
 			OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID, Fence: attempt.Fence, N: ref.N,
 		})
@@ -324,9 +326,14 @@ func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state [
 		if err != nil {
 			return err
 		}
+		stored = true
 		return tx.InsertWorkspaceState(ctx, store.InsertWorkspaceStateParams{
 			WorkspaceID: *attempt.WorkspaceID, OrganizationID: attempt.OrganizationID, Fence: attempt.Fence, N: ref.N, WorkspaceBuildID: *attempt.WorkspaceBuildID,
 			AttemptID: &attempt.ID, Sha256: ref.SHA256, Size: int64(len(state)), Data: sealed, Salvage: !current.Current, CreatedAt: store.At(a.now()),
 		})
 	})
+	if err == nil && stored {
+		a.metrics.jobs.states.WithLabelValues(a.organizationLabel(ctx, attempt.OrganizationID)).Inc()
+	}
+	return err
 }

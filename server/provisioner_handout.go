@@ -81,7 +81,7 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 		if err != nil {
 			return nil, fmt.Errorf("hand out job %s: %w", job.ID, err)
 		}
-		a.metrics.handed.Inc()
+		a.handedOut(job, d, acquired.OrganizationName)
 		a.jobChanged(job)
 		return acquired, nil
 	}

@@ -342,7 +342,10 @@ func (a *api) endSilent(ctx context.Context, attempt store.ListCurrentAttemptsRo
 	a.leases.forget(attempt.ID)
 	a.bus.Publish(attemptTopic(attempt.ID))
 	a.jobPosted(job)
-	return nil
+	if job, err = a.store.GetProvisionerJob(ctx, job.ID); err == nil {
+		a.jobSettled(ctx, job, client.SettledJob{JobID: job.ID, Status: job.Status, Retry: job.Status == client.JobPending})
+	}
+	return ignoreNotFound(err)
 }
 
 // markLost tells people, once, that a daemon is silent while its engine may live.
@@ -363,7 +366,7 @@ func (a *api) markLost(ctx context.Context, attempt store.ListCurrentAttemptsRow
 		return a.serverLog(ctx, tx, job, "warn", "Waiting for the provisioner", text)
 	})
 	if err == nil {
-		a.metrics.lost.Inc()
+		a.metrics.jobs.lost.WithLabelValues(a.organizationLabel(ctx, attempt.OrganizationID)).Inc()
 		a.bus.Publish(jobTopic(attempt.JobID))
 	}
 	return err

@@ -236,6 +236,7 @@ func (a *api) settle(ctx context.Context, state *client.StateRef, logs int64, bo
 		return reply(settled), nil // a repeat: everybody was told then
 	}
 	a.leases.forget(id)
+	a.jobSettled(ctx, job, settled)
 	if settled.Retry {
 		a.jobPosted(job)
 	}

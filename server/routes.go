@@ -145,6 +145,7 @@ func (a *api) provisionerKeyRoutes(r *router) {
 }
 
 func (a *api) provisionerDaemonRoutes(r *router) {
+	handle(r, get, "/organizations/{organization}/provisionerdaemons/demand", "Tell how many provisioner daemons are wanted", readJobs, a.provisionerDemand, strictQuery())
 	handle(r, get, "/organizations/{organization}/provisionerdaemons", "List provisioner daemons", inOrganization(authz.Read, authz.ProvisionerJobs), a.listProvisionerDaemons, strictQuery())
 	handle(r, post, "/organizations/{organization}/provisionerdaemons/{daemon}/drain", "Let a provisioner daemon finish its job and take no other", inOrganization(authz.Update, authz.ProvisionerDaemon), a.drainProvisionerDaemon)
 	handle(r, post, "/organizations/{organization}/provisionerdaemons/{daemon}/resume", "Let a drained provisioner daemon take jobs again", inOrganization(authz.Update, authz.ProvisionerDaemon), a.resumeProvisionerDaemon)

@@ -343,8 +343,9 @@ func (s *Server) sideServers(l *listeners) []sideServer {
 	var servers []sideServer
 	if l.metrics != nil {
 		registry := prometheus.NewRegistry()
-		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.api.metrics, s.daemonMetrics)
+		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s.api.metrics, queueMetrics{s.api}, s.daemonMetrics)
 		handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+		s.api.logger.Info("serving metrics", "address", l.metrics.Addr())
 		servers = append(servers, sideServer{&http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}, l.metrics})
 	}
 	if l.profiles != nil {

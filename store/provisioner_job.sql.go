@@ -166,6 +166,50 @@ func (q *Queries) ClaimProvisionerJob(ctx context.Context, arg ClaimProvisionerJ
 	return i, err
 }
 
+const countJobsByTags = `-- name: CountJobsByTags :many
+SELECT o.name, j.tags, j.status, CAST(count(*) AS BIGINT) AS jobs, CAST(min(j.created_at) AS BIGINT) AS oldest
+FROM provisioner_jobs j JOIN organizations o ON o.id = j.organization_id
+WHERE j.completed_at IS NULL AND j.status IN ('pending', 'running', 'canceling') GROUP BY o.name, j.tags, j.status ORDER BY o.name, j.tags, j.status
+`
+
+type CountJobsByTagsRow struct {
+	Name   string
+	Tags   StringMap
+	Status string
+	Jobs   int64
+	Oldest int64
+}
+
+// scope: deployment
+func (q *Queries) CountJobsByTags(ctx context.Context) ([]CountJobsByTagsRow, error) {
+	rows, err := q.db.QueryContext(ctx, countJobsByTags)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountJobsByTagsRow{}
+	for rows.Next() {
+		var i CountJobsByTagsRow
+		if err := rows.Scan(
+			&i.Name,
+			&i.Tags,
+			&i.Status,
+			&i.Jobs,
+			&i.Oldest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const finishProvisionerJob = `-- name: FinishProvisionerJob :one
 UPDATE provisioner_jobs SET status = $1, error = $2, error_code = $3, in_doubt = $4, timings = $5,
     completed_at = $6, updated_at = $6

@@ -127,6 +127,7 @@ var deploymentWide = map[string]string{
 	"LockProvisionerJob":             reasonAuthorized,
 	"ListProvisionerJobsByIDs":       reasonAuthorized,
 	"GetProvisionerKeyBySecret":      reasonCredential,
+	"CountJobsByTags":                "the operator's metrics",
 	"GetSetting":                     reasonSetting,
 	"PutSetting":                     reasonSetting,
 	"PutSettingOnce":                 reasonSetting,

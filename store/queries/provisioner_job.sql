@@ -88,3 +88,9 @@ SELECT id FROM provisioner_jobs WHERE organization_id = @organization_id AND len
 
 -- name: SetJobSealedInput :exec
 UPDATE provisioner_jobs SET sealed_input = @sealed_input WHERE organization_id = @organization_id AND id = @id;
+
+-- name: CountJobsByTags :many
+-- scope: deployment
+SELECT o.name, j.tags, j.status, CAST(count(*) AS BIGINT) AS jobs, CAST(min(j.created_at) AS BIGINT) AS oldest
+FROM provisioner_jobs j JOIN organizations o ON o.id = j.organization_id
+WHERE j.completed_at IS NULL AND j.status IN ('pending', 'running', 'canceling') GROUP BY o.name, j.tags, j.status ORDER BY o.name, j.tags, j.status;
