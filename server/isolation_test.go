@@ -56,6 +56,7 @@ var publicOperations = map[string]string{
 	"POST /users/validate-password":   "a rule, no data",
 	"POST /users/otp/request":         "answers the same whoever asks",
 	"POST /users/otp/change-password": "takes a passcode",
+	"POST /provisionerkeys/join":      "takes a join token",
 	"POST /csp/reports":               "browsers send these without credentials",
 	"GET /provisionerkeys/{anything}": "authenticates by the key that it presents",
 	"GET /organizations/{organization}/provisionerdaemons/serve": "refuses everybody alike",

@@ -182,9 +182,9 @@ func (s *Server) serve(ctx context.Context, c Config, l *listeners) error {
 			group.Go(func() error { return ignoreClosed(web.Serve(open)) })
 		}
 	}
-	for _, side := range s.sideServers(l) {
-		group.Go(side.run)
-		defer side.Close()
+	side := s.sideServers(l)
+	for _, s := range side {
+		group.Go(s.run)
 	}
 	loops, stopLoops := context.WithCancel(groupCtx)
 	defer stopLoops()
@@ -205,6 +205,9 @@ func (s *Server) serve(ctx context.Context, c Config, l *listeners) error {
 	if err := web.Shutdown(closeCtx); err != nil {
 		err = web.Close() // long polls and followers are cut; they come again
 		c.Logger.DebugContext(ctx, "open connections were cut", "error", err)
+	}
+	for _, s := range side {
+		_ = s.Close() // who reads metrics or a profile comes again
 	}
 	return errors.Join(group.Wait(), l.close())
 }
