@@ -85,7 +85,7 @@ func (a *api) checkProvisionerKeyUse(key store.ProvisionerKey, ip string) error 
 			"An administrator of the organization gives it more time: coder provisioner keys rotate "+key.Name+" --expires 90d")
 	}
 	if !allows(key.AllowList, ip) {
-		return refuse(http.StatusForbidden, fmt.Sprintf("The provisioner key %q may not be used from the address %s.", key.Name, ip), "It is for "+strings.Join(key.AllowList, ", ")+".")
+		return refuse(http.StatusForbidden, fmt.Sprintf("The provisioner key %q may not be used from the address %s.", key.Name, ip), "An administrator of the organization sees from where it may: coder provisioner keys list -c name,allow")
 	}
 	return nil
 }

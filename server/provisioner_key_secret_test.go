@@ -135,7 +135,7 @@ func TestProvisionerKeysAreForTheirNetworks(t *testing.T) {
 	_, err = p.withKey(t, far).PresentedProvisionerKey(t.Context())
 	e := refused(t, err, http.StatusForbidden)
 	require.Contains(t, e.Message, "may not be used from the address 127.0.0.1")
-	require.Contains(t, e.Detail, "2001:db8::/32")
+	require.NotContains(t, e.Message+e.Detail, "2001:db8", "whoever has found a key learns nothing of the networks")
 	_, err = p.withKey(t, far).RegisterDaemon(t.Context(), client.RegisterDaemonRequest{Name: "d", Provisioners: []string{"terraform"}, Version: "v0", APIVersion: "1.0"})
 	refused(t, err, http.StatusForbidden)
 	for _, wrong := range []string{"localhost", "10.0.0.0/33", "10.0.0", "fe80::1%eth0/64", "::ffff:10.0.0.0/104"} {
