@@ -3,7 +3,9 @@ package terraform_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -119,9 +121,14 @@ func TestPrepare(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, unused.Release())
 		now = now.Add(31 * 24 * time.Hour)
-		require.NoError(t, b.shop.Prune(t.Context()))
+		// A process that another test forks holds a copy of the released lock
+		// until it runs its program; what is locked stays for the next time.
+		require.Eventually(t, func() bool {
+			require.NoError(t, b.shop.Prune(t.Context()))
+			_, err := os.Stat(unused.Dir)
+			return errors.Is(err, fs.ErrNotExist)
+		}, 30*time.Second, 10*time.Millisecond)
 		require.DirExists(t, used.Dir)
-		require.NoDirExists(t, unused.Dir)
 	})
 }
 
