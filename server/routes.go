@@ -58,7 +58,11 @@ func (a *api) rootRoutes(r *router) error {
 	r.mux.HandleFunc("GET /latency-check", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	r.mux.HandleFunc("GET /bin/{file}", a.agentBinary)
 	r.mux.HandleFunc(apiPrefix+"/", r.noRoute)
-	pages, err := ui.New(ui.Options{API: a.wrap(r.mux), AccessURL: a.accessURL, Version: a.version, Logger: a.logger})
+	cookie := a.sessionCookie("", 0)
+	pages, err := ui.New(ui.Options{
+		API: a.wrap(r.mux), AccessURL: a.accessURL, Version: a.version, Logger: a.logger, Now: a.now,
+		SecureCookie: cookie.Secure,
+	})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,200 @@
+package ui
+
+import (
+	"fmt"
+	"html/template"
+	"maps"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"coder/client"
+)
+
+// functions are what templates may call.
+func functions(now func() time.Time, asset func(string) (string, error)) template.FuncMap {
+	return template.FuncMap{
+		"asset":    asset,
+		"ago":      func(t any) string { return ago(now(), t) },
+		"exact":    exact,
+		"machine":  machine,
+		"took":     took,
+		"plural":   func(n any, noun string) string { return plural(reflect.ValueOf(n).Int(), noun) },
+		"tags":     tagList,
+		"markdown": markdown,
+		"initial":  initial,
+		"hue":      hue,
+		"pill":     pillOf,
+		"short":    func(id fmt.Stringer) string { return id.String()[:8] },
+		"join":     strings.Join,
+		"title":    words,
+		"hasItem":  func(list []string, item string) bool { return slices.Contains(list, item) },
+		"pair":     func(a, b any) [2]any { return [2]any{a, b} },
+		"dict":     dict,
+	}
+}
+
+// dict passes several values to a part.
+func dict(pairs ...any) (map[string]any, error) {
+	if len(pairs)%2 != 0 {
+		return nil, fmt.Errorf("dict takes names and values in turn")
+	}
+	d := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		name, ok := pairs[i].(string)
+		if !ok {
+			return nil, fmt.Errorf("dict: %v is not a name", pairs[i])
+		}
+		d[name] = pairs[i+1]
+	}
+	return d, nil
+}
+
+func instant(t any) (time.Time, bool) {
+	switch t := t.(type) {
+	case time.Time:
+		return t, !t.IsZero()
+	case *time.Time:
+		if t != nil {
+			return *t, !t.IsZero()
+		}
+	}
+	return time.Time{}, false
+}
+
+// ago tells a time as people do: 3 minutes ago, in 2 days.
+func ago(now time.Time, t any) string {
+	at, ok := instant(t)
+	if !ok {
+		return "never"
+	}
+	d := now.Sub(at)
+	if d.Abs() < 5*time.Second {
+		return "just now"
+	}
+	if d < 0 {
+		return "in " + about(-d)
+	}
+	return about(d) + " ago"
+}
+
+// about is a length of time in its largest unit.
+func about(d time.Duration) string {
+	for _, unit := range []struct {
+		name string
+		size time.Duration
+	}{{"year", 365 * 24 * time.Hour}, {"month", 30 * 24 * time.Hour}, {"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
+		if d >= unit.size {
+			return plural(int(math.Round(float64(d)/float64(unit.size))), unit.name)
+		}
+	}
+	return plural(int(d.Seconds()), "second")
+}
+
+// exact is a time to the second, for whoever hovers.
+func exact(t any) string {
+	at, ok := instant(t)
+	if !ok {
+		return ""
+	}
+	return at.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+// machine is a time as scripts read it.
+func machine(t any) string {
+	at, ok := instant(t)
+	if !ok {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339)
+}
+
+// took is a length of time to the tenth of a second, and coarser when longer.
+func took(d time.Duration) string {
+	switch {
+	case d < 0:
+		return ""
+	case d < 10*time.Second:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	case d < time.Minute:
+		return strconv.Itoa(int(d.Seconds())) + " s"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+}
+
+func plural[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	switch {
+	case strings.HasSuffix(noun, "y") && !strings.HasSuffix(noun, "ay") && !strings.HasSuffix(noun, "ey"):
+		noun = strings.TrimSuffix(noun, "y") + "ies"
+	default:
+		noun += "s"
+	}
+	return strconv.FormatInt(int64(n), 10) + " " + noun
+}
+
+// tagList is tags in order, as the CLI writes them.
+func tagList(tags map[string]string) []string {
+	list := make([]string, 0, len(tags))
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, name+"="+tags[name])
+	}
+	return list
+}
+
+// initial is the letter that stands for something without a picture.
+func initial(name string) string {
+	for _, r := range name {
+		return strings.ToUpper(string(r))
+	}
+	return "?"
+}
+
+// hue is one of eight colours, always the same for a name.
+func hue(name string) int {
+	sum := 0
+	for _, b := range []byte(name) {
+		sum = (sum*31 + int(b)) % 8
+	}
+	return sum
+}
+
+// words turns a name of the API into words: workspace_build is workspace build.
+func words(name string) string {
+	return strings.NewReplacer("_", " ", "-", " ").Replace(name)
+}
+
+// pill is a status with its colour; the colour never says more than the text.
+type pill struct{ Text, Tone string }
+
+// Tones of a pill.
+const (
+	toneGood = "good"
+	toneBusy = "busy"
+	toneWarn = "warn"
+	toneBad  = "bad"
+	toneOff  = "off"
+)
+
+var tones = map[string]string{
+	client.WorkspaceRunning: toneGood, client.JobSucceeded: toneGood, "idle": toneGood, "active": toneGood, client.AgentConnected: toneGood, "healthy": toneGood, "ready": toneGood, "ok": toneGood,
+	client.WorkspaceStarting: toneBusy, client.WorkspaceStopping: toneBusy, client.WorkspaceDeleting: toneBusy, client.JobPending: toneBusy, client.JobCanceling: toneBusy, "busy": toneBusy, client.AgentConnecting: toneBusy,
+	"dormant": toneWarn, "outdated": toneWarn, "warning": toneWarn, "draining": toneWarn, client.AgentTimeout: toneWarn, client.AgentDisconnected: toneWarn, "deprecated": toneWarn,
+	client.JobFailed: toneBad, "error": toneBad, "suspended": toneBad, "unhealthy": toneBad, "in doubt": toneBad,
+}
+
+// pillOf is the pill of a status as the API names it.
+func pillOf(status string) pill {
+	tone, ok := tones[status]
+	if !ok {
+		tone = toneOff
+	}
+	return pill{Text: words(status), Tone: tone}
+}

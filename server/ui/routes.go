@@ -1,0 +1,77 @@
+package ui
+
+import (
+	"net/http"
+	"strings"
+
+	"coder/client"
+)
+
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+)
+
+// routes are all pages, one row each: what the browser asks, and who answers.
+func (u *UI) routes(on *table) {
+	on.page(get, "/{$}", u.front)
+	u.sessionRoutes(on)
+	u.accountRoutes(on)
+	u.organizationRoutes(on)
+	u.workspaceRoutes(on)
+	on.page(get, "/", u.nowhere)
+}
+
+func (u *UI) sessionRoutes(on *table) {
+	on.page(get, "/setup", u.setupForm)
+	on.page(post, "/setup", u.setup)
+	on.page(get, "/login", u.signInForm)
+	on.page(post, "/login", u.signIn)
+	on.page(post, "/logout", u.signOut)
+	on.page(get, "/cli-auth", u.handOverForm)
+	on.page(post, "/cli-auth", u.handOver)
+}
+
+// table registers pages.
+type table struct {
+	ui  *UI
+	mux *http.ServeMux
+}
+
+func (t *table) page(method, path string, h handler) {
+	t.mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) { t.ui.serve(w, r, h) })
+}
+
+// handler is all pages behind the check that a form was on one of our pages.
+// A workspace's page is /@owner/name, which no pattern of a mux can say: it is
+// registered as /workspaces/@/owner/name.
+func (u *UI) handler() http.Handler {
+	on := &table{ui: u, mux: http.NewServeMux()}
+	u.routes(on)
+	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest, ok := strings.CutPrefix(r.URL.Path, "/@"); ok {
+			inner := r.Clone(r.Context())
+			inner.URL.Path, inner.URL.RawPath = "/workspaces/@/"+rest, ""
+			on.mux.ServeHTTP(w, inner)
+			return
+		}
+		on.mux.ServeHTTP(w, r)
+	}))
+}
+
+// serve answers one request of a browser.
+func (u *UI) serve(w http.ResponseWriter, r *http.Request, h handler) {
+	v, err := u.visit(w, r)
+	if err != nil {
+		http.Error(w, "Something went wrong on the server.", http.StatusInternalServerError)
+		return
+	}
+	out, err := h(r.Context(), v)
+	if err != nil {
+		v.refuse(err)
+		return
+	}
+	out.write(v)
+}
+
+var errNoPage = &client.Error{StatusCode: http.StatusNotFound, Message: "The address is mistyped, or what was here is gone, or you may not see it."}

@@ -1,0 +1,261 @@
+// What must be live on a page: copied texts, followed logs, watched
+// workspaces, and a server that comes back. Pages work without it.
+"use strict";
+
+(() => {
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // Copy buttons show only where there is a script to serve them.
+  function copies(root) {
+    for (const button of all("[data-copy]", root)) {
+      button.hidden = false;
+      button.onclick = async () => {
+        const source = button.parentElement.querySelector("pre, input, code");
+        const text = source.value ?? source.textContent;
+        try {
+          await navigator.clipboard.writeText(text);
+        } catch {
+          const range = document.createRange();
+          if (source.select) source.select();
+          else { range.selectNodeContents(source); getSelection().removeAllRanges(); getSelection().addRange(range); }
+          document.execCommand("copy");
+        }
+        const label = button.textContent;
+        button.textContent = "Copied";
+        setTimeout(() => { button.textContent = label; }, 1500);
+      };
+    }
+  }
+
+  // A form that is on its way is not sent twice.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post") return;
+    if (form.dataset.sent) { event.preventDefault(); return; }
+    form.dataset.sent = "yes";
+    const button = event.submitter ?? form.querySelector("button:not([type=button])");
+    button?.setAttribute("aria-busy", "true");
+  });
+  addEventListener("pageshow", () => {
+    for (const form of all("form[data-sent]")) {
+      delete form.dataset.sent;
+      all("[aria-busy]", form).forEach((b) => b.removeAttribute("aria-busy"));
+    }
+  });
+
+  // Menus close when one looks elsewhere.
+  document.addEventListener("click", (event) => {
+    for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of all("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
+  });
+
+  // The button of a dangerous form wakes when the name is typed.
+  function confirmations(root) {
+    for (const input of all("input[data-expect]", root)) {
+      const button = input.form.querySelector("button.danger");
+      const look = () => { button.disabled = input.value.trim() !== input.dataset.expect; };
+      input.addEventListener("input", look);
+      look();
+    }
+  }
+
+  // One box ticks all rows, and what is done to rows says to how many.
+  function batches(root) {
+    for (const form of all("form[data-batch]", root)) {
+      const boxes = all("input[name=id]", form);
+      const head = form.querySelector("[data-all]");
+      const count = form.querySelector("[data-count]");
+      const look = () => {
+        const ticked = boxes.filter((b) => b.checked).length;
+        if (head) { head.checked = ticked > 0 && ticked === boxes.length; head.indeterminate = ticked > 0 && ticked < boxes.length; }
+        if (count) count.textContent = ticked ? `${ticked} chosen` : "";
+        for (const b of all("[data-needs]", form)) b.disabled = ticked === 0;
+      };
+      head?.addEventListener("change", () => { boxes.forEach((b) => { b.checked = head.checked; }); look(); });
+      boxes.forEach((b) => b.addEventListener("change", look));
+      look();
+    }
+  }
+
+  // Fields that only count for one answer are shown for that answer.
+  function dependents(root) {
+    for (const part of all("[data-when]", root)) {
+      const [name, value] = part.dataset.when.split("=");
+      const form = part.closest("form");
+      const look = () => {
+        const chosen = new FormData(form).get(name) ?? "";
+        part.hidden = chosen !== value;
+        all("input, select, textarea", part).forEach((f) => { f.disabled = part.hidden; });
+      };
+      form.addEventListener("change", look);
+      look();
+    }
+  }
+
+  // Relative times stay true.
+  const units = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  function words(seconds) {
+    const past = seconds >= 0;
+    const size = Math.abs(seconds);
+    if (size < 5) return "just now";
+    const [unit, length] = units.find(([, l]) => size >= l);
+    const n = unit === "second" ? Math.floor(size) : Math.round(size / length);
+    const text = `${n} ${unit}${n === 1 ? "" : "s"}`;
+    return past ? `${text} ago` : `in ${text}`;
+  }
+  function tick() {
+    for (const time of all("time[datetime]")) {
+      time.textContent = words((Date.now() - Date.parse(time.dateTime)) / 1000);
+    }
+  }
+
+  // Trouble: the server is asked until it answers, then the page goes on.
+  let troubled = false;
+  const waiting = [];
+  function trouble(then) {
+    if (then) waiting.push(then);
+    if (troubled) return;
+    troubled = true;
+    const banner = document.getElementById("trouble");
+    const shown = setTimeout(() => { if (banner) banner.hidden = false; }, 1500);
+    const ask = async () => {
+      try {
+        if ((await fetch("/healthz", { cache: "no-store" })).ok) {
+          clearTimeout(shown);
+          if (banner) banner.hidden = true;
+          troubled = false;
+          waiting.splice(0).forEach((f) => f());
+          return;
+        }
+      } catch { /* asked again */ }
+      setTimeout(ask, 1000 + Math.random() * 1000);
+    };
+    ask();
+  }
+
+  // A part that is live is fetched again with the page and put in its place.
+  const refresh = (part) => window.htmx?.trigger(part, "refresh");
+
+  // Polled: a list in which something is under way looks again, unless
+  // somebody is choosing in it.
+  function polls() {
+    for (const part of all("[data-poll]")) {
+      if (!part.querySelector("input:checked") && !part.contains(document.activeElement)) refresh(part);
+    }
+  }
+
+  // Watched: the API says when a workspace changes.
+  function watches(root) {
+    for (const part of all("[data-watch]", root)) {
+      let pending = false;
+      let seen = part.dataset.seen;
+      const source = new EventSource(part.dataset.watch);
+      const changed = (event) => {
+        const { latest_build: build } = JSON.parse(event.data);
+        const now = `${build.build_number} ${build.job.status}`;
+        if (now === seen) { seen = undefined; return; } // the first event is what the page shows already
+        seen = undefined;
+        if (pending) return;
+        pending = true;
+        setTimeout(() => { pending = false; refresh(part); }, 300);
+      };
+      source.addEventListener("data", changed);
+      source.onerror = () => {
+        source.close();
+        trouble(() => setTimeout(() => { refresh(part); watches(part.parentElement); }, 500));
+      };
+      addEventListener("pagehide", () => source.close());
+    }
+  }
+
+  // Followed: every line of a log as it comes, none twice, none lost.
+  const maxLines = 20000;
+  function line(row, list) {
+    if (row.stage !== list.dataset.stage) {
+      list.dataset.stage = row.stage;
+      const stage = document.createElement("li");
+      stage.className = "stage";
+      const name = document.createElement("span");
+      name.textContent = row.stage;
+      const at = document.createElement("span");
+      at.className = "at";
+      at.textContent = row.created_at.slice(11, 19);
+      stage.append(name, at);
+      list.append(stage);
+    }
+    if (!row.output) return;
+    const item = document.createElement("li");
+    item.className = `line ${row.log_level}`;
+    item.textContent = row.output;
+    list.append(item);
+  }
+  function follow(box) {
+    const list = box.querySelector("ol");
+    let after = Number(box.dataset.after || 0);
+    let rows = [];
+    let drawing = false;
+    const draw = () => {
+      drawing = false;
+      const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+      for (const row of rows) line(row, list);
+      rows = [];
+      while (list.children.length > maxLines) list.firstElementChild.remove();
+      if (atEnd) box.scrollTop = box.scrollHeight;
+    };
+    const ended = () => {
+      draw();
+      box.removeAttribute("aria-busy");
+      for (const part of all("[data-after-log]")) refresh(part);
+    };
+    const open = () => {
+      const url = new URL(box.dataset.log, location.href);
+      url.protocol = url.protocol.replace("http", "ws");
+      url.searchParams.set("after", after);
+      const socket = new WebSocket(url);
+      socket.onmessage = (event) => {
+        const row = JSON.parse(event.data);
+        if (row.id <= after) return;
+        after = row.id;
+        rows.push(row);
+        if (!drawing) { drawing = true; requestAnimationFrame(draw); }
+      };
+      socket.onclose = (event) => {
+        if (event.code === 1000) ended();
+        else if (event.code === 1008) line({ stage: "The log ends here", created_at: "", log_level: "error", output: event.reason }, list);
+        else trouble(() => setTimeout(open, 500));
+      };
+      addEventListener("pagehide", () => { socket.onclose = null; socket.close(); });
+    };
+    box.scrollTop = box.scrollHeight;
+    if (box.dataset.log) open();
+  }
+
+  function ready(root) {
+    copies(root);
+    confirmations(root);
+    batches(root);
+    dependents(root);
+    watches(root);
+    all(".log", root).forEach(follow);
+    for (const part of all("[data-retry]", root)) trouble(() => location.reload());
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    ready(document);
+    setInterval(tick, 10000);
+    setInterval(polls, 3000);
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    copies(event.target);
+    confirmations(event.target);
+    batches(event.target);
+    dependents(event.target);
+  });
+  document.addEventListener("htmx:sendError", (event) => trouble(() => refresh(event.detail.elt)));
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status >= 500) trouble(() => refresh(event.detail.elt));
+  });
+})();

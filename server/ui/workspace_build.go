@@ -1,0 +1,228 @@
+package ui
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"coder/client"
+)
+
+// workspacePage is what every page of a workspace shows.
+type workspacePage struct {
+	page
+	Workspace client.Workspace
+	// Tab is the page's entry in the navigation.
+	Tab string
+}
+
+// Path is the address of a page of the workspace.
+func (p workspacePage) Path(parts ...string) string {
+	return workspacePath(p.Workspace.OwnerName, p.Workspace.Name, parts...)
+}
+
+// Busy tells whether a build is under way.
+func (p workspacePage) Busy() bool { return !p.Workspace.LatestBuild.Job.Ended() }
+
+// Seen is what the page shows of the latest build, so that a script knows news
+// from what is there already.
+func (p workspacePage) Seen() string {
+	return strconv.FormatInt(p.Workspace.LatestBuild.BuildNumber, 10) + " " + p.Workspace.LatestBuild.Job.Status
+}
+
+// On tells whether the workspace runs, or will once its build is done.
+func (p workspacePage) On() bool {
+	return p.Workspace.LatestBuild.Transition == "start" && p.Workspace.LatestBuild.Status == client.WorkspaceRunning
+}
+
+// workspacePage loads the workspace of the page's path, and what its person
+// may do with it.
+func (v *visit) workspacePage(ctx context.Context, tab, title string) (workspacePage, error) {
+	w, err := v.api.WorkspaceByOwnerAndName(ctx, v.path("owner"), v.path("workspace"))
+	if err != nil {
+		return workspacePage{}, err
+	}
+	p, err := v.page(ctx, cmp.Or(title, w.Name)+" · "+w.FullName(), checks{
+		"start":  onObject(w.ID, "start", "workspace"),
+		"stop":   onObject(w.ID, "stop", "workspace"),
+		"change": onObject(w.ID, "update", "workspace"),
+		"delete": onObject(w.ID, "delete", "workspace"),
+		"share":  onObject(w.ID, "share", "workspace"),
+	})
+	return workspacePage{page: p, Workspace: w, Tab: tab}, err
+}
+
+// logTail is how many of the last lines of a log a page shows at once; a
+// script follows from there.
+const logTail = 1000
+
+// jobLog is a job's log as a page shows it.
+type jobLog struct {
+	// Follow is where a script reads on; empty when the log is whole.
+	Follow string
+	After  int64
+	Stages []logStage
+	// Left is how many lines before these are not shown.
+	Left int
+}
+
+type logStage struct {
+	Name  string
+	At    time.Time
+	Lines []client.ProvisionerJobLog
+}
+
+// LastStage is the stage that a script goes on with.
+func (l jobLog) LastStage() string {
+	if len(l.Stages) == 0 {
+		return ""
+	}
+	return l.Stages[len(l.Stages)-1].Name
+}
+
+// newJobLog groups rows by stage.
+func newJobLog(rows []client.ProvisionerJobLog, follow string) jobLog {
+	l := jobLog{Follow: follow, Left: max(0, len(rows)-logTail)}
+	for _, row := range rows[l.Left:] {
+		if len(l.Stages) == 0 || l.LastStage() != row.Stage {
+			l.Stages = append(l.Stages, logStage{Name: row.Stage, At: row.CreatedAt})
+		}
+		last := &l.Stages[len(l.Stages)-1]
+		if row.Output != "" {
+			last.Lines = append(last.Lines, row)
+		}
+		l.After = row.ID
+	}
+	return l
+}
+
+func buildLogPath(b client.WorkspaceBuild) string {
+	if b.Job.Ended() {
+		return ""
+	}
+	return "/api/v2/workspacebuilds/" + b.ID.String() + "/logs?follow"
+}
+
+type workspaceFrontPage struct {
+	workspacePage
+	Log jobLog
+}
+
+// workspace is the workspace's own page: what it is made of, and the log of
+// the build that is under way or failed.
+func (u *UI) workspace(ctx context.Context, v *visit) (reply, error) {
+	p, err := v.workspacePage(ctx, "overview", "")
+	if err != nil {
+		return nil, err
+	}
+	data := &workspaceFrontPage{workspacePage: p}
+	build := p.Workspace.LatestBuild
+	if p.Busy() || build.Job.Status != client.JobSucceeded {
+		rows, err := v.api.WorkspaceBuildLogs(ctx, build.ID, 0)
+		if err != nil {
+			return nil, err
+		}
+		data.Log = newJobLog(rows, buildLogPath(build))
+	}
+	return show("workspace.html", data), nil
+}
+
+type workspaceBuildsPage struct {
+	workspacePage
+	Builds []client.WorkspaceBuild
+	Pager  pager
+}
+
+func (u *UI) workspaceBuilds(ctx context.Context, v *visit) (reply, error) {
+	p, err := v.workspacePage(ctx, "builds", "Builds")
+	if err != nil {
+		return nil, err
+	}
+	offset := v.offset()
+	builds, err := v.api.WorkspaceBuilds(ctx, p.Workspace.ID, client.WorkspaceBuildsRequest{Page: client.Page{Limit: listed, Offset: offset}})
+	if err != nil {
+		return nil, err
+	}
+	count := int(p.Workspace.LatestBuild.BuildNumber)
+	return show("workspace_builds.html", &workspaceBuildsPage{p, builds, v.pager(offset, len(builds), count)}), nil
+}
+
+type workspaceBuildPage struct {
+	workspacePage
+	Build   client.WorkspaceBuild
+	Log     jobLog
+	Timings client.WorkspaceBuildTimings
+}
+
+// Took is how long the build ran, or nothing before it ended.
+func (p workspaceBuildPage) Took() time.Duration { return jobTook(p.Build.Job) }
+
+func jobTook(j client.ProvisionerJob) time.Duration {
+	if j.StartedAt == nil || j.CompletedAt == nil {
+		return -1
+	}
+	return j.CompletedAt.Sub(*j.StartedAt)
+}
+
+func (u *UI) workspaceBuild(ctx context.Context, v *visit) (reply, error) {
+	number, err := strconv.ParseInt(v.path("number"), 10, 64)
+	if err != nil {
+		return nil, errNoPage
+	}
+	p, err := v.workspacePage(ctx, "builds", "Build "+v.path("number"))
+	if err != nil {
+		return nil, err
+	}
+	build, err := v.api.WorkspaceBuildByNumber(ctx, p.Workspace.OwnerName, p.Workspace.Name, number)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := v.api.WorkspaceBuildLogs(ctx, build.ID, 0)
+	if err != nil {
+		return nil, err
+	}
+	return show("workspace_build.html", &workspaceBuildPage{workspacePage: p, Build: build, Log: newJobLog(rows, buildLogPath(build))}), nil
+}
+
+// actOnWorkspace does what a button of the workspace's page says.
+func (u *UI) actOnWorkspace(ctx context.Context, v *visit) (reply, error) {
+	w, err := v.api.WorkspaceByOwnerAndName(ctx, v.path("owner"), v.path("workspace"))
+	if err != nil {
+		return nil, err
+	}
+	said, err := u.act(ctx, v, w, v.path("action"))
+	if err != nil && aboutInput(client.StatusCode(err)) {
+		said, err = refusalText(err), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return redirect{to: workspacePath(w.OwnerName, w.Name), said: said}, nil
+}
+
+func (u *UI) act(ctx context.Context, v *visit, w client.Workspace, action string) (string, error) {
+	build := func(req client.CreateWorkspaceBuildRequest) error {
+		req.Reason = client.BuildReasonDashboard
+		_, err := v.api.CreateWorkspaceBuild(ctx, w.ID, req)
+		return err
+	}
+	switch action {
+	case "start":
+		return w.Name + " is being started.", build(client.CreateWorkspaceBuildRequest{Transition: "start"})
+	case "stop":
+		return w.Name + " is being stopped.", build(client.CreateWorkspaceBuildRequest{Transition: "stop"})
+	case "restart":
+		return w.Name + " is stopped, and then started again.", build(client.CreateWorkspaceBuildRequest{Transition: "stop", OnSuccess: &client.BuildOnSuccessRequest{Transition: "start"}})
+	case "update":
+		return w.Name + " is being started with the newest version of its template.", build(client.CreateWorkspaceBuildRequest{Transition: "start", TemplateVersionID: &w.TemplateActiveVersionID})
+	case "cancel":
+		return "The build is asked to stop.", v.api.CancelWorkspaceBuild(ctx, w.LatestBuild.ID)
+	case "favorite", "unfavorite":
+		return "", v.api.SetWorkspaceFavorite(ctx, w.ID, action == "favorite")
+	case "wake":
+		return w.Name + " is no longer dormant.", v.api.UpdateWorkspaceDormancy(ctx, w.ID, client.UpdateWorkspaceDormancyRequest{})
+	}
+	return "", &client.Error{StatusCode: http.StatusNotFound, Message: errNoPage.Message}
+}
