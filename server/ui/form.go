@@ -42,10 +42,12 @@ type field struct {
 	Autocomplete string
 	Placeholder  string
 	Pattern      string
-	Min, Max     string
-	MaxLength    int
-	Rows         int
-	Autofocus    bool
+	// Title is what a browser says about a value that does not fit Pattern.
+	Title     string
+	Min, Max  string
+	MaxLength int
+	Rows      int
+	Autofocus bool
 	// Expect is what must be typed before the form's button wakes.
 	Expect string
 }
@@ -131,9 +133,18 @@ func (f form) values(name string) []string {
 	return []string{}
 }
 
+// named is the field that the API means by a name: one of the form's own, or
+// a template's parameter.
+func (f form) named(name string) int {
+	if i := f.index(name); i >= 0 {
+		return i
+	}
+	return f.index(parameterPrefix + name)
+}
+
 // fault says what is wrong with a field.
 func (f *form) fault(name, text string) {
-	if i := f.index(name); i >= 0 {
+	if i := f.named(name); i >= 0 {
 		f.Fields[i].Error = text
 		return
 	}
@@ -150,7 +161,7 @@ func (f *form) refused(err error) (status int, ok bool) {
 	placed := false
 	for _, v := range e.Validations {
 		f.fault(v.Field, v.Detail)
-		placed = placed || f.index(v.Field) >= 0
+		placed = placed || f.named(v.Field) >= 0
 	}
 	if !placed {
 		f.Problem = strings.TrimSpace(strings.Join([]string{e.Message, f.Problem, e.Detail}, " "))

@@ -19,6 +19,7 @@ func (u *UI) routes(on *table) {
 	u.accountRoutes(on)
 	u.organizationRoutes(on)
 	u.workspaceRoutes(on)
+	u.workspaceCreateRoutes(on)
 	on.page(get, "/", u.nowhere)
 }
 
