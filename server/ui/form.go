@@ -253,3 +253,14 @@ func (f *form) confirmed(name string) error {
 		Validations: []client.ValidationError{{Field: "confirm", Detail: "This is not the name: type " + name + "."}},
 	}
 }
+
+// invalidField is a fault that was found before the API was asked.
+func invalidField(name string, err error) error {
+	return &client.Error{StatusCode: http.StatusBadRequest, Message: "Nothing was saved.", Validations: []client.ValidationError{{Field: name, Detail: sentence(err)}}}
+}
+
+// sentence is an error as people read it.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}

@@ -11,7 +11,8 @@ import (
 type page struct {
 	Title     string
 	AccessURL string
-	Version   string
+	// Release is the server's version.
+	Release string
 	// Here is the page's own address.
 	Here string
 	// Said is the outcome of what was done on the page before.
@@ -31,7 +32,7 @@ type framed interface{ frame() *page }
 
 // stranger is the page of whoever is not signed in.
 func (v *visit) stranger(title string) page {
-	return page{Title: title, AccessURL: v.ui.options.AccessURL.String(), Version: v.ui.options.Version, Here: v.here(), Theme: v.theme()}
+	return page{Title: title, AccessURL: v.ui.options.AccessURL.String(), Release: v.ui.options.Version, Here: v.here(), Theme: v.theme()}
 }
 
 // page asks who is signed in and what they may do. Without a session it is the

@@ -20,6 +20,9 @@ func (u *UI) routes(on *table) {
 	u.organizationRoutes(on)
 	u.workspaceRoutes(on)
 	u.workspaceCreateRoutes(on)
+	u.workspaceSettingRoutes(on)
+	u.workspaceScheduleRoutes(on)
+	u.workspaceACLRoutes(on)
 	on.page(get, "/", u.nowhere)
 }
 

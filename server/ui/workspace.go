@@ -17,6 +17,7 @@ import (
 func (u *UI) workspaceRoutes(on *table) {
 	on.page(get, "/workspaces", u.workspaces)
 	on.page(post, "/workspaces", u.actOnWorkspaces)
+	on.page(post, "/workspaces/delete", u.deleteWorkspaces)
 	on.page(get, "/workspaces/@/{owner}/{workspace}", u.workspace)
 	on.page(post, "/workspaces/@/{owner}/{workspace}/{action}", u.actOnWorkspace)
 	on.page(get, "/workspaces/@/{owner}/{workspace}/builds", u.workspaceBuilds)
@@ -87,39 +88,84 @@ func (u *UI) workspaces(ctx context.Context, v *visit) (reply, error) {
 func (workspacesPage) Path(w client.Workspace) string { return workspacePath(w.OwnerName, w.Name) }
 
 // transitions are what may be done to many workspaces at a time.
-var transitions = map[string]string{"start": "started", "stop": "stopped", "delete": "deleted"}
+var transitions = map[string]string{"start": "started", "stop": "stopped"}
 
-// actOnWorkspaces starts, stops or deletes what was ticked, and says what did
-// not work and why.
+// actOnWorkspaces starts or stops what was ticked, and says what did not work
+// and why.
 func (u *UI) actOnWorkspaces(ctx context.Context, v *visit) (reply, error) {
 	values, err := v.parsed()
 	if err != nil {
 		return nil, err
 	}
-	action := values.Get("action")
-	outcome, known := transitions[action]
+	outcome, known := transitions[values.Get("action")]
 	if !known {
-		return nil, &client.Error{StatusCode: http.StatusBadRequest, Message: "Choose start, stop or delete."}
+		return nil, &client.Error{StatusCode: http.StatusBadRequest, Message: "Choose to start or to stop."}
 	}
-	done, failed := 0, []string{}
-	for _, text := range values["id"] {
+	said, err := v.buildAll(ctx, values["id"], values.Get("action"), outcome)
+	return redirect{to: localPath(cmp.Or(values.Get("back"), "/workspaces")), said: said}, err
+}
+
+// buildAll asks for the same build of several workspaces. The error is that
+// of a session that has ended; all others are told.
+func (v *visit) buildAll(ctx context.Context, ids []string, transition, outcome string) (said string, err error) {
+	done, refused := 0, []string{}
+	for _, text := range ids {
 		id, err := uuid.Parse(text)
 		if err == nil {
-			_, err = v.api.CreateWorkspaceBuild(ctx, id, client.CreateWorkspaceBuildRequest{Transition: action, Reason: client.BuildReasonDashboard})
+			_, err = v.api.CreateWorkspaceBuild(ctx, id, client.CreateWorkspaceBuildRequest{Transition: transition, Reason: client.BuildReasonDashboard})
 		}
 		if isUnauthorized(err) {
-			return nil, err
+			return "", err
 		}
 		if err != nil {
-			failed = append(failed, refusalText(err))
+			refused = append(refused, refusalText(err))
 			continue
 		}
 		done++
 	}
-	said := plural(done, "workspace") + " will be " + outcome + "."
-	if len(failed) > 0 {
-		slices.Sort(failed)
-		said += " " + strconv.Itoa(len(failed)) + " not: " + strings.Join(slices.Compact(failed), " ")
+	said = plural(done, "workspace") + " will be " + outcome + "."
+	if len(refused) > 0 {
+		slices.Sort(refused)
+		said += " " + strconv.Itoa(len(refused)) + " will not: " + strings.Join(slices.Compact(refused), " ")
 	}
-	return redirect{to: localPath(cmp.Or(values.Get("back"), "/workspaces")), said: said}, nil
+	return said, nil
+}
+
+type workspacesDeletePage struct {
+	page
+	Form       form
+	Workspaces []client.Workspace
+}
+
+// maxBatch is how many workspaces one form may delete.
+const maxBatch = 100
+
+// deleteWorkspaces shows what was ticked, and deletes it once that is confirmed.
+func (u *UI) deleteWorkspaces(ctx context.Context, v *visit) (reply, error) {
+	values, err := v.parsed()
+	if err != nil {
+		return nil, err
+	}
+	ids := values["id"]
+	if len(ids) == 0 || len(ids) > maxBatch {
+		return nil, &client.Error{StatusCode: http.StatusBadRequest, Message: "Choose between 1 and " + strconv.Itoa(maxBatch) + " workspaces."}
+	}
+	p := &workspacesDeletePage{}
+	if p.page, err = v.page(ctx, "Delete workspaces"); err != nil {
+		return nil, err
+	}
+	found, err := v.api.Workspaces(ctx, client.WorkspacesRequest{Query: "id:" + strings.Join(ids, ","), Page: client.Page{Limit: maxBatch}})
+	if err != nil {
+		return nil, err
+	}
+	p.Workspaces, p.Form = found.Workspaces, confirmation("delete "+strconv.Itoa(len(ids)))
+	if !values.Has("confirm") {
+		return show("workspaces_delete.html", p), nil
+	}
+	p.Form.read(values)
+	if status, ok := p.Form.refused(p.Form.confirmed("delete " + strconv.Itoa(len(ids)))); ok {
+		return showAs(status, "workspaces_delete.html", p), nil
+	}
+	said, err := v.buildAll(ctx, ids, "delete", "deleted")
+	return redirect{to: "/workspaces", said: said}, err
 }

@@ -41,6 +41,9 @@ func (p workspacePage) On() bool {
 // may do with it.
 func (v *visit) workspacePage(ctx context.Context, tab, title string) (workspacePage, error) {
 	w, err := v.api.WorkspaceByOwnerAndName(ctx, v.path("owner"), v.path("workspace"))
+	if client.IsNotFound(err) {
+		err = errNoWorkspace
+	}
 	if err != nil {
 		return workspacePage{}, err
 	}
@@ -52,6 +55,33 @@ func (v *visit) workspacePage(ctx context.Context, tab, title string) (workspace
 		"share":  onObject(w.ID, "share", "workspace"),
 	})
 	return workspacePage{page: p, Workspace: w, Tab: tab}, err
+}
+
+var errNoWorkspace = &client.Error{StatusCode: http.StatusNotFound, Message: "There is no such workspace: it was deleted, or renamed, or you may not see it."}
+
+// Facts are what somebody wants to know at a glance.
+func (p workspacePage) Facts() []fact {
+	w := p.Workspace
+	facts := []fact{{"Version", w.LatestBuild.TemplateVersionName, nil}, {"Created", "", &w.CreatedAt}}
+	if w.LatestBuild.Deadline != nil {
+		facts = append(facts, fact{"Stops", "", w.LatestBuild.Deadline})
+	}
+	if w.NextStartAt != nil {
+		facts = append(facts, fact{"Starts by itself", "", w.NextStartAt})
+	}
+	if w.DeletingAt != nil {
+		facts = append(facts, fact{"Is deleted", "", w.DeletingAt})
+	}
+	if w.LatestBuild.DailyCost > 0 {
+		facts = append(facts, fact{"Costs", plural(w.LatestBuild.DailyCost, "credit") + " a day", nil})
+	}
+	return facts
+}
+
+// fact is a text or a time with its name.
+type fact struct {
+	Name, Text string
+	At         *time.Time
 }
 
 // logTail is how many of the last lines of a log a page shows at once; a
@@ -114,6 +144,9 @@ type workspaceFrontPage struct {
 // the build that is under way or failed.
 func (u *UI) workspace(ctx context.Context, v *visit) (reply, error) {
 	p, err := v.workspacePage(ctx, "overview", "")
+	if client.IsNotFound(err) && v.fragment() {
+		return redirect{to: "/workspaces", said: v.path("workspace") + " is gone."}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +226,10 @@ func (u *UI) actOnWorkspace(ctx context.Context, v *visit) (reply, error) {
 		return nil, err
 	}
 	said, err := u.act(ctx, v, w, v.path("action"))
+	if v.path("action") == "update" && client.StatusCode(err) == http.StatusBadRequest {
+		to := workspacePath(w.OwnerName, w.Name, "parameters") + "?version=newest"
+		return redirect{to: to, said: "The newest version asks for something more. " + refusalText(err)}, nil
+	}
 	if err != nil && aboutInput(client.StatusCode(err)) {
 		said, err = refusalText(err), nil
 	}

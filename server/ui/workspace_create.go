@@ -31,7 +31,7 @@ type newWorkspacePage struct {
 }
 
 // Limited tells whether costs count against anything.
-func (p newWorkspacePage) Limited() bool { return p.Quota.Budget >= 0 }
+func (p newWorkspacePage) Limited() bool { return p.Quota.Budget > 0 || p.Quota.CreditsConsumed > 0 }
 
 // newWorkspacePage loads the template's questions; given are answers that are
 // known already.
