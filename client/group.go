@@ -71,6 +71,11 @@ func (c *Client) GroupByName(ctx context.Context, organization, name string) (Gr
 	return get[Group](ctx, c, apiPath("organizations", organization, "groups", name))
 }
 
+// GroupWithoutMembers is GroupByName with the count of the members alone.
+func (c *Client) GroupWithoutMembers(ctx context.Context, organization, name string) (Group, error) {
+	return get[Group](ctx, c, withQuery(apiPath("organizations", organization, "groups", name), url.Values{"exclude_members": {"true"}}))
+}
+
 // Group reads a group by id.
 func (c *Client) Group(ctx context.Context, id uuid.UUID) (Group, error) {
 	return get[Group](ctx, c, apiPath("groups", id))

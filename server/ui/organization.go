@@ -52,12 +52,12 @@ func (p organizationPage) Name() string {
 
 // organizationPage loads the organization of the page's path, and what its
 // person may do in it.
-func (v *visit) organizationPage(ctx context.Context, tab, title string) (organizationPage, error) {
+func (v *visit) organizationPage(ctx context.Context, tab, title string, more ...checks) (organizationPage, error) {
 	org, err := v.api.Organization(ctx, v.path("organization"))
 	if err != nil {
 		return organizationPage{}, err
 	}
-	p, err := v.page(ctx, title+" · "+cmp.Or(org.DisplayName, org.Name), organizationChecks(org.ID))
+	p, err := v.page(ctx, title+" · "+cmp.Or(org.DisplayName, org.Name), append(more, organizationChecks(org.ID))...)
 	return organizationPage{page: p, Organization: org, Tab: tab}, err
 }
 
@@ -87,8 +87,16 @@ func mentions(q string, texts ...string) bool {
 }
 
 // organizationFront leads to what most people come for.
-func (u *UI) organizationFront(_ context.Context, v *visit) (reply, error) {
-	return redirect{to: organizationPath(v.path("organization"), "members")}, nil
+func (u *UI) organizationFront(ctx context.Context, v *visit) (reply, error) {
+	p, err := v.organizationPage(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
+	first := "groups"
+	if p.rights["read members"] {
+		first = "members"
+	}
+	return redirect{to: p.Path(first)}, nil
 }
 
 func organizationFields(o client.Organization) form {

@@ -62,6 +62,8 @@ func organizationChecks(id uuid.UUID) checks {
 		"change roles":         in("update", "assign_org_role"),
 		"delete roles":         in("delete", "assign_org_role"),
 		"create groups":        in("create", "group"),
+		"change groups":        in("update", "group"),
+		"delete groups":        in("delete", "group"),
 		"read provisioners":    in("read", "provisioner_jobs"),
 		"change provisioners":  in("update", "provisioner_daemon"),
 		"read keys":            in("read", "provisioner_daemon"),
