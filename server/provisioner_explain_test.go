@@ -199,3 +199,19 @@ func TestABuildWaitsForAnOlderEngine(t *testing.T) {
 		require.Equal(t, client.VerdictWouldTake, verdictOf(t, x, "worker").Verdict)
 	})
 }
+
+func TestABuildSaysOfItsJobWhatTheJobSays(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	same := func(w client.Workspace) string {
+		t.Helper()
+		job, err := s.Client.ProvisionerJob(t.Context(), s.org.Name, w.LatestBuild.Job.ID)
+		require.NoError(t, err)
+		require.Equal(t, job.WaitReason, s.read(t, w.ID).LatestBuild.Job.WaitReason)
+		return job.WaitReason
+	}
+	first := s.create(t, "first")
+	require.Empty(t, same(first), "the worker is free to take it")
+	s.worker.take(t)
+	require.Contains(t, same(s.create(t, "second")), "is busy")
+}

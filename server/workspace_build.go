@@ -294,7 +294,7 @@ func (a *api) buildResponses(ctx context.Context, builds []shownBuild) ([]client
 // job is the build's job as far as it is shown.
 func (b shownBuild) job() *store.ProvisionerJob {
 	return &store.ProvisionerJob{
-		ID: b.JobID, OrganizationID: b.OrganizationID, Type: client.JobWorkspaceBuild, Status: b.JobStatus, Tags: b.Tags, FileID: b.FileID,
+		ID: b.JobID, OrganizationID: b.OrganizationID, Type: client.JobWorkspaceBuild, Provisioner: b.Provisioner, Status: b.JobStatus, Tags: b.Tags, FileID: b.FileID,
 		InitiatorID: b.JobInitiatorID, TemplateVersionID: b.TemplateVersionID, WorkspaceID: &b.WorkspaceID, WorkspaceBuildID: &b.ID,
 		Error: b.Error, ErrorCode: b.ErrorCode, WorkerID: b.WorkerID, LogsOverflowed: b.LogsOverflowed,
 		CreatedAt: b.JobCreatedAt, StartedAt: b.StartedAt, CanceledAt: b.CanceledAt, CompletedAt: b.CompletedAt,

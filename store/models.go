@@ -70,6 +70,7 @@ type BuildDetail struct {
 	UpdatedAt         Time
 	JobID             uuid.UUID
 	JobStatus         string
+	Provisioner       string
 	Tags              StringMap
 	FileID            uuid.UUID
 	WorkerID          *uuid.UUID

@@ -413,7 +413,7 @@ func (q *Queries) ListOtherWorkspaceIDs(ctx context.Context, arg ListOtherWorksp
 
 const listWorkspaceDetails = `-- name: ListWorkspaceDetails :many
 SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at,
-    w.dormant_at, w.deleting_at, w.next_start_at, w.refusal, w.retry_at, w.created_at, w.updated_at, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, b.job_id, b.job_status, b.tags, b.file_id, b.worker_id, b.job_initiator_id, b.error, b.error_code, b.logs_overflowed, b.job_created_at, b.started_at, b.canceled_at, b.completed_at, b.version_name, b.has_external_agent, b.initiator_name,
+    w.dormant_at, w.deleting_at, w.next_start_at, w.refusal, w.retry_at, w.created_at, w.updated_at, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, b.job_id, b.job_status, b.provisioner, b.tags, b.file_id, b.worker_id, b.job_initiator_id, b.error, b.error_code, b.logs_overflowed, b.job_created_at, b.started_at, b.canceled_at, b.completed_at, b.version_name, b.has_external_agent, b.initiator_name,
     u.username AS owner_name, u.avatar_url AS owner_avatar_url,
     CAST((SELECT o.name FROM organizations o WHERE o.id = w.organization_id) AS TEXT) AS organization_name,
     t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
@@ -500,6 +500,7 @@ func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListW
 			&i.BuildDetail.UpdatedAt,
 			&i.BuildDetail.JobID,
 			&i.BuildDetail.JobStatus,
+			&i.BuildDetail.Provisioner,
 			&i.BuildDetail.Tags,
 			&i.BuildDetail.FileID,
 			&i.BuildDetail.WorkerID,

@@ -45,7 +45,7 @@ func (q *Queries) DropFollowUp(ctx context.Context, arg DropFollowUpParams) erro
 }
 
 const getBuildDetail = `-- name: GetBuildDetail :one
-SELECT id, organization_id, workspace_id, template_version_id, build_number, transition, reason, initiator_id, preset_id, daily_cost, deadline_at, max_deadline_at, created_at, updated_at, job_id, job_status, tags, file_id, worker_id, job_initiator_id, error, error_code, logs_overflowed, job_created_at, started_at, canceled_at, completed_at, version_name, has_external_agent, initiator_name FROM build_details WHERE organization_id = $1 AND id = $2
+SELECT id, organization_id, workspace_id, template_version_id, build_number, transition, reason, initiator_id, preset_id, daily_cost, deadline_at, max_deadline_at, created_at, updated_at, job_id, job_status, provisioner, tags, file_id, worker_id, job_initiator_id, error, error_code, logs_overflowed, job_created_at, started_at, canceled_at, completed_at, version_name, has_external_agent, initiator_name FROM build_details WHERE organization_id = $1 AND id = $2
 `
 
 type GetBuildDetailParams struct {
@@ -73,6 +73,7 @@ func (q *Queries) GetBuildDetail(ctx context.Context, arg GetBuildDetailParams) 
 		&i.UpdatedAt,
 		&i.JobID,
 		&i.JobStatus,
+		&i.Provisioner,
 		&i.Tags,
 		&i.FileID,
 		&i.WorkerID,
@@ -322,7 +323,7 @@ func (q *Queries) ListAutofillParameters(ctx context.Context, arg ListAutofillPa
 }
 
 const listBuildDetails = `-- name: ListBuildDetails :many
-SELECT id, organization_id, workspace_id, template_version_id, build_number, transition, reason, initiator_id, preset_id, daily_cost, deadline_at, max_deadline_at, created_at, updated_at, job_id, job_status, tags, file_id, worker_id, job_initiator_id, error, error_code, logs_overflowed, job_created_at, started_at, canceled_at, completed_at, version_name, has_external_agent, initiator_name FROM build_details
+SELECT id, organization_id, workspace_id, template_version_id, build_number, transition, reason, initiator_id, preset_id, daily_cost, deadline_at, max_deadline_at, created_at, updated_at, job_id, job_status, provisioner, tags, file_id, worker_id, job_initiator_id, error, error_code, logs_overflowed, job_created_at, started_at, canceled_at, completed_at, version_name, has_external_agent, initiator_name FROM build_details
 WHERE organization_id = $1 AND workspace_id = $2
   AND created_at >= CAST($3 AS BIGINT) AND build_number < $4
 ORDER BY build_number DESC LIMIT $6 OFFSET $5
@@ -370,6 +371,7 @@ func (q *Queries) ListBuildDetails(ctx context.Context, arg ListBuildDetailsPara
 			&i.UpdatedAt,
 			&i.JobID,
 			&i.JobStatus,
+			&i.Provisioner,
 			&i.Tags,
 			&i.FileID,
 			&i.WorkerID,

@@ -465,7 +465,7 @@ CREATE INDEX workspace_agents_job ON workspace_agents (job_id);
 CREATE VIEW build_details AS
 SELECT b.id, b.organization_id, b.workspace_id, b.template_version_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id,
     b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at,
-    j.id AS job_id, j.status AS job_status, j.tags, j.file_id, j.worker_id, j.initiator_id AS job_initiator_id, j.error, j.error_code, j.logs_overflowed,
+    j.id AS job_id, j.status AS job_status, j.provisioner, j.tags, j.file_id, j.worker_id, j.initiator_id AS job_initiator_id, j.error, j.error_code, j.logs_overflowed,
     j.created_at AS job_created_at, j.started_at, j.canceled_at, j.completed_at,
     v.name AS version_name, v.has_external_agent, CAST(COALESCE((SELECT i.username FROM users i WHERE i.id = b.initiator_id), '') AS TEXT) AS initiator_name
 FROM workspace_builds b
