@@ -339,3 +339,7 @@ func textOf(n *html.Node) string {
 	read(n)
 	return strings.Join(strings.Fields(b.String()), " ")
 }
+
+// Fields are what the form will send; what is deleted from them is not sent,
+// as a box without its tick.
+func (f *Form) Fields() url.Values { return f.values }
