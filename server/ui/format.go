@@ -28,6 +28,8 @@ func functions(now func() time.Time, asset func(string) (string, error)) templat
 		"initial":  initial,
 		"hue":      hue,
 		"pill":     pillOf,
+		"shell":    shellWord,
+		"jobtype":  jobType,
 		"short":    func(id fmt.Stringer) string { return id.String()[:8] },
 		"join":     strings.Join,
 		"title":    words,
@@ -140,10 +142,14 @@ func plural[N int | int64](n N, noun string) string {
 	return strconv.FormatInt(int64(n), 10) + " " + noun
 }
 
-// tagList is tags in order, as the CLI writes them.
+// tagList is tags in order, as the CLI writes them, without those that every
+// daemon and job of an organization has.
 func tagList(tags map[string]string) []string {
 	list := make([]string, 0, len(tags))
 	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		if name == client.TagScope && tags[name] == client.ScopeOrganization || name == client.TagOwner && tags[name] == "" {
+			continue
+		}
 		list = append(list, name+"="+tags[name])
 	}
 	return list
@@ -184,10 +190,10 @@ const (
 )
 
 var tones = map[string]string{
-	client.WorkspaceRunning: toneGood, client.JobSucceeded: toneGood, "idle": toneGood, "active": toneGood, client.AgentConnected: toneGood, "healthy": toneGood, "ready": toneGood, "ok": toneGood,
+	client.WorkspaceRunning: toneGood, client.JobSucceeded: toneGood, "idle": toneGood, "active": toneGood, client.AgentConnected: toneGood, client.VerdictWouldTake: toneGood, "healthy": toneGood, "ready": toneGood, "ok": toneGood,
 	client.WorkspaceStarting: toneBusy, client.WorkspaceStopping: toneBusy, client.WorkspaceDeleting: toneBusy, client.JobPending: toneBusy, client.JobCanceling: toneBusy, "busy": toneBusy, client.AgentConnecting: toneBusy,
-	"dormant": toneWarn, "outdated": toneWarn, "warning": toneWarn, "draining": toneWarn, client.AgentTimeout: toneWarn, client.AgentDisconnected: toneWarn, "deprecated": toneWarn,
-	client.JobFailed: toneBad, "error": toneBad, "suspended": toneBad, "unhealthy": toneBad, "in doubt": toneBad,
+	"dormant": toneWarn, "outdated": toneWarn, "warning": toneWarn, "draining": toneWarn, client.VerdictTagsDiffer: toneWarn, client.VerdictEngineUnsupported: toneWarn, client.OutcomeRetried: toneWarn, client.OutcomeTakenBack: toneWarn, client.AgentTimeout: toneWarn, client.AgentDisconnected: toneWarn, "deprecated": toneWarn,
+	client.JobFailed: toneBad, "error": toneBad, "suspended": toneBad, "unhealthy": toneBad, "in doubt": toneBad, "expired": toneBad, client.OutcomeLost: toneBad, client.OutcomeTakenOver: toneBad,
 }
 
 // pillOf is the pill of a status as the API names it.
@@ -198,3 +204,14 @@ func pillOf(status string) pill {
 	}
 	return pill{Text: words(status), Tone: tone}
 }
+
+// shellWord is a text as one word of a command line.
+func shellWord(text string) string {
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune(plainWord, r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// plainWord has what no shell gives a meaning to.
+const plainWord = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=@%+,"

@@ -1,0 +1,229 @@
+package ui
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+		"strings"
+
+	"github.com/google/uuid"
+
+	"coder/client"
+)
+
+func (u *UI) templateRoutes(on *table) {
+	const template = "/templates/{organization}/{template}"
+	on.page(get, "/templates", u.templates)
+	on.page(get, template, u.template)
+	on.page(get, template+"/resources", u.templateResources)
+	on.page(get, template+"/parameters", u.templateParameters)
+}
+
+// newVersionPath is the address of a version that is of no template yet.
+func newVersionPath(id uuid.UUID) string { return "/templates/new/" + id.String() }
+
+type templatesPage struct {
+	page
+	Templates []client.Template
+	// Organizations are those that templates are of; a single one is not shown.
+	Organizations       []templateOrganization
+	Query, Organization string
+	Pager               pager
+	Problem             string
+	// First is for whoever sees no template at all.
+	First bool
+}
+
+// templateOrganization is an organization to narrow the list to.
+type templateOrganization struct{ Name, Title string }
+
+// Path is the address of a template's page.
+func (templatesPage) Path(t client.Template, parts ...string) string {
+	return templatePath(t, parts...)
+}
+
+// MayUse tells whether the person may make workspaces in the template's organization.
+func (p templatesPage) MayUse(t client.Template) (bool, error) {
+	return p.Can("create workspaces in " + t.OrganizationID.String())
+}
+
+func (u *UI) templates(ctx context.Context, v *visit) (reply, error) {
+	query, organization := strings.TrimSpace(v.query("q")), v.query("organization")
+	all, err := v.api.Templates(ctx, query)
+	problem := ""
+	if client.StatusCode(err) == http.StatusBadRequest {
+		problem, err = refusalText(err), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := v.page(ctx, "Templates", useChecks(all))
+	if err != nil {
+		return nil, err
+	}
+	data := &templatesPage{page: p, Query: query, Organization: organization, Problem: problem, Organizations: organizationsOf(all)}
+	for _, t := range all {
+		if organization == "" || t.OrganizationName == organization {
+			data.Templates = append(data.Templates, t)
+		}
+	}
+	data.First = len(all) == 0 && query == "" && organization == ""
+	count, offset := len(data.Templates), min(v.offset(), len(data.Templates))
+	data.Templates = data.Templates[offset:min(offset+listed, count)]
+	data.Pager = v.pager(offset, len(data.Templates), count)
+	if problem != "" {
+		return showAs(http.StatusBadRequest, "templates.html", data), nil
+	}
+	return show("templates.html", data), nil
+}
+
+// organizationsOf are the organizations of templates, in the order of theirs.
+func organizationsOf(templates []client.Template) []templateOrganization {
+	var out []templateOrganization
+	seen := map[string]bool{}
+	for _, t := range templates {
+		if !seen[t.OrganizationName] {
+			seen[t.OrganizationName] = true
+			out = append(out, templateOrganization{t.OrganizationName, cmp.Or(t.OrganizationDisplayName, t.OrganizationName)})
+		}
+	}
+	return out
+}
+
+// useChecks ask in which organizations of the templates one may make workspaces.
+func useChecks(templates []client.Template) checks {
+	asked := checks{}
+	for _, t := range templates {
+		asked["create workspaces in "+t.OrganizationID.String()] = ownWorkspace(t)
+	}
+	return asked
+}
+
+// ownWorkspace asks whether one may make a workspace of one's own.
+func ownWorkspace(t client.Template) client.AuthorizationCheck {
+	return client.AuthorizationCheck{Action: "create", Object: client.AuthorizationObject{ResourceType: "workspace", OrganizationID: t.OrganizationID.String(), OwnerID: client.Me}}
+}
+
+// templatePage is what every page of a template shows.
+type templatePage struct {
+	page
+	Template client.Template
+	// Tab is the page's entry in the navigation.
+	Tab string
+}
+
+// Path is the address of a page of the template.
+func (p templatePage) Path(parts ...string) string {
+	return templatePath(p.Template, parts...)
+}
+
+// Name is what people call the template.
+func (p templatePage) Name() string { return cmp.Or(p.Template.DisplayName, p.Template.Name) }
+
+// OrganizationTitle is what people call the template's organization.
+func (p templatePage) OrganizationTitle() string {
+	return cmp.Or(p.Template.OrganizationDisplayName, p.Template.OrganizationName)
+}
+
+// templatePage loads the template of the page's path, and what its person may
+// do with it.
+func (v *visit) templatePage(ctx context.Context, tab, title string) (templatePage, error) {
+	t, err := v.api.TemplateByName(ctx, v.path("organization"), v.path("template"))
+	if err != nil {
+		return templatePage{}, err
+	}
+	name := cmp.Or(t.DisplayName, t.Name)
+	if title != "" {
+		name = title + " · " + name
+	}
+	p, err := v.page(ctx, name, checks{
+		"create workspaces": ownWorkspace(t),
+		"change":            onObject(t.ID, "update", "template"),
+		"delete":            onObject(t.ID, "delete", "template"),
+	})
+	return templatePage{page: p, Template: t, Tab: tab}, err
+}
+
+type templateFrontPage struct {
+	templatePage
+	Version client.TemplateVersion
+}
+
+// Usual is the median time of a start in seconds; zero while it is not known.
+func (p templateFrontPage) Usual() float64 {
+	if ms := p.Template.BuildTimeStats[client.TransitionStart].P50; ms != nil {
+		return float64(*ms) / 1000
+	}
+	return 0
+}
+
+// template is the template's own page: what its authors say of it.
+func (u *UI) template(ctx context.Context, v *visit) (reply, error) {
+	p, err := v.templatePage(ctx, "readme", "")
+	if err != nil {
+		return nil, err
+	}
+	version, err := v.api.TemplateVersion(ctx, p.Template.ActiveVersionID)
+	if err != nil {
+		return nil, err
+	}
+	return show("template.html", &templateFrontPage{p, version}), nil
+}
+
+type templateResourcesPage struct {
+	templatePage
+	// Running and Stopped are what a workspace is made of, by its state.
+	Running, Stopped []client.WorkspaceResource
+}
+
+func (u *UI) templateResources(ctx context.Context, v *visit) (reply, error) {
+	p, err := v.templatePage(ctx, "resources", "Resources")
+	if err != nil {
+		return nil, err
+	}
+	all, err := v.api.TemplateVersionResources(ctx, p.Template.ActiveVersionID)
+	if err != nil {
+		return nil, err
+	}
+	data := &templateResourcesPage{templatePage: p}
+	data.Running, data.Stopped = byTransition(all)
+	return show("template_resources.html", data), nil
+}
+
+// byTransition parts what is there while a workspace runs from what stays when
+// it is stopped.
+func byTransition(all []client.WorkspaceResource) (running, stopped []client.WorkspaceResource) {
+	for _, r := range all {
+		switch r.Transition {
+		case client.TransitionStart:
+			running = append(running, r)
+		case client.TransitionStop:
+			stopped = append(stopped, r)
+		}
+	}
+	return running, stopped
+}
+
+type templateParametersPage struct {
+	templatePage
+	Form    form
+	Presets []client.Preset
+}
+
+// templateParameters shows the questions that the template asks whoever makes
+// a workspace, as they will be asked.
+func (u *UI) templateParameters(ctx context.Context, v *visit) (reply, error) {
+	p, err := v.templatePage(ctx, "parameters", "Parameters")
+	if err != nil {
+		return nil, err
+	}
+	parameters, err := v.api.TemplateVersionParameters(ctx, p.Template.ActiveVersionID)
+	if err != nil {
+		return nil, err
+	}
+	presets, err := v.api.TemplateVersionPresets(ctx, p.Template.ActiveVersionID)
+	if err != nil {
+		return nil, err
+	}
+	return show("template_parameters.html", &templateParametersPage{p, form{Fields: parameterFields(parameters, nil, nil)}, presets}), nil
+}
