@@ -235,6 +235,8 @@ func (u *UI) provisionerKeyFormPage(ctx context.Context, v *visit, title string)
 	return &provisionerKeyFormPage{organizationPage: p, Key: all[i].Key, Daemons: all[i].Daemons}, nil
 }
 
+var errKeyStays = &client.Error{StatusCode: http.StatusForbidden, Message: "You may not delete provisioner keys.", Detail: "Ask an administrator."}
+
 // Choices that leave an expiry as it is, or lift it.
 const (
 	expiryKeep  = "keep"
@@ -341,6 +343,9 @@ func (u *UI) deleteProvisionerKeyForm(ctx context.Context, v *visit) (reply, err
 	p, err := u.provisionerKeyFormPage(ctx, v, "Delete a key")
 	if err != nil {
 		return nil, err
+	}
+	if allowed, err := p.Can("delete keys"); err != nil || !allowed {
+		return nil, cmp.Or(err, error(errKeyStays))
 	}
 	return show("provisioner_key_form.html", p.remove()), nil
 }
