@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
-		"strings"
+	"strings"
 
 	"github.com/google/uuid"
 
