@@ -5,6 +5,7 @@ set -euo pipefail
 need=()
 [ -n "$(ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null || command -v initdb || true)" ] || need+=(postgresql)
 command -v dockerd >/dev/null || need+=(docker.io)
+command -v chromium >/dev/null || need+=(chromium)
 command -v iptables >/dev/null || need+=(iptables)
 command -v gcc >/dev/null || need+=(gcc libc6-dev)
 command -v git >/dev/null || need+=(git)

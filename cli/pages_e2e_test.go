@@ -1,0 +1,215 @@
+//go:build e2e
+
+package cli_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"coder/internal/browser"
+)
+
+// deploymentByHand is a server as an operator starts it, with no daemon of its own.
+type deploymentByHand struct {
+	t   *testing.T
+	bin string
+	dir string
+	URL string
+}
+
+func startDeployment(t *testing.T) *deploymentByHand {
+	t.Helper()
+	d := &deploymentByHand{t: t, bin: filepath.Join(buildBinary(t), "coder"), dir: t.TempDir()}
+	log := d.start(nil, "server", "--http-address", "127.0.0.1:0", "--data-dir", filepath.Join(d.dir, "data"), "--provisioner-daemons", "0")
+	d.URL = d.await(log, regexp.MustCompile(`View the Web UI: (\S+)`))
+	return d
+}
+
+// start runs the binary until the test ends, and returns the name of its log.
+func (d *deploymentByHand) start(env []string, args ...string) string {
+	d.t.Helper()
+	log, err := os.CreateTemp(d.dir, "log")
+	require.NoError(d.t, err)
+	cmd := exec.Command(d.bin, args...)
+	cmd.Env = append(append(os.Environ(), "CODER_CONFIG_DIR="+filepath.Join(d.dir, "config"), "CODER_CACHE_DIRECTORY="+filepath.Join(d.dir, "cache")), env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	require.NoError(d.t, cmd.Start())
+	d.t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		done := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(patience):
+			_ = cmd.Process.Kill()
+			<-done
+		}
+		if d.t.Failed() {
+			text, _ := os.ReadFile(log.Name())
+			d.t.Logf("%s:\n%s", strings.Join(args, " "), text)
+		}
+		log.Close()
+	})
+	return log.Name()
+}
+
+// await reads a log until it has what is looked for.
+func (d *deploymentByHand) await(log string, what *regexp.Regexp) string {
+	d.t.Helper()
+	found := ""
+	require.Eventually(d.t, func() bool {
+		text, _ := os.ReadFile(log)
+		m := what.FindSubmatch(text)
+		if m != nil {
+			found = string(m[1])
+		}
+		return m != nil
+	}, patience, 20*time.Millisecond, what)
+	return found
+}
+
+// visitor is somebody with a browser, whose every step must go well.
+type visitor struct {
+	t *testing.T
+	*browser.Browser
+}
+
+func (d *deploymentByHand) person() *visitor {
+	d.t.Helper()
+	b, err := browser.Start(context.WithoutCancel(d.t.Context()), d.URL)
+	require.NoError(d.t, err, "Chromium must be on PATH; .ci/install.sh installs it")
+	d.t.Cleanup(b.Close)
+	return &visitor{d.t, b}
+}
+
+func (p *visitor) open(path string)         { p.t.Helper(); require.NoError(p.t, p.Open(path)) }
+func (p *visitor) click(text string)        { p.t.Helper(); require.NoError(p.t, p.Click(text)) }
+func (p *visitor) see(text string)          { p.t.Helper(); require.NoError(p.t, p.See(text)) }
+func (p *visitor) fill(label, value string) { p.t.Helper(); require.NoError(p.t, p.Fill(label, value)) }
+
+// calm fails when the browser had anything to complain of since the last time.
+func (p *visitor) calm() {
+	p.t.Helper()
+	require.Empty(p.t, p.Troubles())
+}
+
+const pagesPassword = "Correct-Horse-Battery-9"
+
+// setUp makes the first user.
+func (p *visitor) setUp() {
+	p.t.Helper()
+	p.open("/")
+	p.fill("Username", "ada")
+	p.fill("Email", "ada@example.com")
+	p.fill("Password", pagesPassword)
+	p.click("Create the owner")
+	p.see("You own this deployment")
+}
+
+// TestEndToEndPages goes through the guide with a browser only: set-up,
+// organization, key, template, workspace and its end; a real daemon, started
+// as the page says, runs the real engine.
+func TestEndToEndPages(t *testing.T) {
+	d := startDeployment(t)
+	p := d.person()
+	p.setUp()
+	p.organization()
+	p.calm()
+	d.daemon(p)
+	d.pushTemplate()
+	p.workspace()
+	p.calm()
+}
+
+func (p *visitor) organization() {
+	p.t.Helper()
+	p.open("/organizations")
+	p.click("New organization")
+	p.fill("Name", "data-platform")
+	p.click("Create organization")
+	p.see("data-platform was created")
+}
+
+// daemon makes a key on the page, and starts what the page says.
+func (d *deploymentByHand) daemon(p *visitor) {
+	d.t.Helper()
+	p.open("/organizations/data-platform/keys")
+	p.click("New key")
+	p.fill("Name", "data-cluster-key")
+	p.click("Create key")
+	p.see("CODER_PROVISIONER_DAEMON_KEY")
+	text, err := p.Text()
+	require.NoError(d.t, err)
+	env := []string{}
+	for _, line := range regexp.MustCompile(`export (CODER_\w+=\S+)`).FindAllStringSubmatch(text, -1) {
+		env = append(env, line[1])
+	}
+	require.Len(d.t, env, 2, "two export lines: %s", text)
+	command := regexp.MustCompile(`coder (provisionerd start --org \S+)`).FindStringSubmatch(text)
+	require.NotNil(d.t, command, text)
+	d.start(env, strings.Fields(command[1])...)
+	p.open("/organizations/data-platform/provisioners")
+	p.see("idle")
+}
+
+// template begins with a starter, and looks on as it is imported.
+func (p *visitor) template() {
+	p.t.Helper()
+	p.open("/templates")
+	p.click("New template")
+	require.NoError(p.t, p.Choose("Organization", "data-platform"))
+	require.NoError(p.t, p.Tick("Minimal"))
+	p.fill("Name", "minimal")
+	p.click("Import")
+	p.see("Terraform has been successfully initialized")
+	p.click("Create template")
+	p.see("minimal")
+}
+
+// workspace makes one, reads its log as it is written, stops and deletes it.
+func (p *visitor) workspace() {
+	p.t.Helper()
+	p.open("/templates/data-platform/minimal/workspace")
+	p.fill("Name", "dev1")
+	p.fill("Cores", "4")
+	p.click("Create workspace")
+	p.see("Apply complete!")
+	p.see("running")
+	p.see("Cores 4")
+	p.click("Stop")
+	p.see("stopped")
+	p.click("Start")
+	p.see("running")
+	p.click("Delete")
+	p.fill("Type dev1 to confirm", "dev1")
+	p.click("Delete the workspace")
+	p.see("dev1 is gone")
+	path, err := p.Path()
+	require.NoError(p.t, err)
+	require.Equal(p.t, "/workspaces", path)
+}
+
+// pushTemplate is what a team's CI does.
+func (d *deploymentByHand) pushTemplate() {
+	d.t.Helper()
+	d.run("login", d.URL, "--email", "ada@example.com")
+	d.run("templates", "init", "--id", "minimal", filepath.Join(d.dir, "minimal"))
+	d.run("templates", "push", "minimal", "--org", "data-platform", "--directory", filepath.Join(d.dir, "minimal"), "--yes")
+}
+
+func (d *deploymentByHand) run(args ...string) {
+	d.t.Helper()
+	cmd := exec.Command(d.bin, args...)
+	cmd.Env = append(os.Environ(), "CODER_CONFIG_DIR="+filepath.Join(d.dir, "config"), "CODER_LOGIN_PASSWORD="+pagesPassword)
+	out, err := cmd.CombinedOutput()
+	require.NoError(d.t, err, "%s", out)
+}
