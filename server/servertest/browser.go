@@ -1,7 +1,9 @@
 package servertest
 
 import (
+	"bytes"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -115,6 +117,13 @@ type Form struct {
 	node   *html.Node
 	action string
 	values url.Values
+	files  []attached
+}
+
+// attached is a file that was chosen in a form.
+type attached struct {
+	field, name string
+	content     []byte
 }
 
 // Form is the form with a button of that label.
@@ -186,6 +195,38 @@ func (f *Form) Fill(name string, values ...string) *Form {
 	return f
 }
 
+// Attach chooses a file.
+func (f *Form) Attach(field, name string, content []byte) *Form {
+	f.page.browser.t.Helper()
+	control := find(f.node, func(n *html.Node) bool { return attribute(n, "name") == field && attribute(n, "type") == "file" })
+	require.NotNil(f.page.browser.t, control, "the form on %s takes no file %q", f.page.URL, field)
+	f.files = append(f.files, attached{field, name, content})
+	return f
+}
+
+// body is the form as a browser sends it.
+func (f *Form) body() (kind string, content io.Reader) {
+	t := f.page.browser.t
+	if attribute(f.node, "enctype") != "multipart/form-data" {
+		return "application/x-www-form-urlencoded", strings.NewReader(f.values.Encode())
+	}
+	var out bytes.Buffer
+	w := multipart.NewWriter(&out)
+	for name, values := range f.values {
+		for _, value := range values {
+			require.NoError(t, w.WriteField(name, value))
+		}
+	}
+	for _, file := range f.files {
+		part, err := w.CreateFormFile(file.field, file.name)
+		require.NoError(t, err)
+		_, err = part.Write(file.content)
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return w.FormDataContentType(), &out
+}
+
 // Value is what a control holds.
 func (f *Form) Value(name string) string { return f.values.Get(name) }
 
@@ -202,9 +243,10 @@ func (f *Form) Submit() *Page {
 		to.RawQuery = f.values.Encode()
 		return f.page.browser.Open(to.String())
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, to.String(), strings.NewReader(f.values.Encode()))
+	kind, content := f.body()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, to.String(), content)
 	require.NoError(t, err)
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Content-Type", kind)
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	req.Header.Set("Referer", f.page.URL.String())
 	return f.page.browser.do(req)

@@ -21,7 +21,7 @@ const maxMarkdown = 256 << 10
 var markdownTools = sync.OnceValues(func() (goldmark.Markdown, *bluemonday.Policy) {
 	reader := goldmark.New(
 		goldmark.WithExtensions(extension.GFM),
-		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(imagesToLinks{}, 100))),
+		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(fitIn{}, 100))),
 	)
 	policy := bluemonday.UGCPolicy()
 	policy.RequireNoReferrerOnLinks(true)
@@ -42,15 +42,19 @@ func markdown(source string) (template.HTML, error) {
 	return template.HTML(policy.SanitizeBytes(out.Bytes())), nil //nolint:gosec // bluemonday has cleaned it
 }
 
-// imagesToLinks replaces pictures by links to them.
-type imagesToLinks struct{}
+// fitIn makes a text a part of a page: pictures become links to them, and
+// headings are below the page's own.
+type fitIn struct{}
 
 // Transform implements parser.ASTTransformer.
-func (imagesToLinks) Transform(doc *ast.Document, reader text.Reader, _ parser.Context) {
+func (fitIn) Transform(doc *ast.Document, reader text.Reader, _ parser.Context) {
 	var images []*ast.Image
 	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // the callback never fails
 		if image, ok := n.(*ast.Image); ok && entering {
 			images = append(images, image)
+		}
+		if heading, ok := n.(*ast.Heading); ok && entering {
+			heading.Level = min(heading.Level+1, 6)
 		}
 		return ast.WalkContinue, nil
 	})

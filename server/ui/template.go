@@ -17,6 +17,8 @@ func (u *UI) templateRoutes(on *table) {
 	on.page(get, template, u.template)
 	on.page(get, template+"/resources", u.templateResources)
 	on.page(get, template+"/parameters", u.templateParameters)
+	u.templateCreateRoutes(on)
+	u.templateVersionRoutes(on)
 }
 
 // newVersionPath is the address of a version that is of no template yet.
@@ -139,6 +141,7 @@ func (v *visit) templatePage(ctx context.Context, tab, title string) (templatePa
 	p, err := v.page(ctx, name, checks{
 		"create workspaces": ownWorkspace(t),
 		"change":            onObject(t.ID, "update", "template"),
+		"import":            onObject(t.ID, "update", "template"),
 		"delete":            onObject(t.ID, "delete", "template"),
 	})
 	return templatePage{page: p, Template: t, Tab: tab}, err
