@@ -100,6 +100,14 @@ func (c *Client) APIKeyByID(ctx context.Context, user, id string) (APIKey, error
 	return get[APIKey](ctx, c, apiPath("users", user, "keys", id))
 }
 
+// Scopes lists the names that a token may be limited to.
+func (c *Client) Scopes(ctx context.Context) ([]string, error) {
+	scopes, err := get[struct {
+		External []string `json:"external"`
+	}](ctx, c, apiPath("auth", "scopes"))
+	return scopes.External, err
+}
+
 // DeleteAPIKey ends a session or token and drops its record.
 func (c *Client) DeleteAPIKey(ctx context.Context, user, id string) error {
 	return c.exec(ctx, http.MethodDelete, apiPath("users", user, "keys", id), nil)

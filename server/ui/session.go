@@ -120,7 +120,7 @@ func (u *UI) signIn(ctx context.Context, v *visit) (reply, error) {
 	}
 	f := signInFields("")
 	f.read(values)
-	_, err = v.api.LoginWithPassword(ctx, client.LoginWithPasswordRequest{Email: f.value("email"), Password: f.value("password")})
+	session, err := v.api.LoginWithPassword(ctx, client.LoginWithPasswordRequest{Email: f.value("email"), Password: f.value("password")})
 	status, refused := f.refused(err)
 	if isUnauthorized(err) {
 		status, refused = http.StatusUnauthorized, true
@@ -133,6 +133,7 @@ func (u *UI) signIn(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	v.bringTheme(ctx, session.SessionToken)
 	return redirect{to: localPath(f.value("redirect"))}, nil
 }
 

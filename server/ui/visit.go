@@ -36,12 +36,17 @@ func (u *UI) visit(w http.ResponseWriter, r *http.Request) (*visit, error) {
 		v.token = c.Value
 	}
 	var err error
-	v.api, err = client.New(u.options.AccessURL.String(), client.Options{
-		Token:      v.token,
-		HTTPClient: &http.Client{Transport: &inProcess{handler: u.options.API, browser: r}},
+	v.api, err = v.client(v.token)
+	return v, err
+}
+
+// client is the API as the holder of a session may use it.
+func (v *visit) client(token string) (*client.Client, error) {
+	return client.New(v.ui.options.AccessURL.String(), client.Options{
+		Token:      token,
+		HTTPClient: &http.Client{Transport: &inProcess{handler: v.ui.options.API, browser: v.r}},
 		OnResponse: func(reply *http.Response) { v.setCookies = append(v.setCookies, reply.Cookies()...) },
 	})
-	return v, err
 }
 
 // path is a part of the page's path.

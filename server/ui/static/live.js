@@ -52,6 +52,21 @@
     for (const menu of all("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
   });
 
+  // A password that nobody has to think of, shown so that it can be handed over.
+  function generators(root) {
+    const letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    for (const button of all("[data-generate]", root)) {
+      button.hidden = false;
+      button.onclick = () => {
+        const input = document.getElementById(button.dataset.generate);
+        const numbers = crypto.getRandomValues(new Uint32Array(20));
+        input.value = [...numbers].map((n) => letters[n % letters.length]).join("");
+        input.type = "text";
+        input.select();
+      };
+    }
+  }
+
   // The button of a dangerous form wakes when the name is typed.
   function confirmations(root) {
     for (const input of all("input[data-expect]", root)) {
@@ -235,6 +250,7 @@
 
   function ready(root) {
     copies(root);
+    generators(root);
     confirmations(root);
     batches(root);
     dependents(root);

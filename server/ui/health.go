@@ -1,0 +1,41 @@
+package ui
+
+import (
+	"context"
+	"slices"
+
+	"coder/client"
+)
+
+func (u *UI) healthRoutes(on *table) {
+	on.page(get, "/health", u.health)
+}
+
+type healthPage struct {
+	page
+	Report client.HealthReport
+	// Organizations are names by id, of those that the person may see.
+	Organizations map[string]string
+}
+
+func (u *UI) health(ctx context.Context, v *visit) (reply, error) {
+	report, err := v.api.Health(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := v.page(ctx, "Health")
+	if err != nil {
+		return nil, err
+	}
+	all, err := v.api.Organizations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data := &healthPage{page: p, Report: report, Organizations: map[string]string{}}
+	for _, o := range all {
+		data.Organizations[o.ID.String()] = o.Name
+	}
+	// What is to be looked after comes first.
+	slices.SortStableFunc(data.Report.ProvisionerDaemons.Items, func(a, b client.DaemonReport) int { return len(b.Warnings) - len(a.Warnings) })
+	return show("health.html", data), nil
+}
