@@ -19,6 +19,8 @@ func (u *UI) templateRoutes(on *table) {
 	on.page(get, template+"/parameters", u.templateParameters)
 	u.templateCreateRoutes(on)
 	u.templateVersionRoutes(on)
+	u.templateSettingRoutes(on)
+	u.templateACLRoutes(on)
 }
 
 // newVersionPath is the address of a version that is of no template yet.
