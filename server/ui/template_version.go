@@ -151,14 +151,14 @@ func (u *UI) templateVersions(ctx context.Context, v *visit) (reply, error) {
 		return nil, err
 	}
 	data := &templateVersionsPage{templatePage: p, Archived: v.query("archived") != ""}
-	offset := v.offset()
-	// One more than is shown tells whether there are more.
-	all, err := v.api.TemplateVersions(ctx, p.Template.ID, client.TemplateVersionsRequest{IncludeArchived: data.Archived, Page: client.Page{Limit: listed + 1, Offset: offset}})
+	all, err := v.api.TemplateVersions(ctx, p.Template.ID, client.TemplateVersionsRequest{IncludeArchived: data.Archived})
 	if err != nil {
 		return nil, err
 	}
-	data.Versions = all[:min(len(all), listed)]
-	data.Pager = v.pager(offset, len(data.Versions), offset+len(all))
+	slices.Reverse(all) // the API has the oldest first
+	offset := min(v.offset(), len(all))
+	data.Versions = all[offset:min(offset+listed, len(all))]
+	data.Pager = v.pager(offset, len(data.Versions), len(all))
 	return show("template_versions.html", data), nil
 }
 
