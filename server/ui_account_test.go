@@ -64,7 +64,7 @@ func TestTokenPages(t *testing.T) {
 	require.Contains(t, list.Text, "workspace:read")
 	require.NotContains(t, list.Body, token[1], "a token is shown once")
 	require.Contains(t, b.Open("/account/sessions").Text, "This browser")
-	revoke := list.Form("Revoke")
+	revoke := list.Form("What uses it stops: revoke")
 	require.Contains(t, revoke.Submit().Text, "was revoked")
 	require.Contains(t, revoke.Submit().Text, "had ended already")
 	_, err = s.WithToken(t, token[1]).Workspaces(t.Context(), client.WorkspacesRequest{})
@@ -82,7 +82,7 @@ func TestATokenOfSomebodyElseIsNotRevoked(t *testing.T) {
 	require.NoError(t, err)
 	list := s.SignedIn(t, bob.User.Email).Open("/account/tokens")
 	require.NotContains(t, list.Text, "hers")
-	require.Contains(t, list.Form("Revoke").Fill("id", made.Key[:10]).Submit().Text, "had ended already")
+	require.Contains(t, list.Form("What uses it stops: revoke").Fill("id", made.Key[:10]).Submit().Text, "had ended already")
 	_, err = s.WithToken(t, made.Key).User(t.Context(), client.Me)
 	require.NoError(t, err)
 }

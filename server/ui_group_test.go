@@ -38,7 +38,7 @@ func TestGroupPages(t *testing.T) {
 	require.Contains(t, page.Text, "ann@example.com")
 	require.Contains(t, page.Text, "20 credits a day more")
 	require.Contains(t, b.Open("/organizations/data-platform/members/ann").Text, "allows 20 credits a day")
-	removed := page.Form("Remove").Submit()
+	removed := page.Form("Remove from the group").Submit()
 	require.Contains(t, removed.Text, "Nobody is in this group")
 
 	saved := page.Click("Group settings").Form("Save").Fill("name", "platform").Fill("quota_allowance", "5").Submit()

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -36,6 +37,8 @@ func (u *UI) health(ctx context.Context, v *visit) (reply, error) {
 		data.Organizations[o.ID.String()] = o.Name
 	}
 	// What is to be looked after comes first.
-	slices.SortStableFunc(data.Report.ProvisionerDaemons.Items, func(a, b client.DaemonReport) int { return len(b.Warnings) - len(a.Warnings) })
+	slices.SortStableFunc(data.Report.ProvisionerDaemons.Items, func(a, b client.DaemonReport) int {
+		return cmp.Or(cmp.Compare(len(b.Warnings), len(a.Warnings)), cmp.Compare(a.Daemon.Name, b.Daemon.Name))
+	})
 	return show("health.html", data), nil
 }

@@ -31,6 +31,9 @@ type quotaLimit struct {
 // Full tells whether nothing more fits in what there is.
 func (l quotaLimit) Full() bool { return l.Most != nil && l.Used >= *l.Most && l.Used > 0 }
 
+// HasRoom tells whether the limit lets anything be.
+func (l quotaLimit) HasRoom() bool { return *l.Most > 0 }
+
 // Scale is the length of a meter, which cannot be 0.
 func (l quotaLimit) Scale() int64 { return max(1, *l.Most) }
 

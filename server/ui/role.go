@@ -86,8 +86,8 @@ type roleScope struct {
 
 // resourceActions is a row of a role's permissions.
 type resourceActions struct {
-	Resource string
-	Actions  []string
+	Resource, Title string
+	Actions         []string
 }
 
 func (v *visit) rolePage(ctx context.Context) (*rolePage, error) {
@@ -133,7 +133,7 @@ func byResource(permissions []client.Permission, negate bool) []resourceActions 
 	out := make([]resourceActions, 0, len(rows))
 	for resource, actions := range rows {
 		slices.SortFunc(actions, compareActions)
-		out = append(out, resourceActions{resource, actions})
+		out = append(out, resourceActions{resource, resourceTitle(resource), actions})
 	}
 	slices.SortFunc(out, func(a, b resourceActions) int { return compareResources(a.Resource, b.Resource) })
 	return out

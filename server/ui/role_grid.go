@@ -19,14 +19,26 @@ var commonResources = []string{
 	"group", "group_member", "organization", "audit_log", "file", "api_key",
 }
 
+// resourceTitles are what people call some kinds of things.
+var resourceTitles = map[string]string{
+	"workspace_dormant": "dormant workspace", "provisioner_daemon": "provisioner", "provisioner_jobs": "provisioner job", "assign_org_role": "role",
+	"organization_member": "member", "file": "upload", "api_key": "API token", "idpsync_settings": "identity provider", "assign_role": "role of the deployment",
+}
+
+// resourceTitle begins with a capital, as what stands first in a row does.
+func resourceTitle(resource string) string {
+	title := cmp.Or(resourceTitles[resource], words(resource))
+	return strings.ToUpper(title[:1]) + title[1:]
+}
+
 // resourceTexts are kinds of things whose name does not say what they are.
 var resourceTexts = map[string]string{
-	"workspace_dormant":  "Workspaces that rest until somebody wakes them",
-	"provisioner_daemon": "Provisioners and their keys",
+	"workspace_dormant":  "Rest until somebody wakes them",
+	"provisioner_daemon": "And their keys",
 	"provisioner_jobs":   "The queue of builds and imports",
-	"assign_org_role":    "Roles of the organization",
+	"assign_org_role":    "Of the organization",
 	"group_member":       "Who is in a group",
-	"file":               "Uploaded archives",
+	"file":               "Archives of templates",
 	"prebuilt_workspace": "Workspaces built ahead",
 	"idpsync_settings":   "Synchronization with an identity provider",
 }
@@ -52,9 +64,9 @@ func compareResources(a, b string) int {
 
 // gridRow is a resource with its actions; an action that it has not is empty.
 type gridRow struct {
-	Resource, About string
-	Columns         []gridBox
-	More            []gridBox
+	Resource, Title, About string
+	Columns                []gridBox
+	More                   []gridBox
 }
 
 // gridBox is one permission to tick.
@@ -147,7 +159,7 @@ func (p *roleFormPage) lay(held map[string]bool, ticked []string) {
 		resource, action := splitPermission(key)
 		r, known := rows[resource]
 		if !known {
-			r = &gridRow{Resource: resource, About: resourceTexts[resource], Columns: make([]gridBox, len(gridActions))}
+			r = &gridRow{Resource: resource, Title: resourceTitle(resource), About: resourceTexts[resource], Columns: make([]gridBox, len(gridActions))}
 			rows[resource] = r
 		}
 		box := gridBox{Action: action, Value: key, Ticked: slices.Contains(ticked, key), Held: held[key]}
