@@ -254,8 +254,7 @@ func (a *attempt) prepare(confirmed <-chan struct{}) (*supervisor.Run, error) {
 	if a.job.Type == client.JobWorkspaceBuild && a.job.Metadata.Transition == client.TransitionDelete && before.Empty() {
 		return nil, nil
 	}
-	a.prepared, err = a.prepareTemplate(confirmed)
-	if err != nil {
+	if err := a.layOut(confirmed); err != nil {
 		return nil, err
 	}
 	return a.prepareRun(a.prepared)
@@ -263,9 +262,6 @@ func (a *attempt) prepare(confirmed <-chan struct{}) (*supervisor.Run, error) {
 
 func (a *attempt) prepareRun(prepared *terraform.Prepared) (*supervisor.Run, error) {
 	work := a.folder.path(workDir)
-	if err := prepared.Clone(work); err != nil {
-		return nil, err
-	}
 	if err := a.inspectTemplate(work); err != nil {
 		return nil, err
 	}

@@ -204,7 +204,7 @@ func (d *Daemon) findEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	workshop, err := terraform.NewWorkshop(terraform.WorkshopOptions{
+	workshop, err := terraform.NewWorkshop(ctx, terraform.WorkshopOptions{
 		CacheDir: d.opts.CacheDir, Engine: engine, Environment: host,
 		Operator: terraform.FindOperatorConfig(d.opts.Getenv, engine.Product),
 		Provider: terraform.Provider{Binary: d.binary, Version: coderprovider.Version}, Now: d.now,

@@ -22,6 +22,12 @@ func (a *attempt) judge() verdict {
 	a.noteExit(*exit)
 	a.daemon.opts.Metrics.engineRan(a.job.Type, exit.Steps)
 	ended := a.endOf(*exit)
+	if ended != nil && a.endedFor() == nil {
+		// Nobody asked for this end.
+		if found := a.healCache(); found != "" {
+			ended.message, ended.retryable = ended.message+"\n"+found, true
+		}
+	}
 	if a.job.Type == client.JobWorkspaceBuild {
 		return a.judgeBuild(ended)
 	}

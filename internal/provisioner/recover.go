@@ -76,8 +76,16 @@ func (d *Daemon) watchSpool(workCtx, ctx context.Context) error {
 }
 
 func (d *Daemon) prune(ctx context.Context) {
-	if err := errors.Join(d.spool.prune(d.now()), d.tools.Load().workshop.Prune(ctx)); err != nil {
+	cache := d.tools.Load().workshop.Cache()
+	if err := errors.Join(d.spool.prune(d.now()), cache.Prune(ctx)); err != nil && ctx.Err() == nil {
 		d.logger.Warn("remove what is not needed any more", "error", err)
+	}
+	healed, err := cache.HealAll(ctx)
+	for _, item := range healed {
+		d.logger.Warn("something in the cache was damaged and will be made again", "kind", item.Kind, "name", item.Name, "why", item.Detail)
+	}
+	if err != nil && ctx.Err() == nil {
+		d.logger.Warn("read through the cache", "error", err)
 	}
 }
 

@@ -30,18 +30,24 @@ func (e *templateError) Unwrap() error { return e.err }
 func (a *attempt) prepareTemplate(confirmed <-chan struct{}) (*terraform.Prepared, error) {
 	initOut := &initOutput{attempt: a}
 	started := a.daemon.now()
-	prepared, err := a.tools.workshop.Prepare(a.jobCtx, a.job.SourceHash, func(ctx context.Context) (io.ReadCloser, error) {
-		select {
-		case <-confirmed:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-		return a.fetchSource(ctx)
-	}, initOut)
+	prepared, err := a.tools.workshop.Prepare(a.jobCtx, terraform.Request{
+		Hash: a.job.SourceHash, Output: initOut, Folder: a.folder.dir,
+		Fetch: func(ctx context.Context) (io.ReadCloser, error) {
+			select {
+			case <-confirmed:
+			case <-ctx.Done():
+				return nil, context.Cause(ctx)
+			}
+			return a.fetchSource(ctx)
+		},
+	})
 	initOut.flush()
 	if failed := (*terraform.InitError)(nil); errors.As(err, &failed) && a.work.headline() != "" {
-		err = fmt.Errorf("initialize the template: %s", a.work.headline()+initAdvice(a.work.headline()))
-		return nil, &templateError{err: err}
+		err = &templateError{err: fmt.Errorf("initialize the template: %s", a.work.headline()+initAdvice(a.work.headline()))}
+		if found := a.healCache(); found != "" {
+			err = fmt.Errorf("%w\n%s", errors.Unwrap(err), found)
+		}
+		return nil, err
 	}
 	if err == nil && prepared.Fresh {
 		a.timings = append(a.timings, client.StageTiming{
@@ -50,6 +56,51 @@ func (a *attempt) prepareTemplate(confirmed <-chan struct{}) (*terraform.Prepare
 	}
 	return prepared, err
 }
+
+// layOut makes the job's directory out of the cache. What is found damaged
+// there is made again, once.
+func (a *attempt) layOut(confirmed <-chan struct{}) error {
+	for again := false; ; again = true {
+		prepared, err := a.prepareTemplate(confirmed)
+		if err != nil {
+			return err
+		}
+		a.prepared = prepared
+		err = prepared.Clone(a.folder.path(workDir))
+		damage := (*terraform.DamageError)(nil)
+		if again || !errors.As(err, &damage) {
+			return err
+		}
+		a.journal.say(terraform.LevelWarn, "%s. It is made again.", sentence(damage.Error()))
+		if err := errors.Join(prepared.Retire(), prepared.Release(), os.RemoveAll(a.folder.path(workDir))); err != nil {
+			return err
+		}
+		a.prepared = nil
+	}
+}
+
+// healCache looks, after a job went wrong, whether what it had of the cache
+// was damaged. It tells what was, and that it is made again; nothing when all
+// is well.
+func (a *attempt) healCache() string {
+	healed, err := a.tools.workshop.Cache().HealUsed(context.WithoutCancel(a.jobCtx), a.folder.dir)
+	if err != nil {
+		a.logger.Warn("read what the job used of the cache", "error", err)
+	}
+	found := []string{}
+	for _, item := range healed {
+		found = append(found, fmt.Sprintf("%s in the cache was damaged (%s) and is made again", item.Title(), item.Detail))
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	text := sentence(strings.Join(found, "; ")) + "."
+	a.journal.say(terraform.LevelWarn, "%s", text)
+	return text
+}
+
+// sentence begins with a capital letter.
+func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 // initAdvice is what to do about a provider that an engine did not get.
 func initAdvice(headline string) string {

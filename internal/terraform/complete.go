@@ -6,7 +6,11 @@ import (
 	"strings"
 )
 
-const completeFile = "complete"
+// Marks of a directory in the cache: it is whole, and it is on the disk.
+const (
+	completeFile = "complete"
+	syncedFile   = "synced"
+)
 
 // complete tells whether a directory in the cache may be trusted. What was
 // made since the host started is; what an earlier run of the host made is
@@ -20,7 +24,7 @@ func complete(dir string) bool {
 	if made != "" && made == BootID() {
 		return true
 	}
-	_, err = os.Stat(filepath.Join(dir, "synced"))
+	_, err = os.Stat(filepath.Join(dir, syncedFile))
 	return err == nil
 }
 
@@ -43,7 +47,7 @@ func BootID() string {
 // called at any time after Prepare, and does its work once.
 func (p *Prepared) Sync() error {
 	dir := filepath.Dir(p.Dir)
-	mark := filepath.Join(dir, "synced")
+	mark := filepath.Join(dir, syncedFile)
 	if _, err := os.Stat(mark); err == nil {
 		return nil
 	}

@@ -14,8 +14,8 @@ import (
 
 // lockShared waits for a shared lock on the file at path. Closing the file
 // gives it back.
-func lockShared(path string) (*os.File, error) {
-	return openAndLock(context.Background(), path, unix.LOCK_SH)
+func lockShared(ctx context.Context, path string) (*os.File, error) {
+	return openAndLock(ctx, path, unix.LOCK_SH)
 }
 
 func lockExclusive(ctx context.Context, path string) (*os.File, error) {
@@ -24,41 +24,61 @@ func lockExclusive(ctx context.Context, path string) (*os.File, error) {
 
 // tryLock returns nothing when somebody else holds a lock.
 func tryLock(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
+	file, err := openAndTry(path, unix.LOCK_EX)
+	if errors.Is(err, errLocked) {
+		return nil, nil
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		file.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, nil
-		}
-		return nil, err
-	}
-	return file, nil
+	return file, err
 }
 
 // openAndLock asks again and again rather than wait in the kernel, where ctx
 // could not reach it.
 func openAndLock(ctx context.Context, path string, how int) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		err := unix.Flock(int(file.Fd()), how|unix.LOCK_NB)
-		if err == nil {
-			return file, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, errors.Join(err, file.Close())
+		file, err := openAndTry(path, how)
+		if !errors.Is(err, errLocked) {
+			return file, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), file.Close())
+			return nil, context.Cause(ctx)
 		case <-time.After(wait):
 		}
 	}
+}
+
+var errLocked = errors.New("somebody else has the lock")
+
+// openAndTry locks the file that is at path when it has the lock: who cleans
+// the cache removes lock files that they hold.
+func openAndTry(path string, how int) (*os.File, error) {
+	for {
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		err = unix.Flock(int(file.Fd()), how|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EWOULDBLOCK), errors.Is(err, unix.EINTR):
+			return nil, errors.Join(errLocked, file.Close())
+		case err != nil:
+			return nil, errors.Join(err, file.Close())
+		case isAt(file, path):
+			return file, nil
+		}
+		if err := file.Close(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func isAt(file *os.File, path string) bool {
+	ours, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(ours, there)
 }
 
 // downgrade turns an exclusive lock into a shared one. It waits for nobody.
@@ -67,3 +87,12 @@ func downgrade(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOC
 func groupLeader() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 func killGroup(pid int) error { return unix.Kill(-pid, unix.SIGKILL) }
+
+// fileID tells two names of one file from two files.
+func fileID(info os.FileInfo) any {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return [2]uint64{uint64(stat.Dev), stat.Ino} //nolint:unconvert,gosec // Dev is signed on some systems
+}

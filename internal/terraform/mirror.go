@@ -1,6 +1,7 @@
 package terraform
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -24,62 +25,143 @@ type Provider struct {
 // fileName is what engines look for, and what the binary knows itself by.
 func (p Provider) fileName() string { return "terraform-provider-coder_v" + p.Version }
 
-// mirrorProvider lays a copy of the provider in a filesystem mirror below
-// cacheDir, for both registries, and returns the mirror's path. The mirror is
-// keyed by the binary's hash: another build gets another one, and one that
-// runs is never written to.
-func mirrorProvider(cacheDir string, provider Provider) (string, error) {
-	hash, err := fileHash(provider.Binary)
+// mirrorNameLength is how much of the binary's hash a mirror is named by.
+const mirrorNameLength = 32
+
+// mirrorProvider lays a copy of the provider in a filesystem mirror in the
+// cache, for both registries. The mirror is keyed by the binary's hash:
+// another build gets another one, and one that runs is never written to. As
+// long as the lock is held the mirror stays.
+func (c *Cache) mirrorProvider(ctx context.Context, provider Provider) (mirror string, lock *os.File, err error) {
+	hash, err := fileHash(ctx, provider.Binary)
 	if err != nil {
-		return "", fmt.Errorf("read our own binary: %w", err)
+		return "", nil, fmt.Errorf("read our own binary: %w", err)
 	}
-	mirror := filepath.Join(cacheDir, "mirror", hash[:32])
-	if _, err := os.Stat(filepath.Join(mirror, "complete")); err == nil {
-		return mirror, nil
+	mirror = c.mirrorDir(hash[:mirrorNameLength])
+	if err := os.MkdirAll(filepath.Dir(mirror), 0o700); err != nil {
+		return "", nil, fmt.Errorf("make the provider mirror: %w", err)
 	}
-	if err := os.MkdirAll(mirror, 0o700); err != nil {
-		return "", fmt.Errorf("make the provider mirror: %w", err)
+	if lock, err = lockShared(ctx, mirror+".lock"); err != nil {
+		return "", nil, fmt.Errorf("make the provider mirror: %w", err)
 	}
+	if err := c.ensureMirror(mirror, provider); err != nil {
+		return "", nil, errors.Join(err, lock.Close())
+	}
+	return mirror, lock, nil
+}
+
+func (c *Cache) mirrorDir(name string) string { return filepath.Join(c.dir, "mirror", name) }
+
+// ensureMirror makes a mirror that is not there, or was found damaged. All its
+// files come by renaming, so that any number of daemons may do it at once and
+// no program that runs is written to.
+func (c *Cache) ensureMirror(mirror string, provider Provider) error {
+	mark := filepath.Join(mirror, completeFile)
+	if _, err := os.Stat(mark); err == nil {
+		now := c.now()
+		return os.Chtimes(mark, now, now)
+	}
+	if err := c.makeMirror(mirror, provider); err != nil {
+		return fmt.Errorf("make the provider mirror: %w", err)
+	}
+	if err := writeDurably(mark, []byte("complete\n"), 0o600); err != nil {
+		return fmt.Errorf("make the provider mirror: %w", err)
+	}
+	return nil
+}
+
+func (c *Cache) makeMirror(mirror string, provider Provider) error {
 	name := provider.fileName()
 	binary := filepath.Join(mirror, name)
-	if err := copyProgram(provider.Binary, binary); err != nil {
-		return "", fmt.Errorf("make the provider mirror: %w", err)
+	if err := os.MkdirAll(mirror, 0o700); err != nil {
+		return err
+	}
+	hash, err := copyProgram(provider.Binary, binary)
+	if err != nil {
+		return err
+	}
+	if hash[:mirrorNameLength] != filepath.Base(mirror) {
+		return fmt.Errorf("%s is not the binary that was started: start this program again", provider.Binary)
 	}
 	for _, address := range CoderAddresses() {
 		dir := filepath.Join(mirror, filepath.FromSlash(address), provider.Version, runtime.GOOS+"_"+runtime.GOARCH)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return "", fmt.Errorf("make the provider mirror: %w", err)
+			return err
 		}
-		if err := os.Link(binary, filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrExist) {
-			return "", fmt.Errorf("make the provider mirror: %w", err)
+		if err := c.relink(binary, filepath.Join(dir, name)); err != nil {
+			return err
 		}
 	}
-	if err := writeDurably(filepath.Join(mirror, "complete"), []byte("complete\n"), 0o600); err != nil {
-		return "", fmt.Errorf("make the provider mirror: %w", err)
-	}
-	return mirror, nil
+	return nil
 }
 
-func fileHash(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, file); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-func copyProgram(from, to string) error {
-	in, err := os.Open(from)
+// relink puts a hard link in the place of what is at path.
+func (c *Cache) relink(from, path string) error {
+	temporary, err := c.aside()
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(temporary)
+	link := filepath.Join(temporary, filepath.Base(path))
+	if err := os.Link(from, link); err != nil {
+		return err
+	}
+	return os.Rename(link, path)
+}
+
+// checkMirror holds each program of a mirror against the mirror's name, which
+// is its hash. Links to the same file are read once.
+func checkMirror(ctx context.Context, mirror string) error {
+	title := "the embedded provider's mirror " + filepath.Base(mirror)
+	paths, err := filepath.Glob(filepath.Join(mirror, "terraform-provider-coder_v*"))
+	if err != nil {
+		return err
+	}
+	for _, address := range CoderAddresses() {
+		links, err := filepath.Glob(filepath.Join(mirror, filepath.FromSlash(address), "*", "*", "terraform-provider-coder_v*"))
+		if err != nil {
+			return err
+		}
+		paths = append(paths, links...)
+	}
+	if len(paths) != 1+len(CoderAddresses()) {
+		return &DamageError{title, fmt.Sprintf("it has %d programs, not %d", len(paths), 1+len(CoderAddresses()))}
+	}
+	var last os.FileInfo
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return &DamageError{title, err.Error()}
+		}
+		if last != nil && os.SameFile(last, info) {
+			continue
+		}
+		last = info
+		hash, err := fileHash(ctx, path)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return &DamageError{title, err.Error()}
+		case hash[:mirrorNameLength] != filepath.Base(mirror):
+			return &DamageError{title, "the bytes of " + filepath.Base(path) + " have changed"}
+		}
+	}
+	return nil
+}
+
+// copyProgram returns the SHA-256 of what it copied.
+func copyProgram(from, to string) (string, error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return "", err
+	}
 	defer in.Close()
-	return executable.Write(to, in, 0o700)
+	sum := sha256.New()
+	if err := executable.Write(to, io.TeeReader(in, sum), 0o700); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 func writeDurably(path string, content []byte, mode os.FileMode) error {

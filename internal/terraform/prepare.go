@@ -17,11 +17,15 @@ import (
 	"coder/internal/archive"
 )
 
-// embeddedFile marks a directory whose coder/coder is the embedded one.
-const embeddedFile = "embedded"
+// Files of a prepared directory: embeddedFile marks one whose coder/coder is
+// the embedded one.
+const (
+	embeddedFile  = "embedded"
+	cliConfigFile = "cli.tfrc"
+)
 
-// preparedLife is how long an initialised directory that nobody used is kept.
-const preparedLife = 30 * 24 * time.Hour
+// workName is the directory below a prepared one that jobs get clones of.
+const workName = "work"
 
 // Fetch opens a template's tar archive.
 type Fetch func(ctx context.Context) (io.ReadCloser, error)
@@ -29,13 +33,14 @@ type Fetch func(ctx context.Context) (io.ReadCloser, error)
 // Workshop makes job directories out of archives. One serves all jobs of a
 // daemon, and any number of daemons share one cache directory.
 type Workshop struct {
-	cacheDir    string
+	cache       *Cache
 	engine      Engine
 	environment []string
 	operator    OperatorConfig
 	provider    Provider
 	mirror      string
-	now         func() time.Time
+	// mirrorLock keeps the mirror in the cache as long as the workshop is in use.
+	mirrorLock *os.File
 }
 
 // WorkshopOptions are what a Workshop stands on.
@@ -50,16 +55,23 @@ type WorkshopOptions struct {
 }
 
 // NewWorkshop lays out the provider mirror in the cache directory.
-func NewWorkshop(opts WorkshopOptions) (*Workshop, error) {
-	mirror, err := mirrorProvider(opts.CacheDir, opts.Provider)
+func NewWorkshop(ctx context.Context, opts WorkshopOptions) (*Workshop, error) {
+	cache := OpenCache(opts.CacheDir, opts.Now)
+	mirror, lock, err := cache.mirrorProvider(ctx, opts.Provider)
 	if err != nil {
 		return nil, err
 	}
 	return &Workshop{
-		cacheDir: opts.CacheDir, engine: opts.Engine, environment: opts.Environment,
-		operator: opts.Operator, provider: opts.Provider, mirror: mirror, now: opts.Now,
+		cache: cache, engine: opts.Engine, environment: opts.Environment,
+		operator: opts.Operator, provider: opts.Provider, mirror: mirror, mirrorLock: lock,
 	}, nil
 }
+
+// Cache is where the workshop keeps what it makes.
+func (w *Workshop) Cache() *Cache { return w.cache }
+
+// mirrorName is the hash that the mirror is known by.
+func (w *Workshop) mirrorName() string { return filepath.Base(w.mirror) }
 
 // Prepared is an initialised directory in the cache. It is never changed:
 // jobs run in clones of it.
@@ -75,12 +87,30 @@ type Prepared struct {
 	// serve every engine call of a job; empty where it cannot.
 	Provider string
 	// types of the template's variables, as written.
-	types map[string]string
-	lock  *os.File
+	types    map[string]string
+	cache    *Cache
+	name     string
+	manifest *manifest
+	folder   string
+	lock     *os.File
 }
 
-// Release lets the directory be pruned again.
-func (p *Prepared) Release() error { return p.lock.Close() }
+// Release lets what the job has used be removed from the cache again.
+func (p *Prepared) Release() error { return errors.Join(p.cache.endUse(p.folder), p.lock.Close()) }
+
+// Request asks for an initialised directory.
+type Request struct {
+	// Hash of the template's archive.
+	Hash string
+	// Fetch is called only where the cache has no directory.
+	Fetch Fetch
+	// Output gets what init prints.
+	Output io.Writer
+	// Folder of the job: as long as it exists, nothing that the job uses is
+	// removed from the cache, even when this process has died. Empty: as long
+	// as the result is not released.
+	Folder string
+}
 
 // SourceError is a fault of the template, found before an engine ran.
 type SourceError struct{ Err error }
@@ -94,22 +124,22 @@ type InitError struct{ Err error }
 func (e *InitError) Error() string { return "initialize the template: " + e.Err.Error() }
 func (e *InitError) Unwrap() error { return e.Err }
 
-// Prepare returns an initialised directory for the archive with the given
-// hash. fetch is called only where the cache has none; init's output
-// goes to output. The caller releases what it gets.
-func (w *Workshop) Prepare(ctx context.Context, hash string, fetch Fetch, output io.Writer) (*Prepared, error) {
-	key := w.key(hash)
-	dir := filepath.Join(w.cacheDir, "prepared", key)
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+// Prepare returns an initialised directory for the archive that is asked for.
+// The caller releases what it gets.
+func (w *Workshop) Prepare(ctx context.Context, req Request) (*Prepared, error) {
+	if err := w.cache.ensureMirror(w.mirror, w.provider); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(w.cache.preparedDir(""), 0o700); err != nil {
 		return nil, fmt.Errorf("open the cache: %w", err)
 	}
-	lock, err := lockShared(dir + ".lock")
+	dir, made, lock, err := w.take(ctx, req)
 	if err != nil {
-		return nil, fmt.Errorf("open the cache: %w", err)
+		return nil, err
 	}
-	fresh := !complete(dir)
+	fresh := made == nil
 	if fresh {
-		lock, err = w.makePrepared(ctx, dir, hash, lock, fetch, output)
+		made, lock, err = w.makePrepared(ctx, dir, req, lock)
 		if err != nil {
 			return nil, err
 		}
@@ -118,14 +148,38 @@ func (w *Workshop) Prepare(ctx context.Context, hash string, fetch Fetch, output
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	prepared.Fresh = fresh
+	prepared.Fresh, prepared.manifest, prepared.folder = fresh, made, req.Folder
 	return prepared, nil
+}
+
+// take returns the directory of a request, locked, and its manifest where it
+// is there. One that is whole, but of no use any more, is given up.
+func (w *Workshop) take(ctx context.Context, req Request) (string, *manifest, *os.File, error) {
+	key := w.key(req.Hash)
+	for {
+		name := w.cache.current(key)
+		dir := w.cache.preparedDir(name)
+		if err := w.cache.noteUse(ctx, use{Folder: req.Folder, Prepared: name, Mirror: w.mirrorName()}); err != nil {
+			return "", nil, nil, err
+		}
+		lock, err := lockShared(ctx, dir+lockSuffix)
+		if err != nil {
+			return "", nil, nil, fmt.Errorf("open the cache: %w", err)
+		}
+		made := w.cache.ready(dir)
+		if made != nil || !complete(dir) {
+			return dir, made, lock, nil
+		}
+		if err := errors.Join(w.cache.retire(name), lock.Close()); err != nil {
+			return "", nil, nil, err
+		}
+	}
 }
 
 // key names everything that an initialised directory depends on.
 func (w *Workshop) key(hash string) string {
 	sum := sha256.New()
-	fmt.Fprintln(sum, "1", hash, w.engine.Path, w.engine.Product, w.engine.Version, w.mirror, w.provider.Version)
+	fmt.Fprintln(sum, "2", hash, w.engine.Path, w.engine.Product, w.engine.Version, w.mirror, w.provider.Version)
 	for _, path := range w.operator.Files {
 		content, _ := os.ReadFile(path)
 		fmt.Fprintf(sum, "%s %d\n%s", path, len(content), content)
@@ -135,52 +189,61 @@ func (w *Workshop) key(hash string) string {
 
 // makePrepared fills the cache under an exclusive lock. The directory gets
 // its name only when init is done, so a crash leaves nothing that looks whole.
-func (w *Workshop) makePrepared(ctx context.Context, dir, hash string, lock *os.File, fetch Fetch, output io.Writer) (*os.File, error) {
+func (w *Workshop) makePrepared(ctx context.Context, dir string, req Request, lock *os.File) (*manifest, *os.File, error) {
 	if err := lock.Close(); err != nil {
-		return nil, fmt.Errorf("open the cache: %w", err)
+		return nil, nil, fmt.Errorf("open the cache: %w", err)
 	}
-	exclusive, err := lockExclusive(ctx, dir+".lock")
+	exclusive, err := lockExclusive(ctx, dir+lockSuffix)
 	if err != nil {
-		return nil, fmt.Errorf("wait for the cache: %w", err)
+		return nil, nil, fmt.Errorf("wait for the cache: %w", err)
 	}
-	if !complete(dir) {
-		err = w.fill(ctx, dir, hash, fetch, output)
+	made := w.cache.ready(dir)
+	if made == nil {
+		made, err = w.fill(ctx, dir, req)
 	}
 	if err == nil {
 		err = downgrade(exclusive)
 	}
 	if err != nil {
-		return nil, errors.Join(err, exclusive.Close())
+		return nil, nil, errors.Join(err, exclusive.Close())
 	}
-	return exclusive, nil
+	return made, exclusive, nil
 }
 
-func (w *Workshop) fill(ctx context.Context, dir, hash string, fetch Fetch, output io.Writer) error {
-	making := dir + ".making"
+func (w *Workshop) fill(ctx context.Context, dir string, req Request) (*manifest, error) {
+	making := dir + makingSuffix
 	if err := errors.Join(os.RemoveAll(making), os.RemoveAll(dir)); err != nil {
-		return fmt.Errorf("clear the cache: %w", err)
+		return nil, fmt.Errorf("clear the cache: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Join(making, "work"), 0o700); err != nil {
-		return fmt.Errorf("make a directory in the cache: %w", err)
+	if err := os.MkdirAll(filepath.Join(making, workName), 0o700); err != nil {
+		return nil, fmt.Errorf("make a directory in the cache: %w", err)
 	}
 	defer os.RemoveAll(making)
-	if err := w.unpackInto(ctx, filepath.Join(making, "work"), hash, fetch); err != nil {
-		return err
+	work := filepath.Join(making, workName)
+	if err := w.unpackInto(ctx, work, req.Hash, req.Fetch); err != nil {
+		return nil, err
 	}
 	environment, err := w.configure(making)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := w.runInit(ctx, filepath.Join(making, "work"), environment, output); err != nil {
-		return err
+	if err := w.runInit(ctx, work, environment, req.Output); err != nil {
+		return nil, err
 	}
-	if err := markComplete(making); err != nil {
-		return fmt.Errorf("finish a directory in the cache: %w", err)
+	made, err := takeManifest(ctx, making)
+	if err == nil {
+		err = made.write(filepath.Join(making, manifestFile))
 	}
-	if err := os.Rename(making, dir); err != nil {
-		return fmt.Errorf("finish a directory in the cache: %w", err)
+	if err == nil {
+		err = markComplete(making)
 	}
-	return nil
+	if err == nil {
+		err = os.Rename(making, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finish a directory in the cache: %w", err)
+	}
+	return made, nil
 }
 
 // unpackInto trusts the archive only when its bytes have the hash that the
@@ -228,7 +291,7 @@ func hasConfiguration(dir string) bool {
 // configure writes the override and the CLI configuration, and returns the
 // environment of the engine.
 func (w *Workshop) configure(making string) ([]string, error) {
-	work := filepath.Join(making, "work")
+	work := filepath.Join(making, workName)
 	found, err := scanSource(work)
 	if err != nil {
 		return nil, &SourceError{err}
@@ -253,7 +316,7 @@ func (w *Workshop) configure(making string) ([]string, error) {
 	if err := os.WriteFile(filepath.Join(work, overrideFile), []byte(overrideText), 0o600); err != nil {
 		return nil, fmt.Errorf("pin the local backend: %w", err)
 	}
-	path := filepath.Join(making, "cli.tfrc")
+	path := filepath.Join(making, cliConfigFile)
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("write the CLI configuration: %w", err)
 	}
@@ -276,11 +339,14 @@ func (w *Workshop) engineEnvironment(cliConfig string) []string {
 }
 
 func (w *Workshop) runInit(ctx context.Context, work string, environment []string, output io.Writer) error {
-	pluginLock, err := lockExclusive(ctx, filepath.Join(w.cacheDir, "plugins.lock"))
+	pluginLock, err := w.cache.lockPlugins(ctx)
 	if err != nil {
-		return fmt.Errorf("wait for the plugin cache: %w", err)
+		return err
 	}
 	defer pluginLock.Close()
+	if err := w.cache.dropUnfinished(w.mirrorName()); err != nil {
+		return fmt.Errorf("clear the plugin cache: %w", err)
+	}
 	environment, err = w.withPluginCache(environment)
 	if err != nil {
 		return err
@@ -298,7 +364,7 @@ func (w *Workshop) runInit(ctx context.Context, work string, environment []strin
 		}
 		return &InitError{err}
 	}
-	return nil
+	return w.cache.recordPlugins(ctx, w.mirrorName())
 }
 
 // withPluginCache shares downloaded providers between templates, unless the
@@ -308,7 +374,7 @@ func (w *Workshop) withPluginCache(environment []string) ([]string, error) {
 	if w.operator.hasPluginCache() || slices.ContainsFunc(environment, func(entry string) bool { return strings.HasPrefix(entry, "TF_PLUGIN_CACHE_DIR=") }) {
 		return environment, nil
 	}
-	plugins := filepath.Join(w.cacheDir, "plugins", filepath.Base(w.mirror))
+	plugins := w.cache.pluginDir(w.mirrorName())
 	if err := os.MkdirAll(plugins, 0o700); err != nil {
 		return nil, fmt.Errorf("make the plugin cache: %w", err)
 	}
@@ -320,52 +386,22 @@ func (w *Workshop) withPluginCache(environment []string) ([]string, error) {
 // openPrepared reads back what a directory in the cache says about itself,
 // and marks it used.
 func (w *Workshop) openPrepared(dir string, lock *os.File) (*Prepared, error) {
-	now := w.now()
-	if err := os.Chtimes(dir+".lock", now, now); err != nil {
+	now := w.cache.now()
+	if err := os.Chtimes(dir+lockSuffix, now, now); err != nil {
 		return nil, fmt.Errorf("mark the cache used: %w", err)
 	}
-	config := filepath.Join(dir, "cli.tfrc")
-	found, err := scanSource(filepath.Join(dir, "work"))
+	config := filepath.Join(dir, cliConfigFile)
+	found, err := scanSource(filepath.Join(dir, workName))
 	if err != nil {
 		return nil, err
 	}
 	prepared := &Prepared{
-		Dir: filepath.Join(dir, "work"), CLIConfig: config,
-		Environment: w.engineEnvironment(config), types: found.types, lock: lock,
+		Dir: filepath.Join(dir, workName), CLIConfig: config,
+		Environment: w.engineEnvironment(config), types: found.types,
+		cache: w.cache, name: filepath.Base(dir), lock: lock,
 	}
 	if _, err := os.Stat(filepath.Join(dir, embeddedFile)); err == nil && found.served() {
 		prepared.Provider = filepath.Join(w.mirror, w.provider.fileName())
 	}
 	return prepared, nil
-}
-
-// Prune removes what nobody used for 30 days.
-func (w *Workshop) Prune(ctx context.Context) error {
-	locks, err := filepath.Glob(filepath.Join(w.cacheDir, "prepared", "*.lock"))
-	if err != nil {
-		return fmt.Errorf("prune the cache: %w", err)
-	}
-	for _, path := range locks {
-		info, err := os.Stat(path)
-		if err != nil || w.now().Sub(info.ModTime()) < preparedLife {
-			continue
-		}
-		if err := pruneOne(path); err != nil {
-			return fmt.Errorf("prune the cache: %w", err)
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-	}
-	return nil
-}
-
-func pruneOne(lockPath string) error {
-	lock, err := tryLock(lockPath)
-	if err != nil || lock == nil {
-		return err
-	}
-	defer lock.Close()
-	dir := lockPath[:len(lockPath)-len(".lock")]
-	return errors.Join(os.RemoveAll(dir+".making"), os.RemoveAll(dir))
 }

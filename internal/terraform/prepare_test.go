@@ -55,10 +55,10 @@ func TestPrepare(t *testing.T) {
 		group := sync.WaitGroup{}
 		for range 6 {
 			group.Go(func() {
-				prepared, err := b.shop.Prepare(t.Context(), hash, func(context.Context) (io.ReadCloser, error) {
+				prepared, err := b.shop.Prepare(t.Context(), terraform.Request{Hash: hash, Output: io.Discard, Fetch: func(context.Context) (io.ReadCloser, error) {
 					fetched.Add(1)
 					return io.NopCloser(bytes.NewReader(content)), nil
-				}, io.Discard)
+				}})
 				if err == nil {
 					err = prepared.Release()
 				}
@@ -124,7 +124,7 @@ func TestPrepare(t *testing.T) {
 		// A process that another test forks holds a copy of the released lock
 		// until it runs its program; what is locked stays for the next time.
 		require.Eventually(t, func() bool {
-			require.NoError(t, b.shop.Prune(t.Context()))
+			require.NoError(t, b.shop.Cache().Prune(t.Context()))
 			_, err := os.Stat(unused.Dir)
 			return errors.Is(err, fs.ErrNotExist)
 		}, 30*time.Second, 10*time.Millisecond)
@@ -160,9 +160,9 @@ func TestPrepareRefuses(t *testing.T) {
 		t.Parallel()
 		b := newBench(t)
 		content, _ := archiveOf(t, map[string]string{"main.tf": plainTemplate})
-		_, err := b.shop.Prepare(t.Context(), "abc", func(context.Context) (io.ReadCloser, error) {
+		_, err := b.shop.Prepare(t.Context(), terraform.Request{Hash: "abc", Output: io.Discard, Fetch: func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(content)), nil
-		}, io.Discard)
+		}})
 		require.ErrorContains(t, err, "its bytes have the hash")
 	})
 

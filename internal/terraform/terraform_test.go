@@ -7,9 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,6 +33,8 @@ type bench struct {
 	shop    *terraform.Workshop
 	fetched int
 	output  bytes.Buffer
+	// folder of the job that prepares; empty for none.
+	folder string
 }
 
 func newBench(t *testing.T, change ...func(*terraform.WorkshopOptions)) *bench {
@@ -47,16 +51,17 @@ func newBench(t *testing.T, change ...func(*terraform.WorkshopOptions)) *bench {
 	for _, c := range change {
 		c(&b.options)
 	}
-	b.shop, err = terraform.NewWorkshop(b.options)
+	b.shop, err = terraform.NewWorkshop(t.Context(), b.options)
 	require.NoError(t, err)
 	return b
 }
 
-func archiveOf(t *testing.T, files map[string]string) ([]byte, string) {
+func archiveOf(t testing.TB, files map[string]string) ([]byte, string) {
 	t.Helper()
 	var content bytes.Buffer
 	writer := tar.NewWriter(&content)
-	for name, text := range files {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		text := files[name]
 		require.NoError(t, writer.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(text)), Typeflag: tar.TypeReg}))
 		_, err := writer.Write([]byte(text))
 		require.NoError(t, err)
@@ -69,10 +74,13 @@ func archiveOf(t *testing.T, files map[string]string) ([]byte, string) {
 func (b *bench) prepare(files map[string]string) (*terraform.Prepared, error) {
 	b.t.Helper()
 	content, hash := archiveOf(b.t, files)
-	prepared, err := b.shop.Prepare(b.t.Context(), hash, func(context.Context) (io.ReadCloser, error) {
-		b.fetched++
-		return io.NopCloser(bytes.NewReader(content)), nil
-	}, &b.output)
+	prepared, err := b.shop.Prepare(b.t.Context(), terraform.Request{
+		Hash: hash, Output: &b.output, Folder: b.folder,
+		Fetch: func(context.Context) (io.ReadCloser, error) {
+			b.fetched++
+			return io.NopCloser(bytes.NewReader(content)), nil
+		},
+	})
 	if prepared != nil {
 		b.t.Cleanup(func() { _ = prepared.Release() })
 	}
