@@ -13,7 +13,7 @@ import (
 
 func newProvisioner(env *Env) *cobra.Command {
 	return group("provisioner", "Run provisioners, and see them and their jobs", []string{"provisioners"},
-		newProvisionerStart(env), newProvisionerList(env), newProvisionerDrain(env), newProvisionerResume(env), newProvisionerKeys(env), newProvisionerJobs(env))
+		newProvisionerStart(env), newProvisionerList(env), newProvisionerDrain(env), newProvisionerResume(env), newProvisionerKeys(env), newProvisionerJobs(env), newProvisionerCache(env))
 }
 
 // newProvisionerd keeps the old name of the start command.

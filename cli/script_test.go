@@ -55,6 +55,9 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 		"json":        runJSON,
 		"covered":     covered,
 
+		"pack-provider": packProvider,
+		"flip-byte":     flipByte,
+
 		"old-provisioner": oldProvisioner,
 	}
 	maps.Copy(commands, linuxCommands())

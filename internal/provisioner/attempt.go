@@ -69,12 +69,12 @@ func (d *Daemon) perform(ctx context.Context, job client.AcquiredJob) {
 	f, err := d.spool.add(job)
 	if err != nil {
 		// Not confirmed, the job goes back to the queue by itself.
-		d.logger.Error("take a job", "job", job.ID, "error", err)
+		d.logger.Error("take a job: it goes back into the queue", "job", job.ID, "error", d.explained(err))
 		return
 	}
 	a, err := d.newAttempt(ctx, f, job)
 	if err != nil {
-		d.logger.Error("take a job", "job", job.ID, "error", errors.Join(err, f.remove()))
+		d.logger.Error("take a job: it goes back into the queue", "job", job.ID, "error", d.explained(errors.Join(err, f.remove())))
 		return
 	}
 	defer a.close()
@@ -82,7 +82,7 @@ func (d *Daemon) perform(ctx context.Context, job client.AcquiredJob) {
 	ended := d.opts.Metrics.begin(job.Type)
 	v, err := a.runJob(ctx)
 	if err != nil {
-		a.logger.Warn("job given back", "error", errors.Join(err, f.remove()))
+		a.logger.Warn("job given back", "error", d.explained(errors.Join(err, f.remove())))
 		ended(outcomeGivenBack)
 		return
 	}

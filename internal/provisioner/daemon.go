@@ -210,7 +210,7 @@ func (d *Daemon) findEngine(ctx context.Context) error {
 		Provider: terraform.Provider{Binary: d.binary, Version: coderprovider.Version}, Now: d.now,
 	})
 	if err != nil {
-		return err
+		return d.explained(err)
 	}
 	d.tools.Store(&tools{engine: engine, workshop: workshop, file: fileIdentity(engine.Path), variables: terraform.HostVariables(host)})
 	d.logger.Debug("engine found", "engine", engine.String(), "path", engine.Path)

@@ -77,7 +77,7 @@ func (a *attempt) endOf(exit supervisor.Exit) *badEnd {
 	case last.Signal != "" || !exit.Finished:
 		return &badEnd{message: fmt.Sprintf("%s was killed on the provisioner's host (%s)", engine, signalText(last, exit)), retryable: true}
 	case a.work.headline() != "":
-		return &badEnd{message: a.work.headline()}
+		return &badEnd{message: a.advised(a.work.headline())}
 	}
 	return &badEnd{message: fmt.Sprintf("%s ended with status %d; see the log", engine, last.Code)}
 }
@@ -281,7 +281,7 @@ func (a *attempt) nothingToDo() verdict {
 // failedBefore is the verdict when no engine ran. Faults of the template are
 // its author's; all others are this host's, and another try may fare better.
 func (a *attempt) failedBefore(err error) verdict {
-	request := client.FailJobRequest{Error: err.Error(), Retryable: true, Import: a.facts, Standing: &client.Standing{Untouched: true}}
+	request := client.FailJobRequest{Error: a.daemon.explained(err).Error(), Retryable: true, Import: a.facts, Standing: &client.Standing{Untouched: true}}
 	templateFault, sourceFault, initFault := (*templateError)(nil), (*terraform.SourceError)(nil), (*terraform.InitError)(nil)
 	switch reason := a.endedFor(); {
 	case errors.Is(reason, errCanceledGently), errors.Is(reason, errCanceledHard):

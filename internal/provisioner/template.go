@@ -43,7 +43,7 @@ func (a *attempt) prepareTemplate(confirmed <-chan struct{}) (*terraform.Prepare
 	})
 	initOut.flush()
 	if failed := (*terraform.InitError)(nil); errors.As(err, &failed) && a.work.headline() != "" {
-		err = &templateError{err: fmt.Errorf("initialize the template: %s", a.work.headline()+initAdvice(a.work.headline()))}
+		err = &templateError{err: fmt.Errorf("initialize the template: %s", a.advised(a.work.headline()))}
 		if found := a.healCache(); found != "" {
 			err = fmt.Errorf("%w\n%s", errors.Unwrap(err), found)
 		}
@@ -101,16 +101,6 @@ func (a *attempt) healCache() string {
 
 // sentence begins with a capital letter.
 func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
-
-// initAdvice is what to do about a provider that an engine did not get.
-func initAdvice(headline string) string {
-	for _, problem := range []string{"query available provider packages", "resolve provider packages", "install provider"} {
-		if strings.Contains(headline, problem) {
-			return "\nCheck source and version in required_providers, and that this provisioner's host reaches the registry or has a mirror of it."
-		}
-	}
-	return ""
-}
 
 func (a *attempt) fetchSource(ctx context.Context) (io.ReadCloser, error) {
 	var source io.ReadCloser

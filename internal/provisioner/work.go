@@ -24,6 +24,8 @@ type engineWork struct {
 	timings        []client.StageTiming
 	stage          string
 	errors         []string
+	// wanted are the providers that init has looked for.
+	wanted []terraform.WantedProvider
 	// touched: something was begun to be made, changed or removed.
 	touched bool
 }
@@ -45,6 +47,9 @@ func (w *engineWork) note(event terraform.Event) {
 	defer w.mu.Unlock()
 	if event.Error != "" {
 		w.errors = append(w.errors, event.Error)
+	}
+	if event.Wanted != nil {
+		w.wanted = append(w.wanted, *event.Wanted)
 	}
 	if event.Hook != nil {
 		w.time(*event.Hook)

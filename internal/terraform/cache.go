@@ -152,6 +152,9 @@ func (c *Cache) directoryItems() ([]Item, error) {
 		item.Bytes = sizeOf(dir) + sizeOf(dir+makingSuffix)
 		if !complete(dir) {
 			item.State, item.Detail = StateUnfinished, "it was never finished, or is being made"
+			if key, _, _ := strings.Cut(item.Name, "-"); c.current(key) != item.Name {
+				item.Detail = "it was given up, and goes when no job uses it"
+			}
 		}
 		items = append(items, item)
 	}

@@ -6,51 +6,41 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
-// CleanOptions say what to remove.
-type CleanOptions struct {
-	// OlderThan is how long nobody has used it; 0 is everything.
-	OlderThan time.Duration
-	// Keep, when set, is asked before an item is removed.
-	Keep func(Item) bool
-}
-
-// age is how old an item must be to go: what was never finished is of use to
-// nobody, but may be under way.
-func (o CleanOptions) age(item Item) time.Duration {
-	if item.State == StateOK {
-		return o.OlderThan
-	}
-	return min(o.OlderThan, unfinishedLife)
-}
-
 // Cleaned is what a Clean did.
 type Cleaned struct {
 	Removed []Item
-	// InUse are those that were to go and that a job or a daemon has.
+	// InUse are those that a job or a daemon has, and that stayed.
 	InUse []Item
 }
 
-// Clean removes what nobody has used for long, and what a crash left, in turns
-// with the daemons of the host. What a job uses stays.
-func (c *Cache) Clean(ctx context.Context, opts CleanOptions) (Cleaned, error) {
-	done := Cleaned{}
+// Unused lists what nobody has used for an age, and what was never finished
+// and is older than a day; with the age 0 everything.
+func (c *Cache) Unused(age time.Duration) ([]Item, error) {
 	items, err := c.Items()
 	if err != nil {
-		return done, err
+		return nil, err
 	}
+	return slices.DeleteFunc(items, func(item Item) bool {
+		limit := age
+		if item.State == StateUnfinished {
+			limit = min(age, unfinishedLife) // it may be under way
+		}
+		return c.now().Sub(item.LastUsed) < limit
+	}), nil
+}
+
+// Clean removes items, in turns with the daemons of the host. What a job uses
+// stays.
+func (c *Cache) Clean(ctx context.Context, items []Item) (Cleaned, error) {
+	done := Cleaned{Removed: []Item{}, InUse: []Item{}}
 	for _, item := range items {
 		if ctx.Err() != nil {
 			return done, context.Cause(ctx)
-		}
-		if c.now().Sub(item.LastUsed) < opts.age(item) {
-			continue
-		}
-		if opts.Keep != nil && opts.Keep(item) {
-			continue
 		}
 		removed, err := c.remove(ctx, item)
 		if err != nil {
@@ -67,7 +57,11 @@ func (c *Cache) Clean(ctx context.Context, opts CleanOptions) (Cleaned, error) {
 
 // Prune is the Clean that daemons do by themselves.
 func (c *Cache) Prune(ctx context.Context) error {
-	_, err := c.Clean(ctx, CleanOptions{OlderThan: unusedLife})
+	items, err := c.Unused(unusedLife)
+	if err != nil {
+		return err
+	}
+	_, err = c.Clean(ctx, items)
 	return err
 }
 

@@ -312,7 +312,9 @@ func TestClean(t *testing.T) {
 
 func (b *bench) clean(age time.Duration) terraform.Cleaned {
 	b.t.Helper()
-	cleaned, err := b.shop.Cache().Clean(b.t.Context(), terraform.CleanOptions{OlderThan: age})
+	items, err := b.shop.Cache().Unused(age)
+	require.NoError(b.t, err)
+	cleaned, err := b.shop.Cache().Clean(b.t.Context(), items)
 	require.NoError(b.t, err)
 	return cleaned
 }

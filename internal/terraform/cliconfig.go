@@ -67,6 +67,15 @@ func (c OperatorConfig) hasPluginCache() bool {
 	})
 }
 
+// ProviderSources says in words where engines look for providers.
+func (w *Workshop) ProviderSources() string {
+	if len(w.operator.Files) > 0 {
+		return "where the host's CLI configuration says (" + strings.Join(w.operator.Files, ", ") + ")"
+	}
+	places := append([]string{"in the registry that its address names"}, w.operator.PluginDirs...)
+	return strings.Join(places, " and in ")
+}
+
 func firstSet(values ...string) string {
 	for _, value := range values {
 		if value != "" {

@@ -44,6 +44,17 @@ type Event struct {
 	Hook *Hook
 	// Error is the summary of an error diagnostic.
 	Error string
+	// Wanted is set where init looks for a provider.
+	Wanted *WantedProvider
+}
+
+// WantedProvider is what a template asks for.
+type WantedProvider struct {
+	// Address as the engine writes it: HOST/NAMESPACE/TYPE, without the host
+	// where it is the engine's own registry.
+	Address string
+	// Constraint on the version; empty for none.
+	Constraint string
 }
 
 // Hook is the beginning or end of work on one resource.
@@ -108,7 +119,7 @@ func ParseEvent(line []byte) Event {
 	if err := json.Unmarshal(line, &raw); err != nil || raw.Message == "" {
 		return Event{Level: LevelInfo, Plain: true, Lines: shownLines(string(line))}
 	}
-	event := Event{Level: apiLevel(raw.Level), Planned: endsPlan(raw)}
+	event := Event{Level: apiLevel(raw.Level), Planned: endsPlan(raw), Wanted: readWanted(raw.Message)}
 	if raw.Hook != nil {
 		event.Hook, event.Intent = readHook(raw)
 	}
@@ -123,6 +134,26 @@ func ParseEvent(line []byte) Event {
 		event.Lines = shownLines(raw.Message)
 	}
 	return event
+}
+
+// lookingFor are the words of Terraform and of OpenTofu.
+var lookingFor = []*regexp.Regexp{
+	regexp.MustCompile(`^Finding matching versions for provider: ([^\s,]+), version_constraint: "(.*)"`),
+	regexp.MustCompile(`^(?:- )?Finding (\S+) versions matching "(.*)"`),
+	regexp.MustCompile(`^(\S+): Finding latest version()`),
+	regexp.MustCompile(`^(?:- )?Finding latest version of (\S+?)\.\.\.()`),
+}
+
+func readWanted(message string) *WantedProvider {
+	if !strings.Contains(message, "Finding ") {
+		return nil
+	}
+	for _, words := range lookingFor {
+		if found := words.FindStringSubmatch(message); found != nil {
+			return &WantedProvider{Address: harmless(found[1]), Constraint: harmless(found[2])}
+		}
+	}
+	return nil
 }
 
 // apiLevel turns an engine's level into one of the API's.
@@ -195,8 +226,8 @@ func (d diagnostic) headline() string {
 	if strings.Contains(text, "encountered problems during initialisation") {
 		return ""
 	}
-	paragraph, _, _ := strings.Cut(strings.TrimSpace(d.Detail), "\n\n")
-	why := []rune(strings.Join(strings.Fields(paragraph), " "))
+	paragraph, rest, _ := strings.Cut(strings.TrimSpace(d.Detail), "\n\n")
+	why := []rune(strings.Join(strings.Fields(paragraph), " ") + listed(rest))
 	if len(why) > maxReason {
 		why = slices.Concat(why[:maxReason/2], []rune(" … "), why[len(why)-maxReason/2:])
 	}
@@ -207,6 +238,22 @@ func (d diagnostic) headline() string {
 		text = fmt.Sprintf("%s:%d: %s", d.Range.Filename, d.Range.Start.Line, text)
 	}
 	return text
+}
+
+// listed is the list that a text begins with, on one line.
+func listed(text string) string {
+	items := []string{}
+	for line := range strings.SplitSeq(text, "\n") {
+		item, ok := strings.CutPrefix(strings.TrimSpace(line), "- ")
+		if !ok {
+			break
+		}
+		items = append(items, strings.TrimSpace(item))
+	}
+	if len(items) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(items, ", ")
 }
 
 func (d diagnostic) lines() []string {
