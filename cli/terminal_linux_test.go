@@ -158,11 +158,11 @@ func ends(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// linuxCommands are those that need Linux: pseudo-terminals, and limits of
-// what runs already.
+// linuxCommands are those that need Linux: pseudo-terminals, and limits and
+// halts of what runs already.
 func linuxCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"limit": limitServer, "terminal": onTerminal, "sees": sees, "types": types, "ends": ends,
+		"limit": limitServer, "freeze": freeze, "thaw": thaw, "terminal": onTerminal, "sees": sees, "types": types, "ends": ends,
 	}
 }
 

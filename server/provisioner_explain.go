@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,9 @@ func (a *api) explainProvisionerJob(ctx context.Context, in *JobPath) (*output[c
 	if out.Attempts, err = a.attemptsOf(ctx, row); err != nil {
 		return nil, err
 	}
+	if row.CompletedAt.IsZero() {
+		out.Reason, out.Action = withUnconfirmed(out.Reason, out.Action, out.Attempts)
+	}
 	if older := q.olderEngine(row); older != nil && row.Status == client.JobPending {
 		out.OlderEngine = a.olderEngineResponse(q, *older)
 	}
@@ -38,6 +42,26 @@ func (a *api) explainProvisionerJob(ctx context.Context, in *JobPath) (*output[c
 		return nil, err
 	}
 	return reply(out), nil
+}
+
+// withUnconfirmed adds to why a job is where it is that it was handed out
+// already, to provisioners that did not take it.
+func withUnconfirmed(reason, action string, attempts []client.ProvisionerJobAttempt) (string, string) {
+	count, last := 0, client.ProvisionerJobAttempt{}
+	for _, attempt := range attempts {
+		if attempt.Outcome == client.OutcomeUnconfirmed {
+			count++
+		}
+		if attempt.Outcome == client.OutcomeUnconfirmed && !attempt.HandedAt.Before(last.HandedAt) {
+			last = attempt
+		}
+	}
+	if count == 0 {
+		return reason, action
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s It was handed to %s at %s, which did not confirm it, and went back into the queue; %s in all.",
+			reason, last.DaemonName, last.HandedAt.UTC().Format(time.RFC3339), plural(int64(count), "time"))),
+		strings.TrimSpace(fmt.Sprintf("Look at the log of %s: its disk may be full, or its connection bad. %s", last.DaemonName, action))
 }
 
 // jobsAhead names the first of those that are handed out before a pending job.

@@ -60,6 +60,7 @@ type queue struct {
 	daemons      []store.ListProvisionerDaemonsRow
 	work         []store.ListAttemptsUnderWayRow
 	online       func(last, stopped store.Time) bool
+	hasPassed    func(store.Time) bool
 }
 
 // queueOf reads an organization's queue, or takes the one that was read a
@@ -81,7 +82,7 @@ func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, 
 	if err != nil {
 		return nil, err
 	}
-	q := &queue{organization: org.Name, online: a.isOnline}
+	q := &queue{organization: org.Name, online: a.isOnline, hasPassed: a.hasPassed}
 	if q.jobs, err = a.rankedJobs(ctx, a.store, organizationID); err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (q *queue) judge(job store.ProvisionerJob, d store.ListProvisionerDaemonsRo
 		return client.VerdictTagsDiffer
 	case !slices.Contains(d.Provisioners, job.Provisioner):
 		return client.VerdictEngineUnsupported
-	case !q.online(d.LastSeenAt, d.StoppedAt):
+	case !q.online(d.LastSeenAt, d.StoppedAt), q.hasPassed(d.KeyExpiresAt):
 		return client.VerdictOffline
 	case !d.DrainedAt.IsZero():
 		return client.VerdictDraining
@@ -112,7 +112,7 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 	case len(by[client.VerdictDraining]) > 0:
 		return q.drainingDecision(job, by[client.VerdictDraining])
 	case len(by[client.VerdictOffline]) > 0:
-		return offlineDecision(job, by[client.VerdictOffline])
+		return q.offlineDecision(job, by[client.VerdictOffline])
 	case len(by[client.VerdictEngineUnsupported]) > 0:
 		return unsupportedDecision(job, by[client.VerdictEngineUnsupported])
 	}
@@ -149,11 +149,15 @@ func (q *queue) drainingDecision(job store.ProvisionerJob, draining []store.List
 		fmt.Sprintf("Resume one with: coder provisioner resume %s --org %s, or start another one.", draining[0].Name, q.organization)}
 }
 
-func offlineDecision(job store.ProvisionerJob, offline []store.ListProvisionerDaemonsRow) decision {
+func (q *queue) offlineDecision(job store.ProvisionerJob, offline []store.ListProvisionerDaemonsRow) decision {
 	last := slices.MaxFunc(offline, func(x, y store.ListProvisionerDaemonsRow) int { return x.LastSeenAt.Compare(y.LastSeenAt.Time) })
 	reason := fmt.Sprintf("The job asks for a provisioner with %s. %s has these tags and is offline: it was last seen at %s.", showTags(job.Tags), last.Name, showTime(last.LastSeenAt))
 	if len(offline) > 1 {
 		reason += fmt.Sprintf(" So are %s more.", plural(int64(len(offline)-1), "provisioner"))
+	}
+	if ended := last.KeyExpiresAt; q.hasPassed(ended) {
+		reason += fmt.Sprintf(" Its key %s expired at %s.", last.KeyName, showTime(ended))
+		return decision{client.ExplainOffline, reason, fmt.Sprintf("Give the key a new secret with: coder provisioner keys rotate %s --org %s --expires 90d, and start the provisioner with it.", last.KeyName, q.organization)}
 	}
 	return decision{client.ExplainOffline, reason, "Start it again."}
 }

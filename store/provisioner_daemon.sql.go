@@ -187,7 +187,7 @@ func (q *Queries) ListDaemonsSeenSince(ctx context.Context, lastSeenAt Time) ([]
 }
 
 const listProvisionerDaemons = `-- name: ListProvisionerDaemons :many
-SELECT d.id, d.organization_id, d.key_id, d.user_id, d.name, d.owner, d.version, d.api_version, d.provisioners, d.tags, d.host_id, d.created_at, d.last_seen_at, d.stopped_at, d.drained_at, COALESCE(k.name, '') AS key_name FROM provisioner_daemons d
+SELECT d.id, d.organization_id, d.key_id, d.user_id, d.name, d.owner, d.version, d.api_version, d.provisioners, d.tags, d.host_id, d.created_at, d.last_seen_at, d.stopped_at, d.drained_at, COALESCE(k.name, '') AS key_name, k.expires_at AS key_expires_at FROM provisioner_daemons d
 LEFT JOIN provisioner_keys k ON k.id = d.key_id AND k.organization_id = d.organization_id
 WHERE d.organization_id = $1 ORDER BY d.created_at, d.name
 `
@@ -209,6 +209,7 @@ type ListProvisionerDaemonsRow struct {
 	StoppedAt      Time
 	DrainedAt      Time
 	KeyName        string
+	KeyExpiresAt   Time
 }
 
 func (q *Queries) ListProvisionerDaemons(ctx context.Context, organizationID uuid.UUID) ([]ListProvisionerDaemonsRow, error) {
@@ -237,6 +238,7 @@ func (q *Queries) ListProvisionerDaemons(ctx context.Context, organizationID uui
 			&i.StoppedAt,
 			&i.DrainedAt,
 			&i.KeyName,
+			&i.KeyExpiresAt,
 		); err != nil {
 			return nil, err
 		}

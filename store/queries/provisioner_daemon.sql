@@ -20,7 +20,7 @@ UPDATE provisioner_daemons SET drained_at = @drained_at WHERE organization_id = 
 UPDATE provisioner_daemons SET last_seen_at = @last_seen_at WHERE organization_id = @organization_id AND id = @id AND drained_at IS NULL;
 
 -- name: ListProvisionerDaemons :many
-SELECT d.*, COALESCE(k.name, '') AS key_name FROM provisioner_daemons d
+SELECT d.*, COALESCE(k.name, '') AS key_name, k.expires_at AS key_expires_at FROM provisioner_daemons d
 LEFT JOIN provisioner_keys k ON k.id = d.key_id AND k.organization_id = d.organization_id
 WHERE d.organization_id = @organization_id ORDER BY d.created_at, d.name;
 
