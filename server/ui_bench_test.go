@@ -1,0 +1,117 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"coder/client"
+	"coder/server"
+	"coder/server/servertest"
+)
+
+// callCounter is a log that counts the calls of the API.
+type callCounter struct {
+	slog.Handler
+	calls *atomic.Int64
+}
+
+func (c callCounter) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c callCounter) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if r.Message == "request" && a.Key == "path" && strings.HasPrefix(a.Value.String(), "/api/") {
+			c.calls.Add(1)
+		}
+		return true
+	})
+	return nil
+}
+
+// maxCalls is how many calls of the API a list may cost.
+const maxCalls = 4
+
+func TestAListPageCostsFewCalls(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	s := newScene(t, servertest.WithOptions(func(o *server.Options) { o.Logger = slog.New(callCounter{slog.DiscardHandler, &calls}) }))
+	s.running(t, "box")
+	b := s.SignedIn(t, "owner@example.com")
+	org := "/organizations/" + s.org.Name
+	for _, path := range []string{"/workspaces?q=", "/templates", "/organizations", "/users", "/audit", org + "/members", org + "/groups", org + "/roles", org + "/provisioners", org + "/jobs", org + "/keys", org + "/audit"} {
+		calls.Store(0)
+		require.Equal(t, http.StatusOK, b.Open(path).Status, path)
+		require.LessOrEqual(t, calls.Load(), int64(maxCalls), path)
+		require.Positive(t, calls.Load(), path)
+	}
+}
+
+// BenchmarkListPages opens list pages over 100,000 workspaces, fifty at a
+// time, as an owner who sees all of them and as a member with twenty.
+func BenchmarkListPages(b *testing.B) {
+	s := servertest.New(b, servertest.WithoutLoops(), servertest.WithOptions(func(o *server.Options) { o.Logger = slog.New(slog.DiscardHandler) }))
+	org := s.Organization(b, "data-platform")
+	member := s.Person(b, org)
+	seedWorkspaces(b, s, []uuid.UUID{member.User.ID}, org.ID, 20)
+	for i := range 100 {
+		other := s.Organization(b, fmt.Sprintf("org-%d", i))
+		_, owner := s.MemberUser(b, other)
+		seedWorkspaces(b, s, []uuid.UUID{owner.ID}, other.ID, 1000)
+	}
+	for who, token := range map[string]string{"owner": s.Token, "member": member.Token} {
+		for _, path := range []string{"/workspaces?q=", "/templates", "/organizations"} {
+			for _, connections := range []int{1, 50} {
+				b.Run(fmt.Sprintf("%s%s at %d", who, strings.TrimSuffix(path, "?q="), connections), func(b *testing.B) {
+					times := openPages(b, s.URL+path, token, connections)
+					slices.Sort(times)
+					b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "p50-ms")
+					b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms")
+				})
+			}
+		}
+	}
+}
+
+// openPages opens a page many times at once, and returns how long each took.
+func openPages(b *testing.B, url, token string, connections int) []time.Duration {
+	b.Helper()
+	h := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	defer h.CloseIdleConnections()
+	var mu sync.Mutex
+	var times []time.Duration
+	var left atomic.Int64
+	left.Store(int64(max(b.N, 10*connections)))
+	var wg sync.WaitGroup
+	for range connections {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				begun := time.Now()
+				req, _ := http.NewRequest(http.MethodGet, url, nil)
+				req.AddCookie(&http.Cookie{Name: client.SessionCookie, Value: token})
+				reply, err := h.Do(req)
+				if err != nil || reply.StatusCode != http.StatusOK {
+					b.Errorf("%s: %v %v", url, reply, err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, reply.Body)
+				reply.Body.Close()
+				mu.Lock()
+				times = append(times, time.Since(begun))
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return times
+}
