@@ -12,8 +12,10 @@ import (
 )
 
 const countTemplateUsers = `-- name: CountTemplateUsers :many
-SELECT template_id, CAST(count(DISTINCT owner_id) AS BIGINT) AS users FROM workspaces
-WHERE organization_id IN (SELECT value FROM json_list($1)) AND deleted = FALSE GROUP BY template_id
+SELECT used.template_id, CAST(count(*) AS BIGINT) AS users FROM (
+    SELECT DISTINCT organization_id, template_id, owner_id FROM workspaces
+    WHERE organization_id IN (SELECT value FROM json_list($1)) AND deleted = FALSE
+) AS used GROUP BY used.template_id
 `
 
 type CountTemplateUsersRow struct {

@@ -25,8 +25,10 @@ ORDER BY lower(name), id;
 SELECT * FROM templates WHERE id IN (SELECT value FROM json_list(@ids));
 
 -- name: CountTemplateUsers :many
-SELECT template_id, CAST(count(DISTINCT owner_id) AS BIGINT) AS users FROM workspaces
-WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND deleted = FALSE GROUP BY template_id;
+SELECT used.template_id, CAST(count(*) AS BIGINT) AS users FROM (
+    SELECT DISTINCT organization_id, template_id, owner_id FROM workspaces
+    WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND deleted = FALSE
+) AS used GROUP BY used.template_id;
 
 -- name: CountTemplateWorkspaces :one
 SELECT count(*) FROM workspaces WHERE organization_id = @organization_id AND template_id = @template_id AND deleted = FALSE;

@@ -368,6 +368,7 @@ CREATE INDEX workspaces_organization_list ON workspaces (organization_id, (CASE 
 CREATE INDEX workspaces_cost ON workspaces (organization_id, owner_id, daily_cost) WHERE deleted = FALSE AND daily_cost > 0;
 CREATE INDEX workspaces_running ON workspaces (organization_id) WHERE deleted = FALSE AND running = TRUE;
 CREATE INDEX workspaces_template ON workspaces (template_id) WHERE deleted = FALSE;
+CREATE INDEX workspaces_template_users ON workspaces (organization_id, template_id, owner_id) WHERE deleted = FALSE;
 
 CREATE TABLE workspace_acl (
     workspace_id    TEXT COLLATE "C" NOT NULL REFERENCES workspaces (id),
