@@ -213,3 +213,6 @@ func processorTime(pid int) time.Duration {
 	}
 	return time.Duration(ticks) * clockTick
 }
+
+// daemonHeader is the credential of a daemon.
+func daemonHeader(key string) http.Header { return http.Header{client.HeaderDaemonKey: {key}} }
