@@ -90,13 +90,14 @@ func (e auditEntry) Tone() string {
 	return toneOff
 }
 
-func newAuditEntry(l client.AuditLog) auditEntry {
+// newAuditEntry tells an entry; it links only to what its reader may see.
+func newAuditEntry(l client.AuditLog, may rights) auditEntry {
 	e := auditEntry{AuditLog: l, Refused: l.StatusCode >= http.StatusBadRequest}
 	switch {
 	case l.IsDeleted:
-	case l.ResourceType == client.AuditUser:
+	case l.ResourceType == client.AuditUser && may["read users"]:
 		e.Link = userPath(l.ResourceTarget)
-	case strings.HasPrefix(l.ResourceLink, "/@"):
+	case strings.HasPrefix(l.ResourceLink, "/@") && may["read workspaces"]:
 		e.Link = l.ResourceLink
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.Diff)) {
@@ -140,7 +141,7 @@ func recordedActions() []string {
 }
 
 // auditList reads a page of a log; organization is nil for all that may be read.
-func (v *visit) auditList(ctx context.Context, organization *client.Organization) (auditList, error) {
+func (v *visit) auditList(ctx context.Context, organization *client.Organization, may rights) (auditList, error) {
 	l := auditList{
 		Query: strings.TrimSpace(v.query("q")), Action: v.query("action"), Kind: v.query("kind"), Who: strings.TrimSpace(v.query("who")),
 		From: v.query("from"), To: v.query("to"), Path: "/audit", Command: "coder audit export > audit.jsonl", Kinds: recordedKinds(), Actions: recordedActions(),
@@ -167,7 +168,7 @@ func (v *visit) auditList(ctx context.Context, organization *client.Organization
 		return l, err
 	}
 	for _, entry := range found.AuditLogs {
-		l.Entries = append(l.Entries, newAuditEntry(entry))
+		l.Entries = append(l.Entries, newAuditEntry(entry, may))
 	}
 	l.Pager, l.Capped = v.pager(offset, len(found.AuditLogs), found.Count), found.Count >= found.CountCap
 	return l, nil
@@ -187,11 +188,11 @@ type auditPage struct {
 }
 
 func (u *UI) audit(ctx context.Context, v *visit) (reply, error) {
-	p, err := v.page(ctx, "Audit log", checks{"read the deployment's log": onSite("read", "audit_log")})
+	p, err := v.page(ctx, "Audit log", checks{"read the deployment's log": onSite("read", "audit_log"), "read workspaces": onSite("read", "workspace")})
 	if err != nil {
 		return nil, err
 	}
-	log, err := v.auditList(ctx, nil)
+	log, err := v.auditList(ctx, nil, p.rights)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +209,7 @@ func (u *UI) organizationAudit(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := v.auditList(ctx, &p.Organization)
+	log, err := v.auditList(ctx, &p.Organization, p.rights)
 	if err != nil {
 		return nil, err
 	}

@@ -71,6 +71,7 @@ func organizationChecks(id uuid.UUID) checks {
 		"delete keys":          in("delete", "provisioner_daemon"),
 		"audit organization":   in("read", "audit_log"),
 		"create its templates": in("create", "template"),
+		"read workspaces":      in("read", "workspace"),
 	}
 }
 
