@@ -125,7 +125,7 @@ func TestEndToEndPages(t *testing.T) {
 	p.organization()
 	p.calm()
 	d.daemon(p)
-	d.pushTemplate()
+	p.template()
 	p.workspace()
 	p.calm()
 }
@@ -157,6 +157,7 @@ func (d *deploymentByHand) daemon(p *visitor) {
 	command := regexp.MustCompile(`coder (provisionerd start --org \S+)`).FindStringSubmatch(text)
 	require.NotNil(d.t, command, text)
 	d.start(env, strings.Fields(command[1])...)
+	p.see("joined. Next: make a template")
 	p.open("/organizations/data-platform/provisioners")
 	p.see("idle")
 }
@@ -166,13 +167,16 @@ func (p *visitor) template() {
 	p.t.Helper()
 	p.open("/templates")
 	p.click("New template")
+	p.see("From a directory, on the command line")
 	require.NoError(p.t, p.Choose("Organization", "data-platform"))
-	require.NoError(p.t, p.Tick("Minimal"))
+	p.see("1 provisioner of it is here")
+	require.NoError(p.t, p.Tick("Starter: Minimal"))
 	p.fill("Name", "minimal")
 	p.click("Import")
-	p.see("Terraform has been successfully initialized")
+	p.see("Detecting ephemeral resources")
+	p.see("The import has succeeded")
 	p.click("Create template")
-	p.see("minimal")
+	p.see("The template minimal was made")
 }
 
 // workspace makes one, reads its log as it is written, stops and deletes it.
@@ -196,20 +200,4 @@ func (p *visitor) workspace() {
 	path, err := p.Path()
 	require.NoError(p.t, err)
 	require.Equal(p.t, "/workspaces", path)
-}
-
-// pushTemplate is what a team's CI does.
-func (d *deploymentByHand) pushTemplate() {
-	d.t.Helper()
-	d.run("login", d.URL, "--email", "ada@example.com")
-	d.run("templates", "init", "--id", "minimal", filepath.Join(d.dir, "minimal"))
-	d.run("templates", "push", "minimal", "--org", "data-platform", "--directory", filepath.Join(d.dir, "minimal"), "--yes")
-}
-
-func (d *deploymentByHand) run(args ...string) {
-	d.t.Helper()
-	cmd := exec.Command(d.bin, args...)
-	cmd.Env = append(os.Environ(), "CODER_CONFIG_DIR="+filepath.Join(d.dir, "config"), "CODER_LOGIN_PASSWORD="+pagesPassword)
-	out, err := cmd.CombinedOutput()
-	require.NoError(d.t, err, "%s", out)
 }

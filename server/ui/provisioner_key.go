@@ -254,9 +254,9 @@ func rotateProvisionerKeyFields(k client.ProvisionerKey) form {
 			{Value: "0", Label: "no time: it ends at once"}, {Value: "3600", Label: "an hour"}, {Value: "86400", Label: "a day"}, {Value: "604800", Label: "a week"}, {Value: "2592000", Label: "30 days"},
 		}},
 		{Name: "expiry", Label: "Expiry", Kind: kindRadio, Value: expiryKeep, Hint: now, Options: []fieldOption{
-			{Value: expiryKeep, Label: "Leave as it is"}, {Value: expiryNever, Label: "Never"}, {Value: expiryOn, Label: "At the end of this day, UTC:"},
+			{Value: expiryKeep, Label: "Leave as it is"}, {Value: expiryNever, Label: "Never"}, {Value: expiryOn, Label: "On a day"},
 		}},
-		{Name: "expires_at", Label: "Day", Kind: "date"},
+		{Name: "expires_at", Label: "Day", Kind: "date", Hint: "The key is good until its end, UTC."},
 		{Name: "allow_list", Label: "Good from", Kind: kindTextarea, Rows: 2, Value: strings.Join(k.AllowList, "\n"), Hint: "Addresses or networks, one a line. Empty: from anywhere."},
 	}}
 	var ends time.Time
