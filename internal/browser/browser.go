@@ -123,15 +123,27 @@ func labelled(label string) string {
 	})()`, quote(label))
 }
 
+// await waits for the page with a field of that label: a click may still be
+// on its way to it.
+func (b *Browser) await(label string) error {
+	return b.poll("find "+label, fmt.Sprintf(`document.readyState === "complete" && [...document.querySelectorAll("label")].some((l) => l.innerText.replace("*", "").trim() === %s)`, quote(label)))
+}
+
 // Fill types into the field of that label, in place of what it holds.
 func (b *Browser) Fill(label, value string) error {
 	field := labelled(label)
+	if err := b.await(label); err != nil {
+		return err
+	}
 	return b.run("fill "+label, chromedp.Evaluate(field+`.focus(), `+field+`.select()`, nil), chromedp.KeyEvent(value))
 }
 
 // Choose takes the option of that value from the list of that label.
 func (b *Browser) Choose(label, value string) error {
 	field := labelled(label)
+	if err := b.await(label); err != nil {
+		return err
+	}
 	return b.run("choose "+label, chromedp.Evaluate(fmt.Sprintf(`%s.value = %s, %[1]s.dispatchEvent(new Event("change", { bubbles: true }))`, field, quote(value)), nil))
 }
 
