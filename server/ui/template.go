@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -152,7 +153,12 @@ func (v *visit) templatePage(ctx context.Context, tab, title string) (templatePa
 type templateFrontPage struct {
 	templatePage
 	Version client.TemplateVersion
+	// Latest are the newest versions, newest first.
+	Latest []client.TemplateVersion
 }
+
+// latestListed is how many of the newest versions the front page names.
+const latestListed = 3
 
 // Usual is the median time of a start in seconds; zero while it is not known.
 func (p templateFrontPage) Usual() float64 {
@@ -172,7 +178,12 @@ func (u *UI) template(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return show("template.html", &templateFrontPage{p, version}), nil
+	all, err := v.api.TemplateVersions(ctx, p.Template.ID, client.TemplateVersionsRequest{})
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(all) // the API has the oldest first
+	return show("template.html", &templateFrontPage{p, version, all[:min(len(all), latestListed)]}), nil
 }
 
 type templateResourcesPage struct {

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -107,8 +109,7 @@ func archiveField() field {
 	return field{Name: "file", Label: "Archive", Kind: "file", Hint: "100 MiB at most. It has to be chosen again when the form comes back."}
 }
 
-// newVersionName names what a form is about to import, so that a form that is
-// sent twice imports once.
+// newVersionName is a name that no other version has.
 func newVersionName() string { return "import-" + uuid.NewString()[:8] }
 
 func (u *UI) newTemplateForm(ctx context.Context, v *visit) (reply, error) {
@@ -163,21 +164,18 @@ func (u *UI) importedOnce(ctx context.Context, v *visit, p *newTemplatePage) (uu
 	if err := u.checkTemplateName(ctx, v, p); err != nil {
 		return uuid.Nil, err
 	}
+	req, err := v.importRequest(ctx, p.Form)
+	if err != nil {
+		return uuid.Nil, err
+	}
 	jobs, err := v.api.ProvisionerJobs(ctx, p.Organization.ID.String(), client.ProvisionerJobsRequest{Initiator: p.Viewer.ID, Limit: jobsListed})
 	if err != nil && !client.IsNotFound(err) {
 		return uuid.Nil, err
 	}
 	for _, j := range jobs {
-		if j.Metadata.TemplateVersionName == p.Form.value("once") && j.Input.TemplateVersionID != nil {
+		if j.Metadata.TemplateVersionName == req.Name && j.Input.TemplateVersionID != nil {
 			return *j.Input.TemplateVersionID, nil
 		}
-	}
-	req := client.CreateTemplateVersionRequest{Name: p.Form.value("once"), StorageMethod: client.StorageFile, Provisioner: client.ProvisionerTerraform}
-	if req.Tags, err = tagsOf(p.Form.value("tags")); err != nil {
-		return uuid.Nil, err
-	}
-	if err = v.setSource(ctx, &req, p.Form.value("source")); err != nil {
-		return uuid.Nil, err
 	}
 	made, err := v.api.CreateTemplateVersion(ctx, p.Organization.ID.String(), req)
 	return made.ID, err
@@ -200,6 +198,26 @@ func (u *UI) checkTemplateName(ctx context.Context, v *visit, p *newTemplatePage
 		return err
 	}
 	return nil
+}
+
+// importRequest is the import that a form asks for. Its name follows from the
+// form and all that was chosen in it, so that the same is not imported twice.
+func (v *visit) importRequest(ctx context.Context, f form) (client.CreateTemplateVersionRequest, error) {
+	req := client.CreateTemplateVersionRequest{StorageMethod: client.StorageFile, Provisioner: client.ProvisionerTerraform}
+	var err error
+	if req.Tags, err = tagsOf(f.value("tags")); err != nil {
+		return req, err
+	}
+	if err = v.setSource(ctx, &req, f.value("source")); err != nil {
+		return req, err
+	}
+	file := ""
+	if req.FileID != nil {
+		file = req.FileID.String()
+	}
+	sum := sha256.Sum256([]byte(strings.Join(append(tagList(req.Tags), f.value("once"), req.ExampleID, file), "\n")))
+	req.Name = "import-" + hex.EncodeToString(sum[:4])
+	return req, nil
 }
 
 // setSource names the starter, or uploads the archive.
@@ -233,7 +251,6 @@ func (v *visit) uploaded(ctx context.Context, name string) (uuid.UUID, error) {
 	if err != nil {
 		return uuid.Nil, inputError(name, "Choose an archive.")
 	}
-	defer v.r.MultipartForm.RemoveAll()
 	defer file.Close()
 	kind, content, err := archiveOf(file)
 	if err != nil {

@@ -33,6 +33,8 @@ type versionView struct {
 	// the version's Terraform variables; empty before the import has ended.
 	Running, Stopped []client.WorkspaceResource
 	Values           form
+	// Parameters are what whoever makes a workspace is asked.
+	Parameters []client.TemplateVersionParameter
 	// AgainPath and CancelPath are where the view's forms go.
 	AgainPath, CancelPath string
 
@@ -71,6 +73,9 @@ func (v *visit) versionView(ctx context.Context, version client.TemplateVersion)
 		return w, err
 	}
 	w.Values = variableFields(w.variables)
+	if w.Parameters, err = v.api.TemplateVersionParameters(ctx, version.ID); err != nil {
+		return w, err
+	}
 	all, err := v.api.TemplateVersionResources(ctx, version.ID)
 	w.Running, w.Stopped = byTransition(all)
 	return w, err
@@ -102,13 +107,13 @@ func variableFields(variables []client.TemplateVersionVariable) form {
 	return f
 }
 
-// variableValues are the values that were typed; what is as it was before is
-// left to the version before, or to its default.
+// variableValues are the values that were typed. One that is and was the
+// default is left to it, and a sensitive one that is empty to the version before.
 func variableValues(variables []client.TemplateVersionVariable, f form) []client.VariableValue {
 	var values []client.VariableValue
 	for _, x := range variables {
 		typed := f.value(variablePrefix + x.Name)
-		if typed != "" && (x.Sensitive || typed != x.DefaultValue) {
+		if typed != "" && (x.Sensitive || typed != x.DefaultValue || x.Value != x.DefaultValue) {
 			values = append(values, client.VariableValue{Name: x.Name, Value: typed})
 		}
 	}
@@ -119,7 +124,8 @@ func variableValues(variables []client.TemplateVersionVariable, f form) []client
 func (v *visit) importAgain(ctx context.Context, w *versionView, values url.Values) (client.TemplateVersion, error) {
 	w.Values.read(values)
 	for _, x := range w.variables {
-		if x.Required && w.Values.value(variablePrefix+x.Name) == "" {
+		kept := x.Sensitive && w.Version.TemplateID != nil
+		if x.Required && !kept && w.Values.value(variablePrefix+x.Name) == "" {
 			return client.TemplateVersion{}, inputError(variablePrefix+x.Name, "The template needs a value.")
 		}
 	}
