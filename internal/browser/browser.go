@@ -149,8 +149,11 @@ func (b *Browser) Choose(label, value string) error {
 
 // Tick marks the box or the radio button whose label begins with a text.
 func (b *Browser) Tick(label string) error {
-	path := fmt.Sprintf(`//label[starts-with(normalize-space(), %s)]`, quote(label))
-	return b.run("tick "+label, chromedp.Click(path, chromedp.BySearch, chromedp.NodeVisible))
+	found := fmt.Sprintf(`[...document.querySelectorAll("label")].find((l) => l.innerText.trim().startsWith(%s))`, quote(label))
+	if err := b.poll("find "+label, `!!`+found); err != nil {
+		return err
+	}
+	return b.run("tick "+label, chromedp.Evaluate(found+`.click()`, nil))
 }
 
 // See waits until the page says a text, without loading it again.

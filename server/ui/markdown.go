@@ -3,6 +3,7 @@ package ui
 import (
 	"bytes"
 	"html/template"
+	"strings"
 	"sync"
 
 	"github.com/microcosm-cc/bluemonday"
@@ -35,11 +36,25 @@ var markdownTools = sync.OnceValues(func() (goldmark.Markdown, *bluemonday.Polic
 // become links, because a page asks nobody but its own server.
 func markdown(source string) (template.HTML, error) {
 	reader, policy := markdownTools()
+	source = withoutFrontMatter(source)
 	var out bytes.Buffer
 	if err := reader.Convert([]byte(source[:min(len(source), maxMarkdown)]), &out); err != nil {
 		return "", err
 	}
 	return template.HTML(policy.SanitizeBytes(out.Bytes())), nil //nolint:gosec // bluemonday has cleaned it
+}
+
+// withoutFrontMatter leaves out what a README says to machines first, between
+// two lines of three dashes.
+func withoutFrontMatter(source string) string {
+	rest, ok := strings.CutPrefix(strings.ReplaceAll(source, "\r\n", "\n"), "---\n")
+	if !ok {
+		return source
+	}
+	if _, text, closed := strings.Cut(rest, "\n---\n"); closed {
+		return text
+	}
+	return source
 }
 
 // fitIn makes a text a part of a page: pictures become links to them, and
