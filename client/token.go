@@ -38,6 +38,13 @@ type APIKeyWithOwner struct {
 	Username string `json:"username"`
 }
 
+// Session is where a user is signed in: a browser or a terminal.
+type Session struct {
+	APIKey
+	// IPAddress is from where it was opened.
+	IPAddress string `json:"ip_address"`
+}
+
 // CreateTokenRequest makes a token with a name.
 type CreateTokenRequest struct {
 	Lifetime  time.Duration `json:"lifetime,omitempty" doc:"Nanoseconds; 0 takes the default"`
@@ -61,6 +68,12 @@ type TokenConfig struct {
 type TokensRequest struct {
 	IncludeAll     bool
 	IncludeExpired bool
+}
+
+// Sessions lists where a user is signed in, the last used first. Tokens, and
+// sessions that workspaces are given, are not among them.
+func (c *Client) Sessions(ctx context.Context, user string) ([]Session, error) {
+	return list[Session](ctx, c, apiPath("users", user, "keys"))
 }
 
 // CreateAPIKey opens a session of its own for a user, with the default lifetime.

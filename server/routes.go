@@ -96,6 +96,7 @@ func (a *api) userRoutes(r *router) {
 }
 
 func (a *api) tokenRoutes(r *router) {
+	handle(r, get, "/users/{user}/keys", "List where a user is signed in", onObject(authz.Read, authz.APIKey), a.listSessions)
 	handle(r, post, "/users/{user}/keys", "Open a session for a user", onObject(authz.Create, authz.APIKey), a.createAPIKey, created)
 	handle(r, post, "/users/{user}/keys/tokens", "Create a token", onObject(authz.Create, authz.APIKey), a.createToken, created)
 	handle(r, get, "/users/{user}/keys/tokens", "List tokens", onObject(authz.Read, authz.APIKey), a.listTokens)

@@ -226,6 +226,25 @@ func (a *api) listTokens(ctx context.Context, in *listTokensInput) (*output[[]cl
 	return reply(out), nil
 }
 
+// listSessions shows where somebody is signed in.
+func (a *api) listSessions(ctx context.Context, in *UserPath) (*output[[]client.Session], error) {
+	user, err := a.keyOwner(ctx, authz.Read, in.User)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.store.ListSessions(ctx, store.ListSessionsParams{UserID: user.ID, NowAt: store.At(a.now())})
+	if err != nil {
+		return nil, err
+	}
+	out := []client.Session{}
+	for _, key := range rows {
+		if mayKey(ctx, authz.Read, key) {
+			out = append(out, client.Session{APIKey: apiKeyResponse(key), IPAddress: key.IPAddress})
+		}
+	}
+	return reply(out), nil
+}
+
 func (a *api) tokenConfig(ctx context.Context, in *UserPath) (*output[client.TokenConfig], error) {
 	user, err := a.keyOwner(ctx, authz.Read, in.User)
 	if err != nil {

@@ -230,7 +230,7 @@ func TestKeysBelongToTheirUser(t *testing.T) {
 			{http.MethodGet, base + "/" + id, "/users/nobody/keys/" + id}, {http.MethodGet, base + "/tokens/mine", "/users/nobody/keys/tokens/mine"},
 			{http.MethodGet, base + "/tokens", "/users/nobody/keys/tokens"}, {http.MethodGet, base + "/tokens/tokenconfig", "/users/nobody/keys/tokens/tokenconfig"},
 			{http.MethodDelete, base + "/" + id, "/users/nobody/keys/" + id}, {http.MethodPut, base + "/" + id + "/expire", "/users/nobody/keys/" + id + "/expire"},
-			{http.MethodPost, base, "/users/nobody/keys"}, {http.MethodPost, base + "/tokens", "/users/nobody/keys/tokens"},
+			{http.MethodGet, base, "/users/nobody/keys"}, {http.MethodPost, base, "/users/nobody/keys"}, {http.MethodPost, base + "/tokens", "/users/nobody/keys/tokens"},
 		} {
 			hiddenLikeMissing(t, s, token, c[0], c[1], c[2], "{}")
 		}
@@ -269,4 +269,28 @@ func TestAnEndedTokenStaysEnded(t *testing.T) {
 		_, err = s.WithToken(t, made.Key).User(t.Context(), client.Me)
 		refused(t, err, http.StatusUnauthorized)
 	})
+}
+
+func TestSessionsAreListed(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	s := servertest.New(t, servertest.WithClock(clock))
+	p := s.Person(t, s.DefaultOrganization(t))
+	_, err := p.Client.CreateToken(t.Context(), client.Me, client.CreateTokenRequest{TokenName: "no-session"})
+	require.NoError(t, err)
+	clock.Advance(time.Hour)
+	second := s.Login(t, p.User.Email, servertest.Password)
+	sessions, err := p.Client.Sessions(t.Context(), client.Me)
+	require.NoError(t, err)
+	require.Len(t, sessions, 2)
+	require.Equal(t, second[:10], sessions[0].ID, "the last used first")
+	require.Equal(t, "127.0.0.1", sessions[0].IPAddress)
+	require.Equal(t, client.LoginPassword, sessions[0].LoginType)
+	require.NoError(t, p.Client.DeleteAPIKey(t.Context(), client.Me, sessions[0].ID))
+	_, err = s.WithToken(t, second).User(t.Context(), client.Me)
+	require.Equal(t, http.StatusUnauthorized, client.StatusCode(err))
+	clock.Advance(365 * 24 * time.Hour)
+	sessions, err = s.WithToken(t, s.Login(t, p.User.Email, servertest.Password)).Sessions(t.Context(), client.Me)
+	require.NoError(t, err)
+	require.Len(t, sessions, 1, "sessions that have ended are not listed")
 }

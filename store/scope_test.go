@@ -146,6 +146,7 @@ var deploymentWide = map[string]string{
 	"GetAPIKey":                      reasonOwnToken,
 	"GetAPIKeyWithUser":              reasonCredential,
 	"GetTokenByName":                 reasonOwnToken,
+	"ListSessions":                   reasonOwnToken,
 	"ListTokens":                     reasonOwnToken,
 	"TouchAPIKey":                    reasonOwnToken,
 	"ExpireAPIKey":                   reasonOwnToken,

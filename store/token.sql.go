@@ -252,6 +252,56 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) (Api
 	return i, err
 }
 
+const listSessions = `-- name: ListSessions :many
+SELECT id, user_id, hashed_secret, login_type, token_name, scopes, allow_list, lifetime_seconds, ip_address, workspace_id, last_used_at, expires_at, created_at, updated_at FROM api_keys
+WHERE user_id = $1 AND login_type <> 'token' AND workspace_id IS NULL AND expires_at > $2
+ORDER BY last_used_at DESC, id
+`
+
+type ListSessionsParams struct {
+	UserID uuid.UUID
+	NowAt  Time
+}
+
+// scope: deployment
+func (q *Queries) ListSessions(ctx context.Context, arg ListSessionsParams) ([]ApiKey, error) {
+	rows, err := q.db.QueryContext(ctx, listSessions, arg.UserID, arg.NowAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ApiKey{}
+	for rows.Next() {
+		var i ApiKey
+		if err := rows.Scan(
+			&i.ID,
+			&i.UserID,
+			&i.HashedSecret,
+			&i.LoginType,
+			&i.TokenName,
+			&i.Scopes,
+			&i.AllowList,
+			&i.LifetimeSeconds,
+			&i.IPAddress,
+			&i.WorkspaceID,
+			&i.LastUsedAt,
+			&i.ExpiresAt,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listTokens = `-- name: ListTokens :many
 SELECT api_keys.id, api_keys.user_id, api_keys.hashed_secret, api_keys.login_type, api_keys.token_name, api_keys.scopes, api_keys.allow_list, api_keys.lifetime_seconds, api_keys.ip_address, api_keys.workspace_id, api_keys.last_used_at, api_keys.expires_at, api_keys.created_at, api_keys.updated_at, users.username FROM api_keys JOIN users ON users.id = api_keys.user_id
 WHERE api_keys.login_type = 'token' AND users.deleted = FALSE

@@ -69,6 +69,11 @@ func (e auditEntry) Who() string {
 	return e.User.Username
 }
 
+// Own tells whether the verb says it all: people sign in as themselves.
+func (e auditEntry) Own() bool {
+	return e.Action == client.AuditLogin || e.Action == client.AuditLogout
+}
+
 // Verb is what was done, in words.
 func (e auditEntry) Verb() string {
 	return cmp.Or(map[string]string{

@@ -18,6 +18,7 @@ func (u *UI) tokenRoutes(on *table) {
 	on.page(get, "/account/tokens/new", u.newTokenForm)
 	on.page(post, "/account/tokens/new", u.createToken)
 	on.page(get, "/account/sessions", u.sessions)
+	on.page(post, "/account/sessions", u.endSession)
 }
 
 type tokensPage struct {
@@ -151,22 +152,48 @@ func (p tokenFormPage) Exports() string {
 
 type sessionsPage struct {
 	accountPage
-	Current client.APIKey
-	Tokens  []client.APIKeyWithOwner
+	Sessions []client.Session
+	// Current is the id of this browser's session.
+	Current string
 }
 
-// sessions shows this browser's session. The API lists tokens, and no sessions
-// but by their ids.
 func (u *UI) sessions(ctx context.Context, v *visit) (reply, error) {
 	p, err := v.accountPage(ctx, "sessions", "Sessions")
 	if err != nil {
 		return nil, err
 	}
+	sessions, err := v.api.Sessions(ctx, client.Me)
+	return show("sessions.html", &sessionsPage{p, sessions, v.sessionID()}), err
+}
+
+// sessionID is the public part of the browser's session.
+func (v *visit) sessionID() string {
 	id, _, _ := strings.Cut(v.token, "-")
-	current, err := v.api.APIKeyByID(ctx, client.Me, id)
+	return id
+}
+
+// endSession ends one session, or all but that of this browser.
+func (u *UI) endSession(ctx context.Context, v *visit) (reply, error) {
+	values, err := v.parsed()
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := v.api.Tokens(ctx, client.Me, client.TokensRequest{})
-	return show("sessions.html", &sessionsPage{p, current, tokens}), err
+	ids := values["id"]
+	if values.Get("action") == "others" {
+		sessions, err := v.api.Sessions(ctx, client.Me)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range sessions {
+			if s.ID != v.sessionID() {
+				ids = append(ids, s.ID)
+			}
+		}
+	}
+	for _, id := range ids {
+		if err := v.api.DeleteAPIKey(ctx, client.Me, id); err != nil && !client.IsNotFound(err) {
+			return nil, err
+		}
+	}
+	return redirect{to: "/account/sessions", said: "Ended. Whoever uses it has to sign in again."}, nil
 }

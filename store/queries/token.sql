@@ -25,6 +25,12 @@ WHERE api_keys.login_type = 'token' AND users.deleted = FALSE
   AND (api_keys.expires_at > @now_at OR CAST(@include_expired AS BOOLEAN) = TRUE)
 ORDER BY api_keys.created_at, api_keys.id;
 
+-- name: ListSessions :many
+-- scope: deployment
+SELECT * FROM api_keys
+WHERE user_id = @user_id AND login_type <> 'token' AND workspace_id IS NULL AND expires_at > @now_at
+ORDER BY last_used_at DESC, id;
+
 -- name: TouchAPIKey :exec
 -- scope: deployment
 UPDATE api_keys SET last_used_at = @last_used_at, expires_at = @expires_at, updated_at = @updated_at WHERE id = @id AND expires_at > @last_used_at;
