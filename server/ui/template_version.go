@@ -72,7 +72,7 @@ func (v *visit) versionView(ctx context.Context, version client.TemplateVersion)
 	if w.variables, err = v.api.TemplateVersionVariables(ctx, version.ID); err != nil {
 		return w, err
 	}
-	w.Values = variableFields(w.variables)
+	w.Values = variableFields(w.variables, version.TemplateID == nil)
 	if w.Parameters, err = v.api.TemplateVersionParameters(ctx, version.ID); err != nil {
 		return w, err
 	}
@@ -85,11 +85,11 @@ func (v *visit) versionView(ctx context.Context, version client.TemplateVersion)
 const variablePrefix = "variable."
 
 // variableFields ask for the values of Terraform variables. What is sensitive
-// is never shown.
-func variableFields(variables []client.TemplateVersionVariable) form {
+// is never shown; only in a first version nothing can have been given before.
+func variableFields(variables []client.TemplateVersionVariable, first bool) form {
 	f := form{}
 	for _, x := range variables {
-		q := field{Name: variablePrefix + x.Name, Label: x.Name, Hint: x.Description, Value: x.Value, Required: x.Required && !x.Sensitive}
+		q := field{Name: variablePrefix + x.Name, Label: x.Name, Hint: x.Description, Value: x.Value, Required: x.Required && (first || !x.Sensitive)}
 		switch {
 		case x.Sensitive:
 			q.Kind, q.Value, q.Autocomplete = "password", "", "new-password"
