@@ -4,6 +4,7 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,18 +25,27 @@ type deploymentByHand struct {
 	bin string
 	dir string
 	URL string
+	// killServer ends the server at once.
+	killServer func()
 }
 
 func startDeployment(t *testing.T) *deploymentByHand {
 	t.Helper()
 	d := &deploymentByHand{t: t, bin: filepath.Join(buildBinary(t), "coder"), dir: t.TempDir()}
-	log := d.start(nil, "server", "--http-address", "127.0.0.1:0", "--data-dir", filepath.Join(d.dir, "data"), "--provisioner-daemons", "0")
-	d.URL = d.await(log, regexp.MustCompile(`View the Web UI: (\S+)`))
+	d.server("127.0.0.1:0")
 	return d
 }
 
+// server starts the server on an address.
+func (d *deploymentByHand) server(address string) {
+	d.t.Helper()
+	log, cmd := d.start(nil, "server", "--http-address", address, "--data-dir", filepath.Join(d.dir, "data"), "--provisioner-daemons", "0")
+	d.URL = d.await(log, regexp.MustCompile(`View the Web UI: (\S+)`))
+	d.killServer = func() { _ = cmd.Process.Kill() }
+}
+
 // start runs the binary until the test ends, and returns the name of its log.
-func (d *deploymentByHand) start(env []string, args ...string) string {
+func (d *deploymentByHand) start(env []string, args ...string) (string, *exec.Cmd) {
 	d.t.Helper()
 	log, err := os.CreateTemp(d.dir, "log")
 	require.NoError(d.t, err)
@@ -59,7 +69,7 @@ func (d *deploymentByHand) start(env []string, args ...string) string {
 		}
 		log.Close()
 	})
-	return log.Name()
+	return log.Name(), cmd
 }
 
 // await reads a log until it has what is looked for.
@@ -200,4 +210,50 @@ func (p *visitor) workspace() {
 	path, err := p.Path()
 	require.NoError(p.t, err)
 	require.Equal(p.t, "/workspaces", path)
+}
+
+// slowTemplate writes a line every half second for a while.
+const slowTemplate = `
+resource "terraform_data" "slow" {
+  provisioner "local-exec" {
+    command = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo still at it $i; sleep 0.5; done"
+  }
+}
+`
+
+// TestEndToEndPagesOutliveTheServer kills the server under an open log: the
+// page says so, comes back by itself, and misses no line.
+func TestEndToEndPagesOutliveTheServer(t *testing.T) {
+	d := startDeployment(t)
+	p := d.person()
+	p.setUp()
+	d.command("login", d.URL, "--email", "ada@example.com")
+	d.start(nil, "provisionerd", "start", "--org", "coder")
+	require.NoError(t, os.WriteFile(filepath.Join(d.dir, "main.tf"), []byte(slowTemplate), 0o600))
+	d.command("templates", "push", "slow", "--directory", d.dir, "--yes")
+	p.open("/templates/coder/slow/workspace")
+	p.fill("Name", "dev1")
+	p.click("Create workspace")
+	p.see("still at it 2")
+	d.killServer()
+	p.see("The server does not answer")
+	d.server(strings.TrimPrefix(d.URL, "http://"))
+	p.see("still at it 12")
+	p.see("running")
+	require.NoError(t, p.SeeGone("The server does not answer"))
+	var lines []string
+	require.NoError(t, p.Evaluate(`[...document.querySelectorAll(".log .line")].map((l) => l.innerText).filter((l) => l.includes("): still at it"))`, &lines))
+	for i, line := range lines {
+		require.Contains(t, line, fmt.Sprintf("still at it %d", i+1), lines)
+	}
+	require.Len(t, lines, 12)
+}
+
+// command runs a command to its end.
+func (d *deploymentByHand) command(args ...string) {
+	d.t.Helper()
+	cmd := exec.Command(d.bin, args...)
+	cmd.Env = append(os.Environ(), "CODER_CONFIG_DIR="+filepath.Join(d.dir, "config"), "CODER_LOGIN_PASSWORD="+pagesPassword)
+	out, err := cmd.CombinedOutput()
+	require.NoError(d.t, err, "%s", out)
 }
