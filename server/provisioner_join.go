@@ -246,14 +246,16 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 	w := a.dispatch.wait(d)
 	defer a.dispatch.leave(w)
 	var woken store.StringMap
-	for {
-		job, err := a.handOut(ctx, d, in.Body.RequestID)
-		if errors.Is(err, errDraining) {
-			a.dispatch.pass(w, woken)
-			return acquired(nil), a.standAside(ctx, d.ID, timeout.C)
-		}
-		if job != nil || err != nil {
-			return acquired(job), err
+	for wanted := true; ; {
+		if wanted {
+			job, err := a.handOut(ctx, d, in.Body.RequestID)
+			if errors.Is(err, errDraining) {
+				a.dispatch.pass(w, woken)
+				return acquired(nil), a.standAside(ctx, d.ID, timeout.C)
+			}
+			if job != nil || err != nil {
+				return acquired(job), err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -263,9 +265,11 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 		case <-timeout.C:
 			return acquired(nil), nil
 		case woken = <-w.wake:
+			wanted, err = true, a.daemonAgain(ctx, d.ID)
 		case <-again.C:
+			wanted, err = a.idle.look(ctx, a, d)
 		}
-		if err := a.daemonAgain(ctx, d.ID); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -145,6 +145,7 @@ type api struct {
 	queues     *queues
 	buildTimes *buildTimes
 	resources  *resourceCache
+	idle       *idle
 	refusals   *refusals
 	// listing lets in as many lists of workspaces at a time as the database works
 	// on, in the order in which they came.
@@ -190,6 +191,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()
 	a.queues = newQueues()
+	a.idle = newIdle()
 	a.buildTimes = newBuildTimes()
 	a.resources = newResourceCache()
 	a.listing = semaphore.NewWeighted(o.Store.ParallelReads())

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"coder/store"
+)
+
+// idleKept is how long an answer serves all daemons that ask the same.
+const idleKept = time.Second
+
+// idle answers what waiting daemons ask every few seconds, thousands of them
+// with one key: is the key still good, and does anything wait? What it says is
+// asked again, exactly, in the transaction that hands a job out.
+type idle struct {
+	keys    shared[string, error]
+	pending shared[uuid.UUID, bool]
+}
+
+func newIdle() *idle {
+	return &idle{keys: newShared[string, error](), pending: newShared[uuid.UUID, bool]()}
+}
+
+// look tells a waiting daemon whether a job may be there for it. The error
+// ends its poll: it may not wait any longer.
+func (i *idle) look(ctx context.Context, a *api, d store.ProvisionerDaemon) (bool, error) {
+	cred := requestFrom(ctx).daemon
+	if cred.key == nil {
+		return true, a.daemonAgain(ctx, d.ID)
+	}
+	refused, err := i.keys.get(string(cred.secret)+requestFrom(ctx).ip, func() (error, error) {
+		_, err := a.keyCredential(ctx, cred.secret)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return err, nil
+	})
+	if err != nil || refused != nil {
+		return false, firstError(err, refused)
+	}
+	return i.pending.get(d.OrganizationID, func() (bool, error) {
+		jobs, err := a.store.ListPendingJobs(ctx, d.OrganizationID)
+		return len(jobs) > 0, err
+	})
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shared keeps answers for a moment; an error is not an answer.
+type shared[K comparable, V any] struct {
+	mu      *sync.Mutex
+	answers map[K]sharedAnswer[V]
+}
+
+type sharedAnswer[V any] struct {
+	value V
+	until time.Time
+}
+
+func newShared[K comparable, V any]() shared[K, V] {
+	return shared[K, V]{&sync.Mutex{}, map[K]sharedAnswer[V]{}}
+}
+
+func (s shared[K, V]) get(key K, ask func() (V, error)) (V, error) {
+	s.mu.Lock()
+	known, ok := s.answers[key]
+	s.mu.Unlock()
+	if ok && time.Now().Before(known.until) {
+		return known.value, nil
+	}
+	value, err := ask()
+	if err != nil {
+		return value, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetOld()
+	s.answers[key] = sharedAnswer[V]{value, time.Now().Add(idleKept)}
+	return value, nil
+}
+
+// forgetOld keeps what nobody asks any more from piling up.
+func (s shared[K, V]) forgetOld() {
+	if len(s.answers) < 1024 {
+		return
+	}
+	now := time.Now()
+	for key, answer := range s.answers {
+		if now.After(answer.until) {
+			delete(s.answers, key)
+		}
+	}
+}
