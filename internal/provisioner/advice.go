@@ -15,7 +15,7 @@ import (
 var (
 	missingProvider = regexp.MustCompile(`query available provider packages|resolve provider packages|install provider`)
 	diskIsFull      = regexp.MustCompile(`(?i)no space left on device|disk quota exceeded|file too large`)
-	badCredentials  = regexp.MustCompile(`(?i)\b401\b|unauthorized|unauthenticated|authentication failed|no valid credential sources|` +
+	badCredentials  = regexp.MustCompile(`(?i)(status|code|http\S*)\W{1,3}401\b|unauthorized|unauthenticated|authentication failed|no valid credential sources|` +
 		`could not find default credentials|InvalidClientTokenId|AuthFailure|ExpiredToken|SignatureDoesNotMatch|invalid_grant|AADSTS\d+|` +
 		`(invalid|expired|bad|wrong|missing) (credential|access key|api key|api token)`)
 )

@@ -38,6 +38,7 @@ func TestParseEvent(t *testing.T) {
 			return terraform.ParseEvent(line)
 		}
 		require.Equal(t, "Bad: why", diagnose("Bad", "why\n\nand what else could be said").Error)
+		require.Equal(t, "Bad: not found in: /a, /b", diagnose("Bad", "not found in\n\n  - /a\n  - /b\n\nmore").Error)
 		long := diagnose("Bad", "begun "+strings.Repeat("é", 2000)+" ended").Error
 		require.Regexp(t, `^Bad: begun é+ … é+ ended$`, long)
 		require.Less(t, len([]rune(long)), 450)
@@ -104,6 +105,21 @@ func FuzzParseEvent(f *testing.F) {
 			require.NotContains(t, shown, "\n")
 		}
 	})
+}
+
+func TestWantedProvider(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]terraform.WantedProvider{
+		`Finding matching versions for provider: acme/cloud, version_constraint: ">= 2.0.0"`: {Address: "acme/cloud", Constraint: ">= 2.0.0"},
+		`- Finding acme/cloud versions matching ">= 2.0.0"...`:                               {Address: "acme/cloud", Constraint: ">= 2.0.0"},
+		`example.test/acme/coder: Finding latest version...`:                                 {Address: "example.test/acme/coder"},
+		`- Finding latest version of hashicorp/null...`:                                      {Address: "hashicorp/null"},
+	} {
+		line, err := json.Marshal(map[string]string{"@level": "info", "@message": message})
+		require.NoError(t, err)
+		require.Equal(t, &want, terraform.ParseEvent(line).Wanted, message)
+	}
+	require.Nil(t, terraform.ParseEvent([]byte(`{"@message":"Finding nothing"}`)).Wanted)
 }
 
 func TestParseState(t *testing.T) {
