@@ -153,6 +153,16 @@ func TestTemplateVersionPages(t *testing.T) {
 	require.Equal(t, http.StatusOK, b.Open("/templates/platform/docker/resources").Status)
 	require.Contains(t, b.Open("/templates/platform/docker/parameters").Text, "asks nothing")
 
+	lines := strings.Repeat("# same\n", 20)
+	for name, source := range map[string]string{"three": "# one\n" + lines + "# two\n" + plainTemplate, "four": "# changed\n" + lines + plainTemplate} {
+		form := b.Open("/templates/platform/docker/import").Form("Import").Fill("name", name)
+		form.Attach("file", "x.tar", tarOf(t, map[string]string{"main.tf": source})).Submit()
+		s.importAs(t, client.ImportResult{})
+	}
+	between := b.Open("/templates/platform/docker/versions/four/changes?from=three")
+	require.Contains(t, between.Text, "@@ 1, 1 @@ - # one + # changed # same # same # same @@ 19, 19 @@ # same # same # same - # two "+plainTemplate)
+	require.NotContains(t, between.Text, "README.md")
+
 	member := s.SignedIn(t, s.Person(t, s.org).User.Email)
 	seen := member.Open("/templates/platform/docker")
 	require.Contains(t, seen.Links(), "/templates/platform/docker/workspace")
