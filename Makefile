@@ -63,6 +63,10 @@ tools: ## Build OpenTofu and the docker provider into .cache/tools, once
 test-update: ## Write the golden files anew; read the diff
 	go test ./... -update
 
+.PHONY: screenshots
+screenshots: build ## Make the pictures of the docs, with a real Chromium
+	go run ./internal/screenshots -binary ./$(BINARY)
+
 .PHONY: bench
 bench: build ## Measure speed and memory beside their targets
 	go run ./internal/bench -binary ./$(BINARY)
