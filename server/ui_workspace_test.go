@@ -111,7 +111,12 @@ func TestAWorkspacesPages(t *testing.T) {
 	require.Contains(t, page.Text, "the cloud said no")
 	builds := page.Click("Builds")
 	require.Contains(t, builds.Text, "2 · stop")
-	require.Contains(t, builds.Click("1 · start").Text, "ubuntu")
+	first := builds.Click("1 · start")
+	require.Contains(t, first.Text, "ubuntu")
+	require.NotContains(t, first.Text, "Download", "a state holds the template's secrets")
+	require.Contains(t, s.SignedIn(t, "owner@example.com").Open("/@dev1/box/builds/1").Links(), "/api/v2/workspacebuilds/"+w.LatestBuild.ID.String()+"/state")
+	require.Contains(t, page.Form("☆ Favorite").Submit().Text, "comes first")
+	require.Contains(t, b.Open("/@dev1/box").Form("★ Favorite").Submit().Text, "no favorite any more")
 	require.Equal(t, http.StatusNotFound, b.Open("/@dev1/box/builds/9").Status)
 	require.Equal(t, http.StatusNotFound, b.Open("/@dev1/box/builds/x").Status)
 

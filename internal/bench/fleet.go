@@ -54,11 +54,7 @@ func measureFleet(ctx context.Context, binary, dir string, _ int, out *report) e
 		return err
 	}
 	defer d.stop()
-	version, err := d.imported(ctx)
-	if err != nil {
-		return err
-	}
-	template, err := d.owner.CreateTemplate(ctx, d.org.Name, client.CreateTemplateRequest{Name: "fleet", VersionID: version.ID})
+	template, err := d.template(ctx)
 	if err != nil {
 		return err
 	}

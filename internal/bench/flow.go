@@ -36,11 +36,7 @@ func measureFlow(ctx context.Context, binary, dir string, _ int, out *report) er
 		return err
 	}
 	defer d.stop()
-	version, err := d.imported(ctx)
-	if err != nil {
-		return err
-	}
-	template, err := d.owner.CreateTemplate(ctx, d.org.Name, client.CreateTemplateRequest{Name: "flow", VersionID: version.ID})
+	template, err := d.template(ctx)
 	if err != nil {
 		return err
 	}

@@ -77,11 +77,7 @@ func measureList(ctx context.Context, binary, dir string, rounds int, out *repor
 
 // fill makes the rows, each with a finished build and an agent.
 func (d *deployment) fill(ctx context.Context) error {
-	v, err := d.imported(ctx)
-	if err != nil {
-		return err
-	}
-	template, err := d.owner.CreateTemplate(ctx, d.org.Name, client.CreateTemplateRequest{Name: "bench", VersionID: v.ID})
+	template, err := d.template(ctx)
 	if err != nil {
 		return err
 	}
@@ -112,6 +108,15 @@ func (b *builder) finish(ctx context.Context) error {
 			Agents: []client.ProvisionedAgent{{ID: uuid.NewString(), Name: "main", Token: uuid.NewString(), OperatingSystem: "linux", Architecture: "amd64"}}}},
 	}})
 	return err
+}
+
+// template makes one whose builds need no engine.
+func (d *deployment) template(ctx context.Context) (client.Template, error) {
+	v, err := d.imported(ctx)
+	if err != nil {
+		return client.Template{}, err
+	}
+	return d.owner.CreateTemplate(ctx, d.org.Name, client.CreateTemplateRequest{Name: "bench", VersionID: v.ID})
 }
 
 // imported completes an import through the daemon protocol, so that no engine is needed.

@@ -53,6 +53,8 @@ func (v *visit) workspacePage(ctx context.Context, tab, title string) (workspace
 		"change": onObject(w.ID, "update", "workspace"),
 		"delete": onObject(w.ID, "delete", "workspace"),
 		"share":  onObject(w.ID, "share", "workspace"),
+		// A state holds the template's secrets.
+		"read states": onObject(w.TemplateID, "update", "template"),
 	})
 	return workspacePage{page: p, Workspace: w, Tab: tab}, err
 }
@@ -184,9 +186,15 @@ func (u *UI) workspaceBuilds(ctx context.Context, v *visit) (reply, error) {
 
 type workspaceBuildPage struct {
 	workspacePage
-	Build   client.WorkspaceBuild
-	Log     jobLog
-	Timings client.WorkspaceBuildTimings
+	Build client.WorkspaceBuild
+	Log   jobLog
+	// Parameters are the answers that the build was made with.
+	Parameters []client.BuildParameter
+}
+
+// StatePath is where the Terraform state after the build is, for who may read it.
+func (p workspaceBuildPage) StatePath() string {
+	return "/api/v2/workspacebuilds/" + p.Build.ID.String() + "/state"
 }
 
 // Took is how long the build ran, or nothing before it ended.
@@ -216,7 +224,11 @@ func (u *UI) workspaceBuild(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return show("workspace_build.html", &workspaceBuildPage{workspacePage: p, Build: build, Log: newJobLog(rows, buildLogPath(build))}), nil
+	values, err := v.api.WorkspaceBuildParameters(ctx, build.ID)
+	if err != nil {
+		return nil, err
+	}
+	return show("workspace_build.html", &workspaceBuildPage{workspacePage: p, Build: build, Log: newJobLog(rows, buildLogPath(build)), Parameters: values}), nil
 }
 
 // actOnWorkspace does what a button of the workspace's page says.
@@ -257,7 +269,8 @@ func (u *UI) act(ctx context.Context, v *visit, w client.Workspace, action strin
 	case "cancel":
 		return "The build is asked to stop.", v.api.CancelWorkspaceBuild(ctx, w.LatestBuild.ID)
 	case "favorite", "unfavorite":
-		return "", v.api.SetWorkspaceFavorite(ctx, w.ID, action == "favorite")
+		said := map[bool]string{true: w.Name + " comes first in your list now.", false: w.Name + " is no favorite any more."}[action == "favorite"]
+		return said, v.api.SetWorkspaceFavorite(ctx, w.ID, action == "favorite")
 	case "wake":
 		return w.Name + " is no longer dormant.", v.api.UpdateWorkspaceDormancy(ctx, w.ID, client.UpdateWorkspaceDormancyRequest{})
 	}
