@@ -255,8 +255,8 @@ resource "coder_metadata" "never" {
 `
 	header := fmt.Sprintf("terraform {\n  required_providers {\n    coder = { source = %q }\n  }\n}\n", "coder/coder")
 	files := map[string]string{"main.tf": header + priced}
-	_, imported := runOne(t, files, asImport)
-	require.NotNil(t, imported.complete)
+	by, imported := runOne(t, files, asImport)
+	require.NotNil(t, imported.complete, by.text(imported))
 	require.Equal(t, []any{107, 107, true}, []any{imported.complete.Import.StartCost, imported.complete.Import.StopCost, imported.complete.Import.Priced})
 	p, h := runOne(t, files, func(job *client.AcquiredJob) { job.Split, job.Graph = true, imported.complete.Import.Graph })
 	require.NotNil(t, h.fail, p.text(h))
