@@ -92,7 +92,6 @@ func (s shown) write(v *visit) {
 	h := v.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
-	h.Set("Cache-Control", "no-store")
 	v.w.WriteHeader(s.status)
 	_, _ = v.w.Write(out) // the browser is gone; nobody is left to tell
 }
