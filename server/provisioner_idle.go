@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"coder/client"
 	"coder/store"
 )
 
@@ -34,8 +35,8 @@ func (i *idle) look(ctx context.Context, a *api, d store.ProvisionerDaemon) (boo
 	}
 	refused, err := i.keys.get(string(cred.secret)+requestFrom(ctx).ip, func() (error, error) {
 		_, err := a.keyCredential(ctx, cred.secret)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if err != nil && client.StatusCode(err) == 0 {
+			return nil, err // trouble of the server is no answer
 		}
 		return err, nil
 	})

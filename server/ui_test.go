@@ -1,8 +1,10 @@
 package server_test
 
 import (
+	"mime/multipart"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -89,7 +91,7 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, postForm(t, s, path, "cross-site", url.Values{"name": {"x"}}).Status, path)
 	}
 	b := s.SignedIn(t, "owner@example.com")
-	for _, to := range []string{"//evil.example.com", "https://evil.example.com", `/\evil.example.com`, "javascript:alert(1)"} {
+	for _, to := range []string{"//evil.example.com", "https://evil.example.com", `/\evil.example.com`, "javascript:alert(1)", "/x/../%5Cevil.example.com", `/./\evil.example.com/a`, "/x/..//evil.example.com"} {
 		page := b.Open("/login?" + url.Values{"redirect": {to}}.Encode()).Form("Sign in")
 		require.Equal(t, "/", page.Value("redirect"), to)
 	}
@@ -197,4 +199,42 @@ func TestAnOutsiderIsOfferedNothingThatIsRefused(t *testing.T) {
 	outsider := s.SignedIn(t, s.Outsider(t).User.Email)
 	require.NotContains(t, outsider.Open("/organizations").Text, "data-platform")
 	require.Equal(t, http.StatusNotFound, outsider.Open("/organizations/data-platform/settings").Status)
+}
+
+// TestAStrangersUploadIsNotKept posts archives to pages that take them.
+func TestAStrangersUploadIsNotKept(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	s := servertest.New(t)
+	var body strings.Builder
+	w := multipart.NewWriter(&body)
+	part, err := w.CreateFormFile("file", "a.tar")
+	require.NoError(t, err)
+	_, err = part.Write(make([]byte, 8<<20))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	for _, token := range []string{"", s.Token} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/templates/new", strings.NewReader(body.String()))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", w.FormDataContentType())
+		req.AddCookie(&http.Cookie{Name: client.SessionCookie, Value: token})
+		reply := servertest.Do(t, req)
+		require.NotEqual(t, http.StatusInternalServerError, reply.Status)
+		left, err := filepath.Glob(filepath.Join(dir, "multipart-*"))
+		require.NoError(t, err)
+		require.Empty(t, left)
+	}
+}
+
+// TestAReadmeCannotAskForAPageWithoutEnd has a table that its few bytes make
+// 36 million cells of.
+func TestAReadmeCannotAskForAPageWithoutEnd(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	readme := strings.Repeat("a|", 6000) + "\n" + strings.Repeat("-|", 6000) + "\n" + strings.Repeat("a\n", 6000)
+	v := s.newVersion(t, &s.template.ID, "# wide", client.ImportResult{Readme: readme})
+	require.NoError(t, s.Client.UpdateActiveTemplateVersion(t.Context(), s.template.ID, client.UpdateActiveTemplateVersionRequest{ID: v.ID}))
+	page := s.SignedIn(t, "owner@example.com").Open("/templates/data-platform/docker")
+	require.Equal(t, http.StatusOK, page.Status)
+	require.Less(t, len(page.Body), 1<<20)
 }

@@ -16,32 +16,57 @@ import (
 )
 
 // maxMarkdown bounds what is turned into a page; the rest is left out.
-const maxMarkdown = 256 << 10
+const maxMarkdown = 64 << 10
+
+// maxCells bounds the tables of a text: every row of one is filled up to the
+// width of its head, so that a short text can ask for a page without end.
+const maxCells = 10_000
 
 // markdownTools are made when the first README is shown.
-var markdownTools = sync.OnceValues(func() (goldmark.Markdown, *bluemonday.Policy) {
-	reader := goldmark.New(
-		goldmark.WithExtensions(extension.GFM),
-		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(fitIn{}, 100))),
-	)
+var markdownTools = sync.OnceValue(func() *markdownReader {
 	policy := bluemonday.UGCPolicy()
 	policy.RequireNoReferrerOnLinks(true)
 	policy.AllowElements("input")
 	policy.AllowAttrs("type", "checked", "disabled").OnElements("input")
 	policy.AddTargetBlankToFullyQualifiedLinks(true)
-	return reader, policy
+	plain := []goldmark.Extender{extension.Linkify, extension.Strikethrough, extension.TaskList}
+	return &markdownReader{plain: newGoldmark(plain), tables: newGoldmark(append(plain, extension.Table)), policy: policy}
 })
+
+type markdownReader struct {
+	plain, tables goldmark.Markdown
+	policy        *bluemonday.Policy
+}
+
+func newGoldmark(extensions []goldmark.Extender) goldmark.Markdown {
+	return goldmark.New(
+		goldmark.WithExtensions(extensions...),
+		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(fitIn{}, 100))),
+	)
+}
+
+// of is the reader for a text: without tables where they would be too large.
+func (r *markdownReader) of(source string) goldmark.Markdown {
+	widest := 0
+	for line := range strings.Lines(source) {
+		widest = max(widest, strings.Count(line, "|")+1)
+	}
+	if widest*(strings.Count(source, "\n")+1) > maxCells {
+		return r.plain
+	}
+	return r.tables
+}
 
 // markdown turns what people wrote into harmless HTML. Pictures from elsewhere
 // become links, because a page asks nobody but its own server.
 func markdown(source string) (template.HTML, error) {
-	reader, policy := markdownTools()
-	source = withoutFrontMatter(source)
+	tools := markdownTools()
+	source = withoutFrontMatter(source[:min(len(source), maxMarkdown)])
 	var out bytes.Buffer
-	if err := reader.Convert([]byte(source[:min(len(source), maxMarkdown)]), &out); err != nil {
+	if err := tools.of(source).Convert([]byte(source), &out); err != nil {
 		return "", err
 	}
-	return template.HTML(policy.SanitizeBytes(out.Bytes())), nil //nolint:gosec // bluemonday has cleaned it
+	return template.HTML(tools.policy.SanitizeBytes(out.Bytes())), nil //nolint:gosec // bluemonday has cleaned it
 }
 
 // withoutFrontMatter leaves out what a README says to machines first, between

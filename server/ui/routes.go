@@ -77,6 +77,11 @@ func (u *UI) handler() http.Handler {
 // serve answers one request of a browser.
 func (u *UI) serve(w http.ResponseWriter, r *http.Request, h handler) {
 	w.Header().Set("Cache-Control", "no-store")
+	defer func() {
+		if r.MultipartForm != nil {
+			_ = r.MultipartForm.RemoveAll() // what cannot be removed was removed
+		}
+	}()
 	v, err := u.visit(w, r)
 	if err != nil {
 		http.Error(w, "Something went wrong on the server.", http.StatusInternalServerError)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -126,7 +127,7 @@ func (u *UI) newTemplateForm(ctx context.Context, v *visit) (reply, error) {
 // importTemplate sends the source to a provisioner. The template is made when
 // that has succeeded, on the page that follows.
 func (u *UI) importTemplate(ctx context.Context, v *visit) (reply, error) {
-	values, err := v.parsedUpload()
+	values, err := v.parsedUpload(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -231,15 +232,22 @@ func (v *visit) setSource(ctx context.Context, req *client.CreateTemplateVersion
 	return err
 }
 
-// parsedUpload is parsed for a form that may carry a file.
-func (v *visit) parsedUpload() (url.Values, error) {
+// parsedUpload is parsed for a form that may carry a file. Nothing of it is
+// read for whoever is not signed in; serve removes what it lays on the disk.
+func (v *visit) parsedUpload(ctx context.Context) (url.Values, error) {
+	if _, err := v.api.User(ctx, client.Me); err != nil {
+		return nil, err
+	}
+	if kind, _, err := mime.ParseMediaType(v.r.Header.Get("Content-Type")); err != nil || kind != "multipart/form-data" {
+		return nil, &client.Error{StatusCode: http.StatusBadRequest, Message: "What was sent is not a form of these pages."}
+	}
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, client.MaxUpload+maxForm)
 	err := v.r.ParseMultipartForm(formMemory)
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		return nil, &client.Error{StatusCode: http.StatusRequestEntityTooLarge, Message: "The archive is larger than 100 MiB.", Detail: "Leave out what Terraform does not need, such as .git and .terraform."}
-	case err != nil && !errors.Is(err, http.ErrNotMultipart):
+	case err != nil:
 		return nil, &client.Error{StatusCode: http.StatusBadRequest, Message: "What was sent is not a form of these pages."}
 	}
 	return v.r.PostForm, nil

@@ -20,6 +20,9 @@ const (
 	diffFiles = 500
 	diffBytes = 256 << 10
 	diffPairs = 4 << 20
+	// diffAllLines and diffAllBytes bound what is compared of all files together.
+	diffAllLines = 20_000
+	diffAllBytes = 4 << 20
 	// diffAround is how many unchanged lines are shown beside a change.
 	diffAround = 3
 )
@@ -139,6 +142,7 @@ func diffSources(before, after map[string][]byte) []fileDiff {
 	}
 	slices.Sort(names)
 	var out []fileDiff
+	left := diffBudget{diffAllLines, diffAllBytes}
 	for _, name := range names {
 		old, had := before[name]
 		now, has := after[name]
@@ -152,19 +156,36 @@ func diffSources(before, after map[string][]byte) []fileDiff {
 		if !has {
 			d.Status = lineRemoved
 		}
-		d.compare(old, now)
+		d.compare(old, now, &left)
 		out = append(out, d)
 	}
 	return out
 }
 
-func (d *fileDiff) compare(old, now []byte) {
+// diffBudget is how much may still be compared.
+type diffBudget struct{ lines, bytes int }
+
+// take tells whether a file fits in, and takes it off.
+func (b *diffBudget) take(old, now []byte) bool {
+	lines, size := bytes.Count(old, []byte("\n"))+bytes.Count(now, []byte("\n")), len(old)+len(now)
+	if lines > b.lines || size > b.bytes {
+		return false
+	}
+	b.lines, b.bytes = b.lines-lines, b.bytes-size
+	return true
+}
+
+func (d *fileDiff) compare(old, now []byte, left *diffBudget) {
 	if len(old) > diffBytes || len(now) > diffBytes {
 		d.Note = "The file is too long to be shown here."
 		return
 	}
 	if !isText(old) || !isText(now) {
 		d.Note = "It is no text."
+		return
+	}
+	if !left.take(old, now) {
+		d.Note = "Too much differs to show this too."
 		return
 	}
 	d.Hunks = hunksOf(diffLines(textLines(old), textLines(now)))

@@ -276,7 +276,7 @@ func (u *UI) newVersionForm(ctx context.Context, v *visit) (reply, error) {
 }
 
 func (u *UI) importVersion(ctx context.Context, v *visit) (reply, error) {
-	values, err := v.parsedUpload()
+	values, err := v.parsedUpload(ctx)
 	if err != nil {
 		return nil, err
 	}
