@@ -210,7 +210,7 @@ func TestAStrangersUploadIsNotKept(t *testing.T) {
 	w := multipart.NewWriter(&body)
 	part, err := w.CreateFormFile("file", "a.tar")
 	require.NoError(t, err)
-	_, err = part.Write(make([]byte, 8<<20))
+	_, err = part.Write(make([]byte, 9<<20))
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	for _, token := range []string{"", s.Token} {
