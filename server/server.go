@@ -292,7 +292,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		body := newRequestBody(w, r)
 		inner.Body = body
 		mux.ServeHTTP(counted, inner)
-		if counted.status >= http.StatusBadRequest {
+		if counted.status >= http.StatusMultipleChoices {
 			body.drain(r)
 		}
 		a.metrics.requests.WithLabelValues(methodLabel(r.Method), strconv.Itoa(counted.class())+"xx").Observe(a.now().Sub(req.started).Seconds())
