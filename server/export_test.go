@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -32,4 +34,30 @@ func (s *Server) Waits(daemon uuid.UUID) bool {
 		}
 	}
 	return false
+}
+
+// LeaseClock gives the leases a clock that the test moves, before anything runs.
+func (s *Server) LeaseClock(now func() time.Time) {
+	s.api.leases.clock, s.api.leases.looked = now, now()
+}
+
+// LookAtLeases is one turn of the loop that acts on silence.
+func (s *Server) LookAtLeases(ctx context.Context) error { return s.api.lookAtLeases(ctx) }
+
+// KeepSchedule is what the life cycle does for one workspace.
+func (s *Server) KeepSchedule(ctx context.Context, workspace uuid.UUID) error {
+	return s.api.keepSchedule(ctx, workspace)
+}
+
+// StoppedPass reads what is due for a workspace, as a pass of the life cycle
+// does, and returns what that pass does when its process goes on.
+func (s *Server) StoppedPass(ctx context.Context, workspace uuid.UUID) (goOn func() error, err error) {
+	l, err := s.api.readLife(ctx, workspace)
+	act := l.decide(s.api.now())
+	return func() error {
+		if act.follow {
+			return s.api.startAfterStop(ctx, l)
+		}
+		return s.api.buildAutomatically(ctx, l, act)
+	}, err
 }

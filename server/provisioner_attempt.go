@@ -63,6 +63,9 @@ func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*struct{}
 	if attempt.Current && !attempt.EngineStartedAt.IsZero() {
 		return nil, nil // the same call again
 	}
+	if attempt.Current && attempt.ConfirmedAt.IsZero() {
+		return nil, refuse(http.StatusConflict, "No engine may start before the hand-out is confirmed.", "Confirm it once the record of the attempt is on disk.")
+	}
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		now := store.At(a.now())
 		jobs, err := tx.MarkJobEngineStarted(ctx, store.MarkJobEngineStartedParams{
@@ -252,7 +255,8 @@ func mergeIntents(stored string, news []client.Intent) (string, error) {
 func makes(action string) bool { return action == "create" || action == "replace" }
 
 // putAttemptState stores one version of a state. From an attempt that lost
-// its job it is kept as salvage.
+// its job it is kept as salvage, unless it is older than what that attempt has
+// handed in: such a version may have been pruned since.
 func (a *api) putAttemptState(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	state, ref, err := readState(r)
@@ -322,11 +326,17 @@ func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state [
 		if err != nil {
 			return err
 		}
+		if !current.Current && ref.N <= current.StateN {
+			return nil // a late copy: the same engine wrote a newer one since
+		}
 		sealed, err := tx.SealState(ctx, attempt.OrganizationID, packed)
 		if err != nil {
 			return err
 		}
 		stored = true
+		if err := tx.RaiseAttemptState(ctx, store.RaiseAttemptStateParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, StateN: ref.N}); err != nil {
+			return err
+		}
 		return tx.InsertWorkspaceState(ctx, store.InsertWorkspaceStateParams{
 			WorkspaceID: *attempt.WorkspaceID, OrganizationID: attempt.OrganizationID, Fence: attempt.Fence, N: ref.N, WorkspaceBuildID: *attempt.WorkspaceBuildID,
 			AttemptID: &attempt.ID, Sha256: ref.SHA256, Size: int64(len(state)), Data: sealed, Salvage: !current.Current, CreatedAt: store.At(a.now()),

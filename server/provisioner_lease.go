@@ -23,25 +23,50 @@ const (
 	leaseWrite = 5 * time.Second
 )
 
-// leases knows when each attempt was last heard of, on this process's own
-// monotonic clock. A fresh process has heard of everybody just now, so a
-// restart, a pause or a jump of the clock expires nobody.
+// leaseGap is how much of the time between two looks counts as silence. A look
+// reads the database, as a renewal does; where the next one comes later than
+// that, this process was stopped, its machine was paused, or the database was
+// away, and no renewal could have been accepted meanwhile.
+const leaseGap = 2 * leaseTick
+
+// leases knows when each attempt was last heard of, on a clock of its own: the
+// time in which this process was up and able to accept renewals. A fresh
+// process has heard of everybody just now, so a restart, a pause or a jump of
+// the clock expires nobody.
 type leases struct {
 	mu        sync.Mutex
-	heard     map[uuid.UUID]time.Time
+	clock     func() time.Time // monotonic
+	looked    time.Time        // when the clock was last read for up
+	up        time.Duration
+	heard     map[uuid.UUID]time.Duration
 	stored    map[uuid.UUID]store.Time // the renewal that the database showed last
 	unwritten map[uuid.UUID]struct{}
-	written   time.Time
+	written   time.Duration
 }
 
 func newLeases() *leases {
-	return &leases{heard: map[uuid.UUID]time.Time{}, stored: map[uuid.UUID]store.Time{}, unwritten: map[uuid.UUID]struct{}{}}
+	return &leases{
+		clock: time.Now, looked: time.Now(), written: -leaseWrite,
+		heard: map[uuid.UUID]time.Duration{}, stored: map[uuid.UUID]store.Time{}, unwritten: map[uuid.UUID]struct{}{},
+	}
 }
+
+// look counts the time since the last look, after the database has answered.
+func (l *leases) look() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock()
+	l.up += min(now.Sub(l.looked), leaseGap)
+	l.looked = now
+}
+
+// now is the time up to this moment. The lock is held.
+func (l *leases) now() time.Duration { return l.up + min(l.clock().Sub(l.looked), leaseGap) }
 
 func (l *leases) renewed(id uuid.UUID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard[id] = time.Now()
+	l.heard[id] = l.now()
 	l.unwritten[id] = struct{}{}
 }
 
@@ -61,44 +86,56 @@ func (l *leases) silence(id uuid.UUID, renewedAt store.Time) time.Duration {
 	if stored, known := l.stored[id]; !known || stored != renewedAt {
 		l.stored[id] = renewedAt
 		if _, heard := l.heard[id]; !heard || known {
-			l.heard[id] = time.Now()
+			l.heard[id] = l.now()
 		}
 	}
-	return time.Since(l.heard[id])
+	return l.now() - l.heard[id]
 }
 
 // due takes the renewals that are to be written now.
 func (l *leases) due() []uuid.UUID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.unwritten) == 0 || time.Since(l.written) < leaseWrite {
+	if len(l.unwritten) == 0 || l.now()-l.written < leaseWrite {
 		return nil
 	}
 	ids := slices.Collect(maps.Keys(l.unwritten))
 	clear(l.unwritten)
-	l.written = time.Now()
+	l.written = l.now()
 	return ids
+}
+
+// wrote notes what this replica itself has written, which is no news.
+func (l *leases) wrote(ids []uuid.UUID, at store.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, id := range ids {
+		l.stored[id] = at
+	}
 }
 
 // watchLeases writes renewals, revokes what lost its credential, and acts on
 // silence: docs/jobs.md, "When something dies". One attempt that cannot be
 // dealt with does not hold up those of other workspaces and organizations.
 func (a *api) watchLeases(ctx context.Context) error {
-	return every(ctx, leaseTick, func(ctx context.Context) error {
-		attempts, err := a.store.ListCurrentAttempts(ctx)
-		if err != nil {
-			return fmt.Errorf("list attempts: %w", err)
+	return every(ctx, leaseTick, a.lookAtLeases)
+}
+
+func (a *api) lookAtLeases(ctx context.Context) error {
+	attempts, err := a.store.ListCurrentAttempts(ctx)
+	if err != nil {
+		return fmt.Errorf("list attempts: %w", err)
+	}
+	a.leases.look()
+	if err := a.writeRenewals(ctx, attempts); err != nil {
+		return err
+	}
+	for _, attempt := range attempts {
+		if err := a.watchAttempt(ctx, attempt); err != nil && ctx.Err() == nil {
+			a.logger.ErrorContext(ctx, "attempt not watched; it is tried again", "attempt", attempt.ID, "organization", attempt.OrganizationID, "error", err)
 		}
-		if err := a.writeRenewals(ctx, attempts); err != nil {
-			return err
-		}
-		for _, attempt := range attempts {
-			if err := a.watchAttempt(ctx, attempt); err != nil && ctx.Err() == nil {
-				a.logger.ErrorContext(ctx, "attempt not watched; it is tried again", "attempt", attempt.ID, "organization", attempt.OrganizationID, "error", err)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (a *api) writeRenewals(ctx context.Context, attempts []store.ListCurrentAttemptsRow) error {
@@ -107,15 +144,17 @@ func (a *api) writeRenewals(ctx context.Context, attempts []store.ListCurrentAtt
 		return nil
 	}
 	var daemons []uuid.UUID
-	for _, attempt := range attempts {
-		if slices.Contains(ids, attempt.ID) {
-			daemons = append(daemons, attempt.DaemonID)
+	at := store.At(a.now())
+	for i := range attempts {
+		if slices.Contains(ids, attempts[i].ID) {
+			daemons = append(daemons, attempts[i].DaemonID)
+			attempts[i].RenewedAt = at
 		}
 	}
-	at := store.At(a.now())
 	if err := a.store.RenewAttempts(ctx, store.RenewAttemptsParams{RenewedAt: at, Ids: store.IDs(ids)}); err != nil {
 		return fmt.Errorf("write renewals: %w", err)
 	}
+	a.leases.wrote(ids, at)
 	return a.store.TouchProvisionerDaemons(ctx, store.TouchProvisionerDaemonsParams{LastSeenAt: at, Ids: store.IDs(daemons)})
 }
 
@@ -127,15 +166,16 @@ func (a *api) watchAttempt(ctx context.Context, attempt store.ListCurrentAttempt
 	if err := json.Unmarshal([]byte(attempt.Clocks), &clocks); err != nil {
 		return fmt.Errorf("read its clocks: %w", err)
 	}
+	a.leases.look() // many attempts take long, and the database has answered for this one
 	silence := a.leases.silence(attempt.ID, attempt.RenewedAt)
 	lease, horizon := time.Duration(clocks.Lease)*time.Millisecond, time.Duration(clocks.Horizon)*time.Millisecond
 	switch {
 	case attempt.ConfirmedAt.IsZero() && silence >= confirmTime:
-		return a.takeBack(ctx, attempt, "The provisioner did not confirm that it has the job.", false)
+		return a.takeBack(ctx, attempt, silence, "The provisioner did not confirm that it has the job.", false)
 	case silence < lease:
 		return nil
 	case attempt.EngineStartedAt.IsZero():
-		return a.takeBack(ctx, attempt, fmt.Sprintf("The provisioner was not heard of for %s, before it had begun.", lease), true)
+		return a.takeBack(ctx, attempt, silence, fmt.Sprintf("The provisioner was not heard of for %s, before it had begun.", lease), true)
 	case horizon > 0 && silence >= horizon:
 		return a.takeOver(ctx, attempt, silence)
 	case attempt.LostAt.IsZero():
@@ -215,8 +255,8 @@ func ignoreNotFound(err error) error {
 }
 
 // takeBack ends an attempt that started no engine and queues its job again.
-func (a *api) takeBack(ctx context.Context, attempt store.ListCurrentAttemptsRow, why string, counts bool) error {
-	return a.endSilent(ctx, attempt, func(tx *store.Store, job store.ProvisionerJob) error {
+func (a *api) takeBack(ctx context.Context, attempt store.ListCurrentAttemptsRow, silence time.Duration, why string, counts bool) error {
+	return a.endSilent(ctx, attempt, silence, func(tx *store.Store, job store.ProvisionerJob) error {
 		if !counts {
 			job.Attempts--
 		}
@@ -238,7 +278,7 @@ func (a *api) takeBack(ctx context.Context, attempt store.ListCurrentAttemptsRow
 // engine is dead by its own supervisor's clock; what it had begun and did not
 // report is named, and the state that was handed in stays the current one.
 func (a *api) takeOver(ctx context.Context, attempt store.ListCurrentAttemptsRow, silence time.Duration) error {
-	return a.endSilent(ctx, attempt, func(tx *store.Store, job store.ProvisionerJob) error {
+	return a.endSilent(ctx, attempt, silence, func(tx *store.Store, job store.ProvisionerJob) error {
 		doubt, err := a.inDoubt(ctx, tx, attempt.ID)
 		if err != nil {
 			return err
@@ -314,14 +354,20 @@ func openState(ctx context.Context, tx *store.Store, row store.WorkspaceState, e
 	return terraform.ParseState(raw)
 }
 
-// endSilent ends an attempt from the server's side, if nobody else did.
-func (a *api) endSilent(ctx context.Context, attempt store.ListCurrentAttemptsRow, then func(*store.Store, store.ProvisionerJob) error) error {
+// endSilent ends an attempt from the server's side, if nobody else did and
+// nobody has heard of it since it was found silent: this process may have been
+// stopped in between.
+func (a *api) endSilent(ctx context.Context, attempt store.ListCurrentAttemptsRow, silence time.Duration, then func(*store.Store, store.ProvisionerJob) error) error {
 	var job store.ProvisionerJob
 	ended := false
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
+		ended = false
+		if a.leases.silence(attempt.ID, attempt.RenewedAt) < silence {
+			return nil
+		}
 		now := a.now()
 		rows, err := tx.EndAttempt(ctx, store.EndAttemptParams{
-			OrganizationID: attempt.OrganizationID, ID: attempt.ID, EndedAt: store.At(now), ExpiresAt: store.At(now.Add(secretKept)), Reply: []byte{},
+			OrganizationID: attempt.OrganizationID, ID: attempt.ID, RenewedAt: attempt.RenewedAt, EndedAt: store.At(now), ExpiresAt: store.At(now.Add(secretKept)), Reply: []byte{},
 		})
 		if err != nil {
 			return err

@@ -541,7 +541,6 @@ func TestRetry(t *testing.T) {
 		"something in doubt":      {fail(func(r *client.FailJobRequest) { r.InDoubt = []client.DoubtfulResource{{Address: "a.b"}} }), false},
 		"something newly tainted": {fail(func(r *client.FailJobRequest) { r.Tainted = []string{"a.b"} }), false},
 		"the template's fault":    {fail(func(r *client.FailJobRequest) { r.Retryable = false }), false},
-		"an engine that may live": {fail(func(r *client.FailJobRequest) { r.EngineDead = false }), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

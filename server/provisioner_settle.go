@@ -37,7 +37,7 @@ type failInput struct {
 
 // completeAttempt ends the job: everything in one transaction, once.
 func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[client.SettledJob], error) {
-	settled, err := a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
+	settled, err := a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), namesNewest(in.Body.State), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
 		if err := a.deleteLeaves(ctx, tx, job); err != nil {
 			return client.SettledJob{}, err
 		}
@@ -52,6 +52,30 @@ func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[c
 		a.followAtOnce(ctx, *requestFrom(ctx).attempt)
 	}
 	return settled, err
+}
+
+// namesNewest refuses an end that is not bound to the newest state that the
+// attempt has handed in.
+func namesNewest(named *client.StateRef) func(store.JobAttempt) error {
+	return func(attempt store.JobAttempt) error {
+		if attempt.StateN == 0 || named != nil && named.N >= attempt.StateN {
+			return nil
+		}
+		return badRequest(fmt.Sprintf("A build is complete only with the newest state that was handed in, which is number %d.", attempt.StateN))
+	}
+}
+
+// attestsDead refuses the end of a build whose engine may live: other engines
+// would be let at its workspace. Without the word that it is dead, only the
+// horizon ends it.
+func attestsDead(dead bool) func(store.JobAttempt) error {
+	return func(attempt store.JobAttempt) error {
+		if dead || attempt.EngineStartedAt.IsZero() || attempt.WorkspaceID == nil {
+			return nil
+		}
+		return badRequest("A build whose engine has started fails only when no process of it lives any more.",
+			client.ValidationError{Field: "engine_dead", Detail: "Wait until the engine has ended, and say so; or fall silent, and the horizon ends the job."})
+	}
 }
 
 // deleteLeaves refuses to call a delete done while the state that the call
@@ -88,7 +112,7 @@ func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.Se
 	if err := a.nameLate(ctx, requestFrom(ctx).attempt, req.InDoubt); err != nil {
 		return nil, err
 	}
-	return a.settle(ctx, req.State, req.Logs, store.JSON(req), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
+	return a.settle(ctx, req.State, req.Logs, store.JSON(req), attestsDead(req.EngineDead), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
 		refusal, err := planRefusal(ctx, tx, job)
 		if err != nil {
 			return client.SettledJob{}, err
@@ -194,8 +218,8 @@ func idText(id string) string {
 
 // settle runs the end of an attempt once: a repeat of the same call gets the
 // stored reply, another call a conflict, and nothing ends before the named
-// state and log are stored.
-func (a *api) settle(ctx context.Context, state *client.StateRef, logs int64, body string, end func(*store.Store, store.ProvisionerJob) (client.SettledJob, error)) (*output[client.SettledJob], error) {
+// state and log are stored, or where admit refuses.
+func (a *api) settle(ctx context.Context, state *client.StateRef, logs int64, body string, admit func(store.JobAttempt) error, end func(*store.Store, store.ProvisionerJob) (client.SettledJob, error)) (*output[client.SettledJob], error) {
 	id, hash := requestFrom(ctx).attempt.ID, hashOf(body)
 	var settled client.SettledJob
 	var job store.ProvisionerJob
@@ -209,6 +233,9 @@ func (a *api) settle(ctx context.Context, state *client.StateRef, logs int64, bo
 		}
 		if !attempt.Current {
 			return errNotCurrent()
+		}
+		if err := admit(attempt); err != nil {
+			return err
 		}
 		if err := a.handedIn(ctx, tx, attempt, state, logs); err != nil {
 			return err

@@ -155,6 +155,7 @@ type JobAttempt struct {
 	LostAt           Time
 	EndedAt          Time
 	ExpiresAt        Time
+	StateN           int64
 }
 
 type JobLog struct {

@@ -89,7 +89,7 @@ func (q *Queries) DeleteExpiredAttempts(ctx context.Context, expiresAt Time) (in
 
 const endAttempt = `-- name: EndAttempt :execrows
 UPDATE job_attempts SET current = FALSE, ended_at = COALESCE(ended_at, $1), expires_at = $2, reply = $3
-WHERE organization_id = $4 AND id = $5 AND current = TRUE
+WHERE organization_id = $4 AND id = $5 AND current = TRUE AND renewed_at = $6
 `
 
 type EndAttemptParams struct {
@@ -98,6 +98,7 @@ type EndAttemptParams struct {
 	Reply          []byte
 	OrganizationID uuid.UUID
 	ID             uuid.UUID
+	RenewedAt      Time
 }
 
 func (q *Queries) EndAttempt(ctx context.Context, arg EndAttemptParams) (int64, error) {
@@ -107,6 +108,7 @@ func (q *Queries) EndAttempt(ctx context.Context, arg EndAttemptParams) (int64, 
 		arg.Reply,
 		arg.OrganizationID,
 		arg.ID,
+		arg.RenewedAt,
 	)
 	if err != nil {
 		return 0, err
@@ -115,7 +117,7 @@ func (q *Queries) EndAttempt(ctx context.Context, arg EndAttemptParams) (int64, 
 }
 
 const getAttempt = `-- name: GetAttempt :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE id = $1
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n FROM job_attempts WHERE id = $1
 `
 
 // scope: deployment
@@ -154,12 +156,13 @@ func (q *Queries) GetAttempt(ctx context.Context, id uuid.UUID) (JobAttempt, err
 		&i.LostAt,
 		&i.EndedAt,
 		&i.ExpiresAt,
+		&i.StateN,
 	)
 	return i, err
 }
 
 const getAttemptByRequest = `-- name: GetAttemptByRequest :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
 `
 
 type GetAttemptByRequestParams struct {
@@ -203,6 +206,7 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 		&i.LostAt,
 		&i.EndedAt,
 		&i.ExpiresAt,
+		&i.StateN,
 	)
 	return i, err
 }
@@ -210,7 +214,7 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 const insertAttempt = `-- name: InsertAttempt :one
 INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at
+RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n
 `
 
 type InsertAttemptParams struct {
@@ -288,6 +292,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (J
 		&i.LostAt,
 		&i.EndedAt,
 		&i.ExpiresAt,
+		&i.StateN,
 	)
 	return i, err
 }
@@ -501,7 +506,7 @@ func (q *Queries) ListRepliesSealedOtherwise(ctx context.Context, arg ListReplie
 
 const markAttemptEngineStarted = `-- name: MarkAttemptEngineStarted :execrows
 UPDATE job_attempts SET engine_started_at = $1
-WHERE organization_id = $2 AND id = $3 AND current = TRUE AND engine_started_at IS NULL
+WHERE organization_id = $2 AND id = $3 AND current = TRUE AND confirmed_at IS NOT NULL AND engine_started_at IS NULL
 `
 
 type MarkAttemptEngineStartedParams struct {
@@ -534,6 +539,21 @@ func (q *Queries) MarkAttemptLost(ctx context.Context, arg MarkAttemptLostParams
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const raiseAttemptState = `-- name: RaiseAttemptState :exec
+UPDATE job_attempts SET state_n = $1 WHERE organization_id = $2 AND id = $3 AND state_n < $1
+`
+
+type RaiseAttemptStateParams struct {
+	StateN         int64
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) RaiseAttemptState(ctx context.Context, arg RaiseAttemptStateParams) error {
+	_, err := q.db.ExecContext(ctx, raiseAttemptState, arg.StateN, arg.OrganizationID, arg.ID)
+	return err
 }
 
 const renewAttempts = `-- name: RenewAttempts :exec

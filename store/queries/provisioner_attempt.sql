@@ -31,7 +31,10 @@ WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
 
 -- name: MarkAttemptEngineStarted :execrows
 UPDATE job_attempts SET engine_started_at = @engine_started_at
-WHERE organization_id = @organization_id AND id = @id AND current = TRUE AND engine_started_at IS NULL;
+WHERE organization_id = @organization_id AND id = @id AND current = TRUE AND confirmed_at IS NOT NULL AND engine_started_at IS NULL;
+
+-- name: RaiseAttemptState :exec
+UPDATE job_attempts SET state_n = @state_n WHERE organization_id = @organization_id AND id = @id AND state_n < @state_n;
 
 -- name: SetAttemptPlan :execrows
 UPDATE job_attempts SET plan_cost = @plan_cost, refusal = @refusal
@@ -49,7 +52,7 @@ UPDATE job_attempts SET revoked = TRUE WHERE organization_id = @organization_id 
 
 -- name: EndAttempt :execrows
 UPDATE job_attempts SET current = FALSE, ended_at = COALESCE(ended_at, @ended_at), expires_at = @expires_at, reply = @reply
-WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
+WHERE organization_id = @organization_id AND id = @id AND current = TRUE AND renewed_at = @renewed_at;
 
 -- name: SettleAttempt :execrows
 UPDATE job_attempts SET settled = @settled, settled_hash = @settled_hash, current = FALSE, ended_at = @ended_at, expires_at = @expires_at, reply = @reply

@@ -1,0 +1,172 @@
+package server_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"coder/client"
+	"coder/server/servertest"
+	"coder/store"
+	"coder/store/storetest"
+)
+
+// A server that was stopped, or whose machine was paused, could not be renewed
+// at meanwhile: that time is nobody's silence.
+func TestAStoppedServerExpiresNobody(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		clock := servertest.NewClock()
+		p := newProtocol(t, servertest.WithStore(st), servertest.WithoutLoops())
+		p.Server.Server.LeaseClock(clock.Now)
+		look := func() { require.NoError(t, p.Server.Server.LookAtLeases(t.Context())) }
+		begun, taken := p.workspace(t), p.workspace(t)
+		running, waiting := p.begun(t), p.acquire(t)
+		require.NoError(t, waiting.Confirm(t.Context()))
+		current := func(h held) bool {
+			rows, err := st.ListCurrentAttempts(t.Context())
+			require.NoError(t, err)
+			for _, row := range rows {
+				if row.ID == h.AttemptID {
+					return true
+				}
+			}
+			return false
+		}
+		look()
+		for range 3 {
+			clock.Advance(time.Hour)
+			look()
+		}
+		require.True(t, current(running), "an engine that had started")
+		require.True(t, current(waiting), "an attempt that had not begun")
+		logs, err := p.Client.WorkspaceBuildLogs(t.Context(), begun.LatestBuild.ID, 0)
+		require.NoError(t, err)
+		require.Empty(t, logs, "nor is anybody called lost")
+
+		for range 24 {
+			clock.Advance(time.Second)
+			look()
+		}
+		require.False(t, current(waiting), "a lease of silence before a server that is up")
+		require.True(t, current(running), "the horizon has not come")
+		logs, err = p.Client.WorkspaceBuildLogs(t.Context(), begun.LatestBuild.ID, 0)
+		require.NoError(t, err)
+		require.Len(t, logs, 1)
+		w, err := p.Client.Workspace(t.Context(), taken.ID)
+		require.NoError(t, err)
+		require.Equal(t, client.JobPending, w.LatestBuild.Job.Status)
+	})
+}
+
+// A process that is stopped between finding an attempt silent and ending it
+// looks again: another replica has heard of the daemon meanwhile.
+func TestAnAttemptThatAnotherReplicaHeardOfIsNotEnded(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		p := newProtocol(t, servertest.WithStore(st), servertest.WithoutLoops())
+		p.workspace(t)
+		h := p.begun(t)
+		rows, err := st.ListCurrentAttempts(t.Context())
+		require.NoError(t, err)
+		require.Len(t, rows, 1)
+		require.NoError(t, st.RenewAttempts(t.Context(), store.RenewAttemptsParams{RenewedAt: store.At(time.Now().Add(time.Second)), Ids: store.IDs([]uuid.UUID{h.AttemptID})}))
+		ended, err := st.EndAttempt(t.Context(), store.EndAttemptParams{
+			OrganizationID: p.org.ID, ID: h.AttemptID, RenewedAt: rows[0].RenewedAt, EndedAt: store.At(time.Now()), ExpiresAt: store.At(time.Now()), Reply: []byte{},
+		})
+		require.NoError(t, err)
+		require.Zero(t, ended)
+	})
+}
+
+func TestAnEngineStartsAfterTheRecord(t *testing.T) {
+	t.Parallel()
+	p := newProtocol(t)
+	p.workspace(t)
+	h := p.acquire(t)
+	require.Equal(t, http.StatusConflict, client.StatusCode(h.StartEngine(t.Context())), "nothing is on the daemon's disk yet")
+	require.NoError(t, h.Confirm(t.Context()))
+	require.NoError(t, h.StartEngine(t.Context()))
+}
+
+func TestABuildWhoseEngineMayLiveDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	p := newProtocol(t)
+	w := p.workspace(t)
+	h := p.begun(t)
+	_, err := h.Fail(t.Context(), client.FailJobRequest{Error: "the daemon gives up", Retryable: true})
+	require.Equal(t, http.StatusBadRequest, client.StatusCode(err))
+	b, err := p.Client.WorkspaceBuild(t.Context(), w.LatestBuild.ID)
+	require.NoError(t, err)
+	require.Equal(t, client.JobRunning, b.Job.Status)
+	word, err := h.Renew(t.Context(), client.RenewRequest{})
+	require.NoError(t, err)
+	require.True(t, word.Current)
+	_, err = h.Fail(t.Context(), client.FailJobRequest{Error: "the daemon gives up", EngineDead: true})
+	require.NoError(t, err)
+}
+
+func TestABuildIsCompleteWithItsNewestState(t *testing.T) {
+	t.Parallel()
+	p := newProtocol(t)
+	w := p.workspace(t)
+	h := p.begun(t)
+	one, two := state(1, "a"), state(2, "a", "b")
+	require.NoError(t, h.PutState(t.Context(), ref(1, one), one))
+	require.NoError(t, h.PutState(t.Context(), ref(2, two), two))
+	older, newest := ref(1, one), ref(2, two)
+	for _, named := range []*client.StateRef{nil, &older} {
+		_, err := h.Complete(t.Context(), client.CompleteJobRequest{State: named, Build: &client.BuildResult{}})
+		require.Equal(t, http.StatusBadRequest, client.StatusCode(err))
+		require.ErrorContains(t, err, "number 2")
+	}
+	_, err := h.Complete(t.Context(), client.CompleteJobRequest{State: &newest, Build: &client.BuildResult{}})
+	require.NoError(t, err)
+	b, err := p.Client.WorkspaceBuild(t.Context(), w.LatestBuild.ID)
+	require.NoError(t, err)
+	require.Equal(t, client.JobSucceeded, b.Job.Status)
+}
+
+// Versions are pruned when a build has ended. A copy of one that comes late
+// holds what the build has destroyed since, and is no news.
+func TestALateCopyOfAPrunedStateIsNoSalvage(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		p := newProtocol(t, servertest.WithStore(st))
+		w := p.workspace(t)
+		stored := func(fence, n int64) bool {
+			_, err := st.GetWorkspaceStateInfo(t.Context(), store.GetWorkspaceStateInfoParams{OrganizationID: p.org.ID, WorkspaceID: w.ID, Fence: fence, N: n})
+			if !store.IsNotFound(err) {
+				require.NoError(t, err)
+			}
+			return err == nil
+		}
+		first := p.begun(t)
+		one, two, three := state(1, "a", "b"), state(2, "a"), state(3, "c")
+		require.NoError(t, first.PutState(t.Context(), ref(1, one), one))
+		require.NoError(t, first.PutState(t.Context(), ref(2, two), two))
+		_, err := first.Fail(t.Context(), client.FailJobRequest{Error: "the link broke", Retryable: true, EngineDead: true})
+		require.NoError(t, err)
+		second := p.begun(t)
+		require.NoError(t, second.PutState(t.Context(), ref(1, two), two))
+		require.NoError(t, second.PutState(t.Context(), ref(2, three), three))
+		named := ref(2, three)
+		_, err = second.Complete(t.Context(), client.CompleteJobRequest{State: &named, Build: &client.BuildResult{}})
+		require.NoError(t, err)
+		require.False(t, stored(1, 1) || stored(1, 2) || stored(2, 1), "one version is left of a finished build")
+
+		require.NoError(t, first.PutState(t.Context(), ref(1, one), one))
+		require.NoError(t, first.PutState(t.Context(), ref(2, two), two))
+		require.NoError(t, second.PutState(t.Context(), ref(1, two), two))
+		require.False(t, stored(1, 1) || stored(1, 2) || stored(2, 1), "late copies")
+		news := state(9, "a", "d")
+		require.NoError(t, first.PutState(t.Context(), ref(3, news), news))
+		require.True(t, stored(1, 3), "what the attempt had not handed in is kept")
+	})
+}
