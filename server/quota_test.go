@@ -632,3 +632,87 @@ func requireRefusedAny(t *testing.T, err error) {
 	require.ErrorAs(t, err, &refusal)
 	require.NotNil(t, refusal.Quota, "%v", err)
 }
+
+// Several passes look at a workspace at once: those of replicas, and the one
+// that looks when a stop has ended. Only one of them counts a refusal.
+func TestARefusalIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	const passes = 4
+	atOnce := func(t *testing.T, s *scene, id uuid.UUID) {
+		t.Helper()
+		var running sync.WaitGroup
+		for range passes {
+			running.Go(func() { require.NoError(t, s.Server.Server.KeepSchedule(t.Context(), id)) })
+		}
+		running.Wait()
+	}
+	saying := func(t *testing.T, s *scene, build client.WorkspaceBuild, text string) int {
+		t.Helper()
+		logs, err := s.member.WorkspaceBuildLogs(t.Context(), build.ID, 0)
+		require.NoError(t, err)
+		found := 0
+		for _, l := range logs {
+			if strings.Contains(l.Output, text) {
+				found++
+			}
+		}
+		return found
+	}
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		clock := servertest.NewClock()
+		s := pricedScene(t, 5, 0, append(onTime(clock), servertest.WithStore(st), servertest.WithoutLoops())...)
+		s.allow(t, 5)
+		w := s.create(t, "box", func(r *client.CreateWorkspaceRequest) {
+			schedule := "CRON_TZ=UTC 0 13 * * *"
+			r.AutostartSchedule = &schedule
+		})
+		s.worker.take(t).costing(t, 5)
+		s.limit(t, -1, 0)
+		stop := s.restart(t, w, client.BuildOnSuccessRequest{})
+		s.worker.take(t).costing(t, 0)
+		require.Equal(t, 1, s.read(t, w.ID).Refusal.Tries, "the end of the stop has looked")
+		stopped := []func() error{}
+		for tries := 2; tries <= 7; tries++ {
+			clock.Advance(s.read(t, w.ID).Refusal.RetryAt.Sub(clock.Now()))
+			goOn, err := s.Server.Server.StoppedPass(t.Context(), w.ID)
+			require.NoError(t, err)
+			stopped = append(stopped, goOn)
+			atOnce(t, s, w.ID)
+			require.Equal(t, tries, s.read(t, w.ID).Refusal.Tries)
+		}
+		for _, goOn := range stopped {
+			require.NoError(t, goOn())
+		}
+		require.Equal(t, 1, saying(t, s, stop, "is tried again"))
+		require.Equal(t, 1, saying(t, s, stop, "is not made"))
+		atOnce(t, s, w.ID)
+		require.Nil(t, s.read(t, w.ID).Refusal.RetryAt, "what was given up does not begin again")
+
+		// The same for its schedule, where one pass is stopped until it was given up.
+		clock.Advance(s.read(t, w.ID).NextStartAt.Sub(clock.Now()))
+		stopped = nil
+		for tries := 1; tries <= 7; tries++ {
+			goOn, err := s.Server.Server.StoppedPass(t.Context(), w.ID)
+			require.NoError(t, err)
+			stopped = append(stopped, goOn)
+			atOnce(t, s, w.ID)
+			require.Equal(t, tries, s.read(t, w.ID).Refusal.Tries)
+			if tries < 7 {
+				clock.Advance(s.read(t, w.ID).Refusal.RetryAt.Sub(clock.Now()))
+			}
+		}
+		given := s.read(t, w.ID)
+		require.Nil(t, given.Refusal.RetryAt)
+		for _, admitted := range []int64{0, 1} {
+			s.limit(t, -1, admitted)
+			for _, goOn := range stopped {
+				require.NoError(t, goOn())
+			}
+		}
+		now := s.read(t, w.ID)
+		require.Equal(t, given.Refusal, now.Refusal)
+		require.Equal(t, given.NextStartAt, now.NextStartAt)
+		require.Equal(t, 2, s.builds(t, w.ID), "and no start is made at a time that nobody has asked for")
+	})
+}

@@ -84,6 +84,9 @@ func (a *api) startAfterStop(ctx context.Context, l life) error {
 	}
 	var made madeBuild
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		if err := stillDue(ctx, tx, l); err != nil {
+			return err
+		}
 		made, err = a.commitPlan(ctx, tx, plan)
 		return err
 	})
@@ -123,23 +126,25 @@ func (a *api) followPlan(ctx context.Context, l life) (buildPlan, error) {
 // waitToFollow keeps a start that no budget admits for later, as long as that
 // makes sense, and says so in the stop's log once.
 func (a *api) waitToFollow(ctx context.Context, l life, reason string, refused *client.Error) error {
-	again := false
-	err := a.store.InTx(ctx, func(tx *store.Store) error {
-		var err error
-		if again, err = a.noteRefusal(ctx, tx, l, reason, refused); err != nil || l.refusals(a.now()) > 0 || !again {
+	return a.store.InTx(ctx, func(tx *store.Store) error {
+		again, noted, err := a.noteRefusal(ctx, tx, l, reason, refused)
+		switch {
+		case err != nil || !noted:
 			return err
+		case !again:
+			return a.withStore(tx).dropFollowUp(ctx, l, refused)
+		case l.refusals(a.now()) > 0:
+			return nil
 		}
 		return a.serverLog(ctx, tx, l.job, "warn", "Start", "The start that follows this stop is not admitted yet and is tried again: "+refusalSentence(refused))
 	})
-	if err != nil || again {
-		return err
-	}
-	return a.dropFollowUp(ctx, l, refused)
 }
 
+// dropFollowUp gives the start up and says why in the stop's log, once.
 func (a *api) dropFollowUp(ctx context.Context, l life, why error) error {
 	return a.store.InTx(ctx, func(tx *store.Store) error {
-		if err := tx.DropFollowUp(ctx, store.DropFollowUpParams{OrganizationID: l.build.OrganizationID, ID: l.build.ID, UpdatedAt: store.At(a.now())}); err != nil {
+		rows, err := tx.DropFollowUp(ctx, store.DropFollowUpParams{OrganizationID: l.build.OrganizationID, ID: l.build.ID, UpdatedAt: store.At(a.now())})
+		if err != nil || rows == 0 {
 			return err
 		}
 		return a.serverLog(ctx, tx, l.job, "warn", "Start", "The start that was to follow this stop is not made: "+why.Error())

@@ -231,6 +231,9 @@ func (a *api) buildAutomatically(ctx context.Context, l life, act action) error 
 	}
 	var made madeBuild
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		if err := stillDue(ctx, tx, l); act.passed && err != nil {
+			return err
+		}
 		if made, err = a.commitPlan(ctx, tx, plan); err != nil {
 			return err
 		}
@@ -246,7 +249,7 @@ func (a *api) buildAutomatically(ctx context.Context, l life, act action) error 
 		return nil // somebody else has built it; what is due then is seen later
 	}
 	if refused := overBudget(err); refused != nil {
-		_, err = a.noteRefusal(ctx, a.store, l, act.reason, refused)
+		_, _, err = a.noteRefusal(ctx, a.store, l, act.reason, refused)
 		return err
 	}
 	if err != nil {

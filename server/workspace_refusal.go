@@ -20,9 +20,11 @@ const (
 )
 
 // noteRefusal says on the workspace and in the server's log that an automatic
-// start was not admitted, and when it is tried again. The result tells
-// whether it is.
-func (a *api) noteRefusal(ctx context.Context, tx *store.Store, l life, reason string, refused *client.Error) (again bool, err error) {
+// start was not admitted, and when it is tried again. The results tell whether
+// it is, and whether this pass was the one that noted it: of several that were
+// refused at once only one counts, and one that was stopped for a while writes
+// over nothing.
+func (a *api) noteRefusal(ctx context.Context, tx *store.Store, l life, reason string, refused *client.Error) (again, noted bool, err error) {
 	w, now := l.workspace, a.now()
 	r := client.WorkspaceRefusal{Reason: reason, Message: refusalSentence(refused), At: now.UTC(), Tries: l.refusals(now) + 1}
 	regular, retry := w.NextStartAt, store.Time{}
@@ -36,15 +38,36 @@ func (a *api) noteRefusal(ctx context.Context, tx *store.Store, l life, reason s
 			next = retry
 		}
 	}
+	rows, err := tx.SetWorkspaceRefusal(ctx, store.SetWorkspaceRefusalParams{
+		OrganizationID: w.OrganizationID, ID: w.ID, LatestBuildID: l.build.ID, Seen: w.Refusal, Refusal: store.JSON(r), RetryAt: retry, NextStartAt: next,
+	})
+	if err != nil || rows == 0 {
+		return false, false, err
+	}
 	level := slog.LevelInfo
 	if r.Tries == 1 {
 		level = slog.LevelWarn
 	}
 	a.logger.Log(ctx, level, "automatic start not admitted", "workspace", w.ID, "organization", w.OrganizationID, "reason", reason,
 		"refusal", refused.Message, "tries", r.Tries, "again", again)
-	return again, tx.SetWorkspaceRefusal(ctx, store.SetWorkspaceRefusalParams{
-		OrganizationID: w.OrganizationID, ID: w.ID, LatestBuildID: l.build.ID, Refusal: store.JSON(r), RetryAt: retry, NextStartAt: next,
-	})
+	return again, true, nil
+}
+
+// stillDue fails with a conflict when another pass has dealt meanwhile with
+// what this one found due.
+func stillDue(ctx context.Context, tx *store.Store, l life) error {
+	w, err := tx.GetWorkspace(ctx, l.workspace.ID)
+	if err != nil {
+		return err
+	}
+	build, err := tx.GetWorkspaceBuild(ctx, l.build.ID)
+	if err != nil {
+		return err
+	}
+	if w.Refusal != l.workspace.Refusal || w.NextStartAt != l.workspace.NextStartAt || build.OnSuccess != l.build.OnSuccess {
+		return conflict("Another pass has looked at this workspace meanwhile.")
+	}
+	return nil
 }
 
 // refusals counts the refusals in a row, of which this try is the next.

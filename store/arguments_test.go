@@ -147,6 +147,7 @@ var specials = map[string]func(w *world, q query, k int) any{
 	},
 	"initiator":       func(_ *world, _ query, k int) any { return [2]string{"", seedID("users", k)}[k%2] },
 	"owner":           ownerText,
+	"seen":            func(w *world, _ query, k int) any { return w.rows["workspaces"][k]["refusal"] },
 	"after_id":        func(_ *world, q query, k int) any { return [2]string{"", seedID(q.table(), k)}[k%2] },
 	"before_id":       func(_ *world, _ query, k int) any { return seedID("template_versions", k) },
 	"now_at":          func(_ *world, _ query, k int) any { return int64(seedBase + k*seedStep) },

@@ -61,9 +61,9 @@ func (q *Queries) SetOrganizationQuota(ctx context.Context, arg SetOrganizationQ
 	return i, err
 }
 
-const setWorkspaceRefusal = `-- name: SetWorkspaceRefusal :exec
+const setWorkspaceRefusal = `-- name: SetWorkspaceRefusal :execrows
 UPDATE workspaces SET refusal = $1, retry_at = $2, next_start_at = $3
-WHERE organization_id = $4 AND id = $5 AND latest_build_id = $6 AND deleted = FALSE
+WHERE organization_id = $4 AND id = $5 AND latest_build_id = $6 AND refusal = $7 AND deleted = FALSE
 `
 
 type SetWorkspaceRefusalParams struct {
@@ -73,18 +73,23 @@ type SetWorkspaceRefusalParams struct {
 	OrganizationID uuid.UUID
 	ID             uuid.UUID
 	LatestBuildID  uuid.UUID
+	Seen           string
 }
 
-func (q *Queries) SetWorkspaceRefusal(ctx context.Context, arg SetWorkspaceRefusalParams) error {
-	_, err := q.db.ExecContext(ctx, setWorkspaceRefusal,
+func (q *Queries) SetWorkspaceRefusal(ctx context.Context, arg SetWorkspaceRefusalParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, setWorkspaceRefusal,
 		arg.Refusal,
 		arg.RetryAt,
 		arg.NextStartAt,
 		arg.OrganizationID,
 		arg.ID,
 		arg.LatestBuildID,
+		arg.Seen,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const setWorkspaceUsage = `-- name: SetWorkspaceUsage :exec

@@ -29,8 +29,8 @@ func (q *Queries) CountBuildsAskedForBy(ctx context.Context, arg CountBuildsAske
 	return column_1, err
 }
 
-const dropFollowUp = `-- name: DropFollowUp :exec
-UPDATE workspace_builds SET on_success = '', updated_at = $1 WHERE organization_id = $2 AND id = $3
+const dropFollowUp = `-- name: DropFollowUp :execrows
+UPDATE workspace_builds SET on_success = '', updated_at = $1 WHERE organization_id = $2 AND id = $3 AND on_success <> ''
 `
 
 type DropFollowUpParams struct {
@@ -39,9 +39,12 @@ type DropFollowUpParams struct {
 	ID             uuid.UUID
 }
 
-func (q *Queries) DropFollowUp(ctx context.Context, arg DropFollowUpParams) error {
-	_, err := q.db.ExecContext(ctx, dropFollowUp, arg.UpdatedAt, arg.OrganizationID, arg.ID)
-	return err
+func (q *Queries) DropFollowUp(ctx context.Context, arg DropFollowUpParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, dropFollowUp, arg.UpdatedAt, arg.OrganizationID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const getBuildDetail = `-- name: GetBuildDetail :one

@@ -17,6 +17,6 @@ SELECT count(*) FROM workspaces WHERE organization_id = @organization_id AND del
 UPDATE workspaces SET daily_cost = @daily_cost, running = @running
 WHERE organization_id = @organization_id AND id = @id AND latest_build_id = @latest_build_id;
 
--- name: SetWorkspaceRefusal :exec
+-- name: SetWorkspaceRefusal :execrows
 UPDATE workspaces SET refusal = @refusal, retry_at = @retry_at, next_start_at = @next_start_at
-WHERE organization_id = @organization_id AND id = @id AND latest_build_id = @latest_build_id AND deleted = FALSE;
+WHERE organization_id = @organization_id AND id = @id AND latest_build_id = @latest_build_id AND refusal = @seen AND deleted = FALSE;

@@ -38,8 +38,8 @@ ORDER BY b.created_at DESC LIMIT 20;
 UPDATE workspace_builds SET deadline_at = @deadline_at, max_deadline_at = @max_deadline_at, updated_at = @updated_at
 WHERE organization_id = @organization_id AND id = @id;
 
--- name: DropFollowUp :exec
-UPDATE workspace_builds SET on_success = '', updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id;
+-- name: DropFollowUp :execrows
+UPDATE workspace_builds SET on_success = '', updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id AND on_success <> '';
 
 -- name: SetWorkspaceBuildCost :exec
 UPDATE workspace_builds SET daily_cost = @daily_cost, standing_cost = @standing_cost, standing_running = @standing_running, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id;
