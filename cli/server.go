@@ -84,6 +84,7 @@ func (o *serverOptions) complete(f *pflag.FlagSet) (err error) {
 	c := &o.config
 	c.Stdout, c.Version = o.env.Stdout, Version()
 	c.API.SameSiteNone = o.sameSite == "none"
+	o.chooseCookie()
 	c.API.DisableCustomQuietHours = !o.customQuietHours
 	if o.address != "" && o.env.sources["http-address"] == "" {
 		c.HTTPAddress = o.address
@@ -110,6 +111,15 @@ func (o *serverOptions) complete(f *pflag.FlagSet) (err error) {
 	}
 	c.API.Advertised = advertised(f)
 	return nil
+}
+
+// chooseCookie leaves the choice to the access URL where nobody has made it.
+func (o *serverOptions) chooseCookie() {
+	api, chosen := &o.config.API, o.env.sources[secureCookieFlag] != ""
+	api.PlainCookie = chosen && !api.SecureCookie
+	if !chosen {
+		api.SecureCookie = strings.HasPrefix(strings.ToLower(o.config.AccessURL), "https:")
+	}
 }
 
 // dataDir is where a server keeps what must not be lost.
@@ -150,8 +160,9 @@ func writeConfig(env *Env, f *pflag.FlagSet) error {
 	root := map[string]any{}
 	f.VisitAll(func(flag *pflag.Flag) {
 		key := annotation(flag, yamlAnnotation)
-		inert := flag.Hidden && env.sources[flag.Name] == ""
-		if key == "" || key == "-" || inert {
+		// What depends on other options is left to them, unless it was chosen.
+		unsaid := env.sources[flag.Name] == "" && (flag.Hidden || flag.Name == secureCookieFlag)
+		if key == "" || key == "-" || unsaid {
 			return
 		}
 		at := root

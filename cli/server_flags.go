@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// secureCookieFlag is the flag whose default depends on the access URL.
+const secureCookieFlag = "secure-auth-cookie"
+
 // addServerFlags declares what `coder server` understands and acts on. Each
 // flag names its variable and its key in the configuration file; secrets have
 // no key.
@@ -67,7 +70,7 @@ func (o *serverOptions) addSessionFlags(f flags) {
 	f.span(&api.MaxTokenLifetime, "max-token-lifetime", 876600*time.Hour, "CODER_MAX_TOKEN_LIFETIME", "networking.http.maxTokenLifetime", "Longest lifetime of a token")
 	f.span(&api.MaxAdminTokenLifetime, "max-admin-token-lifetime", 168*time.Hour, "CODER_MAX_ADMIN_TOKEN_LIFETIME", "networking.http.maxAdminTokenLifetime", "Longest lifetime of an owner's token")
 	f.span(&api.DefaultTokenLifetime, "default-token-lifetime", 168*time.Hour, "CODER_DEFAULT_TOKEN_LIFETIME", "defaultTokenLifetime", "Lifetime of a token that names none")
-	f.yesno(&api.SecureCookie, "secure-auth-cookie", false, "CODER_SECURE_AUTH_COOKIE", "networking.secureAuthCookie", "Send the session cookie over TLS only")
+	f.yesno(&api.SecureCookie, secureCookieFlag, false, "CODER_SECURE_AUTH_COOKIE", "networking.secureAuthCookie", "Send the session cookie over TLS only (default: where the access URL is https)")
 	f.choice(&o.sameSite, "samesite-auth-cookie", "lax", "CODER_SAMESITE_AUTH_COOKIE", "networking.sameSiteAuthCookie", "SameSite of the session cookie", "lax", "none")
 	f.number(&api.TransportSecurity, "strict-transport-security", 0, "CODER_STRICT_TRANSPORT_SECURITY", "networking.tls.strictTransportSecurity", "For how many seconds browsers shall come by TLS only; 0 leaves it to them. Counts where the access URL is https, or the request came by TLS")
 	f.list(&api.TransportSecurityOptions, "strict-transport-security-options", "CODER_STRICT_TRANSPORT_SECURITY_OPTIONS", "networking.tls.strictTransportSecurityOptions", "includeSubDomains or preload; may be repeated")

@@ -61,7 +61,10 @@ type Options struct {
 	DisableWorkspaceSharing bool
 	// APIRateLimit is requests a minute and user; negative is none, 0 is 512.
 	APIRateLimit int
+	// SecureCookie sends the session cookie over TLS only; so does an access
+	// URL of https, unless PlainCookie.
 	SecureCookie bool
+	PlainCookie  bool
 	SameSiteNone bool
 	// TransportSecurity tells browsers for how many seconds to come by TLS
 	// only; 0 tells them nothing. Its options are includeSubDomains and preload.

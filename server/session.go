@@ -142,7 +142,7 @@ func (a *api) checkLogin(user store.User, ok bool) *client.Error {
 func (a *api) sessionCookie(token string, lifetime time.Duration) http.Cookie {
 	c := http.Cookie{
 		Name: client.SessionCookie, Value: token, Path: "/", HttpOnly: true, MaxAge: int(lifetime.Seconds()),
-		Secure: a.options.SecureCookie, SameSite: http.SameSiteLaxMode,
+		Secure: a.options.SecureCookie || (a.accessURL.Scheme == "https" && !a.options.PlainCookie), SameSite: http.SameSiteLaxMode,
 	}
 	if a.options.SameSiteNone {
 		c.SameSite, c.Secure = http.SameSiteNoneMode, true

@@ -47,13 +47,20 @@ func TestRepliesTellBrowsersToBeCareful(t *testing.T) {
 
 func TestTheCookieIsAsTheServerWasTold(t *testing.T) {
 	t.Parallel()
-	for want, change := range map[string]func(*server.Options){
-		"Secure; SameSite=Lax":  func(o *server.Options) { o.SecureCookie = true },
-		"Secure; SameSite=None": func(o *server.Options) { o.SameSiteNone = true },
+	https := &url.URL{Scheme: "https", Host: "coder.example.com"}
+	for _, c := range []struct {
+		want   string
+		change func(*server.Options)
+	}{
+		{"HttpOnly; SameSite=Lax", func(*server.Options) {}},
+		{"Secure; SameSite=Lax", func(o *server.Options) { o.SecureCookie = true }},
+		{"Secure; SameSite=None", func(o *server.Options) { o.SameSiteNone = true }},
+		{"Secure; SameSite=Lax", func(o *server.Options) { o.AccessURL = https }},
+		{"HttpOnly; SameSite=Lax", func(o *server.Options) { o.AccessURL, o.PlainCookie = https, true }},
 	} {
-		s := servertest.New(t, servertest.WithOptions(change))
+		s := servertest.New(t, servertest.WithOptions(c.change))
 		r := s.Response(t, "", http.MethodPost, "/users/login", `{"email":"owner@example.com","password":"`+servertest.Password+`"}`)
-		require.Contains(t, r.Header.Get("Set-Cookie"), want)
+		require.Contains(t, r.Header.Get("Set-Cookie"), c.want)
 	}
 }
 
