@@ -26,9 +26,9 @@ type TemplateVersion struct {
 	CreatedAt           time.Time            `json:"created_at"`
 	UpdatedAt           time.Time            `json:"updated_at"`
 	Name                string               `json:"name"`
-	Message             string               `json:"message"`
+	Message             string               `json:"message" doc:"In lists its first 4,096 characters"`
 	Job                 ProvisionerJob       `json:"job"`
-	Readme              string               `json:"readme"`
+	Readme              string               `json:"readme" doc:"In lists its first 16,384 characters"`
 	CreatedBy           MinimalUser          `json:"created_by"`
 	Archived            bool                 `json:"archived"`
 	Warnings            []string             `json:"warnings,omitempty"`
@@ -220,6 +220,11 @@ func (c *Client) TemplateVersionLogs(ctx context.Context, id uuid.UUID, after in
 	return list[ProvisionerJobLog](ctx, c, logPath(after, "templateversions", id, "logs"))
 }
 
+// TemplateVersionLogTail reads the last lines of the import's log.
+func (c *Client) TemplateVersionLogTail(ctx context.Context, id uuid.UUID, lines int) ([]ProvisionerJobLog, error) {
+	return list[ProvisionerJobLog](ctx, c, logTailPath(lines, "templateversions", id, "logs"))
+}
+
 // FollowTemplateVersionLogs yields the import's log until the job ends.
 func (c *Client) FollowTemplateVersionLogs(ctx context.Context, id uuid.UUID, after int64) iter.Seq2[ProvisionerJobLog, error] {
 	return c.followLogs(ctx, apiPath("templateversions", id, "logs"), after)
@@ -231,6 +236,11 @@ func logPath(after int64, parts ...any) string {
 		return apiPath(parts...)
 	}
 	return withQuery(apiPath(parts...), url.Values{"after": {strconv.FormatInt(after, 10)}})
+}
+
+// logTailPath is the path of the last lines of a log.
+func logTailPath(lines int, parts ...any) string {
+	return withQuery(apiPath(parts...), url.Values{"tail": {strconv.Itoa(lines)}})
 }
 
 // CreateDryRun starts a dry-run of a version.

@@ -189,6 +189,11 @@ func (c *Client) WorkspaceBuildLogs(ctx context.Context, id uuid.UUID, after int
 	return list[ProvisionerJobLog](ctx, c, logPath(after, "workspacebuilds", id, "logs"))
 }
 
+// WorkspaceBuildLogTail reads the last lines of a build's log.
+func (c *Client) WorkspaceBuildLogTail(ctx context.Context, id uuid.UUID, lines int) ([]ProvisionerJobLog, error) {
+	return list[ProvisionerJobLog](ctx, c, logTailPath(lines, "workspacebuilds", id, "logs"))
+}
+
 // FollowWorkspaceBuildLogs yields a build's log until the job ends.
 func (c *Client) FollowWorkspaceBuildLogs(ctx context.Context, id uuid.UUID, after int64) iter.Seq2[ProvisionerJobLog, error] {
 	return c.followLogs(ctx, apiPath("workspacebuilds", id, "logs"), after)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ func (a *api) serveJobLogs(w http.ResponseWriter, r *http.Request, load loadJob)
 		a.writeError(ctx, w, err)
 		return
 	}
-	after, err := parseAfter(query.Get("after"))
+	after, err := logStart(job, query)
 	text := query.Get("format") == "text"
 	switch {
 	case err != nil:
@@ -52,15 +53,32 @@ func (a *api) serveJobLogs(w http.ResponseWriter, r *http.Request, load loadJob)
 	}
 }
 
-func parseAfter(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
+// logStart is the row behind which a reader begins: after, or where the last
+// rows begin that tail asks for. Ids count the rows of a log.
+func logStart(job store.ProvisionerJob, query url.Values) (int64, error) {
+	after, _, err := wholeNumber(query, "after")
 	if err != nil {
-		return 0, invalid("after", "%q is not a whole number.", text)
+		return 0, err
 	}
-	return n, nil
+	tail, given, err := wholeNumber(query, "tail")
+	switch {
+	case err != nil || !given:
+		return after, err
+	case tail < 0:
+		return 0, invalid("tail", "%d is no number of lines.", tail)
+	}
+	return max(after, job.LogRows-tail), nil
+}
+
+func wholeNumber(query url.Values, name string) (n int64, given bool, err error) {
+	text := query.Get(name)
+	if text == "" {
+		return 0, false, nil
+	}
+	if n, err = strconv.ParseInt(text, 10, 64); err != nil {
+		err = invalid(name, "%q is not a whole number.", text)
+	}
+	return n, true, err
 }
 
 // eachLog calls fn with the rows behind after, in order, batch by batch.

@@ -347,6 +347,19 @@ func TestAttemptLogs(t *testing.T) {
 		require.Equal(t, int64(i+1), l.ID)
 	}
 	require.Equal(t, []string{"one", "two", "three"}, texts)
+	for query, want := range map[string][]string{"tail=2": {"two", "three"}, "tail=0": {}, "tail=9": {"one", "two", "three"}, "tail=3&after=2": {"three"}} {
+		status, body := p.Raw(t, p.Token, http.MethodGet, "/templateversions/"+v.ID.String()+"/logs?"+query, "")
+		require.Equal(t, http.StatusOK, status, body)
+		got := []string{}
+		for _, l := range decode[[]client.ProvisionerJobLog](t, body) {
+			got = append(got, l.Output)
+		}
+		require.Equal(t, want, got, query)
+	}
+	for _, query := range []string{"tail=-1", "tail=x", "after=x&tail=1"} {
+		status, body := p.Raw(t, p.Token, http.MethodGet, "/templateversions/"+v.ID.String()+"/logs?"+query, "")
+		require.Equal(t, http.StatusBadRequest, status, body)
+	}
 
 	followed := make(chan []string, 1)
 	go func() {

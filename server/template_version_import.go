@@ -11,6 +11,9 @@ import (
 	"coder/store"
 )
 
+// maxReadme is how many bytes of a README are kept.
+const maxReadme = 1 << 20
+
 // finishImport stores what an import found out, in the transaction that ends
 // it. A failed import keeps what it could still read: above all the variables,
 // so that people can be asked for their values.
@@ -28,7 +31,7 @@ func (a *api) finishImport(ctx context.Context, tx *store.Store, job store.Provi
 	startCost := max(boundCost(result.StartCost), resourceCost(result.StartResources))
 	stopCost := max(boundCost(result.StopCost), resourceCost(result.StopResources))
 	err = tx.SetTemplateVersionImport(ctx, store.SetTemplateVersionImportParams{
-		OrganizationID: version.OrganizationID, ID: version.ID, Readme: result.Readme, Parameters: store.JSON(importedParameters(result.Parameters)),
+		OrganizationID: version.OrganizationID, ID: version.ID, Readme: cutText(result.Readme, maxReadme), Parameters: store.JSON(importedParameters(result.Parameters)),
 		Presets: store.JSON(importedPresets(version.ID, result.Presets)), ExternalAuth: store.JSON(nonNil(result.ExternalAuth)), Graph: string(result.Graph),
 		StartCost: startCost, StopCost: stopCost, Priced: result.Priced || startCost > 0 || stopCost > 0, HasExternalAgent: result.HasExternalAgent, UpdatedAt: store.At(a.now()),
 	})

@@ -13,6 +13,7 @@ import (
 	"coder/client"
 	"coder/server/servertest"
 	"coder/store"
+	"coder/store/storetest"
 )
 
 func TestAnImportFromUploadToActiveVersion(t *testing.T) {
@@ -260,6 +261,29 @@ data "coder_parameter" "size" {
 
 	b.daemons, b.daemon = b.join(t, b.org, v.Job.Tags)
 	b.importAs(t, client.ImportResult{})
+}
+
+// A version is shown with all that was written about it, and a list of many
+// with the beginning.
+func TestListsOfVersionsAreBounded(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		b := newTemplateBench(t, servertest.WithStore(st))
+		message, readme := strings.Repeat("ä", 5000), strings.Repeat("ö", 20_000)
+		v := b.version(t, plainTemplate, func(r *client.CreateTemplateVersionRequest) { r.Message = message })
+		b.importAs(t, client.ImportResult{Readme: readme})
+		tpl, err := b.admin.CreateTemplate(t.Context(), b.org.ID.String(), client.CreateTemplateRequest{Name: "docker", VersionID: v.ID})
+		require.NoError(t, err)
+		listed, err := b.member.TemplateVersions(t.Context(), tpl.ID, client.TemplateVersionsRequest{})
+		require.NoError(t, err)
+		require.Equal(t, strings.Repeat("ä", 4096), listed[0].Message)
+		require.Equal(t, strings.Repeat("ö", 16_384), listed[0].Readme)
+		whole, err := b.member.TemplateVersion(t.Context(), v.ID)
+		require.NoError(t, err)
+		require.Equal(t, message, whole.Message)
+		require.Equal(t, readme, whole.Readme)
+	})
 }
 
 func TestVersionsOfATemplate(t *testing.T) {

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -98,6 +99,17 @@ func TestAWorkspacesPages(t *testing.T) {
 	page = b.Open("/@dev1/box")
 	require.Contains(t, page.Text, hostile, "a log line is text")
 	require.NotContains(t, page.Body, "<script>alert")
+	require.NotContains(t, page.Text, "not shown")
+	many := client.AppendLogsRequest{Offset: 1, Next: 2}
+	for i := range 1001 {
+		many.Entries = append(many.Entries, client.JobLogEntry{Offset: 1, CreatedAt: w.CreatedAt, Source: "provisioner", Level: "info", Stage: "Starting workspace", Output: fmt.Sprintf("line %d.", i)})
+	}
+	_, err = job.attempt.AppendLogs(t.Context(), many)
+	require.NoError(t, err)
+	page = b.Open("/@dev1/box")
+	require.Contains(t, page.Text, "earlier lines not shown", "the last lines of a log are enough for a page")
+	require.NotContains(t, page.Text, "line 0.")
+	require.Contains(t, page.Text, "line 1000.")
 	job.succeed(t, agentResource(7))
 
 	page = b.Open("/@dev1/box")

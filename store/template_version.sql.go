@@ -392,7 +392,7 @@ func (q *Queries) ListTemplateVersionVariables(ctx context.Context, arg ListTemp
 }
 
 const listTemplateVersions = `-- name: ListTemplateVersions :many
-SELECT v.id, v.organization_id, v.template_id, v.job_id, v.name, v.message, v.readme, v.has_external_agent, v.archived, v.created_by, v.created_at, v.updated_at
+SELECT v.id, v.organization_id, v.template_id, v.job_id, v.name, CAST(substr(v.message, 1, 4096) AS TEXT) AS message, CAST(substr(v.readme, 1, 16384) AS TEXT) AS readme, v.has_external_agent, v.archived, v.created_by, v.created_at, v.updated_at
 FROM template_versions v WHERE v.organization_id = $1 AND v.template_id = $2
   AND (v.archived = FALSE OR CAST($3 AS BOOLEAN) = TRUE)
   AND (CAST($4 AS TEXT) = '' OR (v.created_at, v.id) > (SELECT x.created_at, x.id FROM template_versions x WHERE x.id = CAST($4 AS TEXT)))
@@ -467,7 +467,7 @@ func (q *Queries) ListTemplateVersions(ctx context.Context, arg ListTemplateVers
 }
 
 const listTemplateVersionsByIDs = `-- name: ListTemplateVersionsByIDs :many
-SELECT id, organization_id, template_id, job_id, name, message, archived, has_external_agent FROM template_versions
+SELECT id, organization_id, template_id, job_id, name, CAST(substr(message, 1, 4096) AS TEXT) AS message, archived, has_external_agent FROM template_versions
 WHERE id IN (SELECT value FROM json_list($1))
 `
 

@@ -57,7 +57,7 @@ func (w versionView) Took() time.Duration { return jobTook(w.Version.Job) }
 
 func (v *visit) versionView(ctx context.Context, version client.TemplateVersion) (versionView, error) {
 	w := versionView{Version: version}
-	rows, err := v.api.TemplateVersionLogs(ctx, version.ID, 0)
+	rows, err := v.api.TemplateVersionLogTail(ctx, version.ID, logTail)
 	if err != nil {
 		return w, err
 	}

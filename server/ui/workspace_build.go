@@ -97,7 +97,7 @@ type jobLog struct {
 	After  int64
 	Stages []logStage
 	// Left is how many lines before these are not shown.
-	Left int
+	Left int64
 }
 
 type logStage struct {
@@ -114,10 +114,13 @@ func (l jobLog) LastStage() string {
 	return l.Stages[len(l.Stages)-1].Name
 }
 
-// newJobLog groups rows by stage.
+// newJobLog groups the last rows of a log by stage; ids count its rows.
 func newJobLog(rows []client.ProvisionerJobLog, follow string) jobLog {
-	l := jobLog{Follow: follow, Left: max(0, len(rows)-logTail)}
-	for _, row := range rows[l.Left:] {
+	l := jobLog{Follow: follow}
+	if len(rows) > 0 {
+		l.Left = rows[0].ID - 1
+	}
+	for _, row := range rows {
 		if len(l.Stages) == 0 || l.LastStage() != row.Stage {
 			l.Stages = append(l.Stages, logStage{Name: row.Stage, At: row.CreatedAt})
 		}
@@ -155,7 +158,7 @@ func (u *UI) workspace(ctx context.Context, v *visit) (reply, error) {
 	data := &workspaceFrontPage{workspacePage: p}
 	build := p.Workspace.LatestBuild
 	if p.Busy() || build.Job.Status != client.JobSucceeded {
-		rows, err := v.api.WorkspaceBuildLogs(ctx, build.ID, 0)
+		rows, err := v.api.WorkspaceBuildLogTail(ctx, build.ID, logTail)
 		if err != nil {
 			return nil, err
 		}
@@ -220,7 +223,7 @@ func (u *UI) workspaceBuild(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := v.api.WorkspaceBuildLogs(ctx, build.ID, 0)
+	rows, err := v.api.WorkspaceBuildLogTail(ctx, build.ID, logTail)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ SELECT * FROM template_versions WHERE organization_id = @organization_id AND tem
 ORDER BY created_at DESC, id DESC LIMIT 1;
 
 -- name: ListTemplateVersions :many
-SELECT v.id, v.organization_id, v.template_id, v.job_id, v.name, v.message, v.readme, v.has_external_agent, v.archived, v.created_by, v.created_at, v.updated_at
+SELECT v.id, v.organization_id, v.template_id, v.job_id, v.name, CAST(substr(v.message, 1, 4096) AS TEXT) AS message, CAST(substr(v.readme, 1, 16384) AS TEXT) AS readme, v.has_external_agent, v.archived, v.created_by, v.created_at, v.updated_at
 FROM template_versions v WHERE v.organization_id = @organization_id AND v.template_id = @template_id
   AND (v.archived = FALSE OR CAST(@include_archived AS BOOLEAN) = TRUE)
   AND (CAST(@after_id AS TEXT) = '' OR (v.created_at, v.id) > (SELECT x.created_at, x.id FROM template_versions x WHERE x.id = CAST(@after_id AS TEXT)))
@@ -23,7 +23,7 @@ ORDER BY v.created_at, v.id LIMIT @max_rows OFFSET @skip_rows;
 
 -- name: ListTemplateVersionsByIDs :many
 -- scope: deployment
-SELECT id, organization_id, template_id, job_id, name, message, archived, has_external_agent FROM template_versions
+SELECT id, organization_id, template_id, job_id, name, CAST(substr(message, 1, 4096) AS TEXT) AS message, archived, has_external_agent FROM template_versions
 WHERE id IN (SELECT value FROM json_list(@ids));
 
 -- name: UpdateTemplateVersion :one
