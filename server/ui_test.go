@@ -146,7 +146,8 @@ func TestAPageThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	s := servertest.New(t)
 	b := s.SignedIn(t, "owner@example.com")
-	for _, path := range []string{"/no-such-page", "/organizations/nobody/members", "/@owner/nothing", "/templates/nobody/nothing"} {
+	for _, path := range []string{"/no-such-page", "/organizations/nobody/members", "/@owner/nothing", "/templates/nobody/nothing",
+		"/organizations/%2e%2e", "/organizations/%2E/members", "/@owner/%2e%2e", "/templates/coder/%2e%2e", "/organizations/a%2f..%2fb"} {
 		page := b.Open(path)
 		require.Equal(t, http.StatusNotFound, page.Status, path)
 		require.Contains(t, page.Text, "There is no such page", path)

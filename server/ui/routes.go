@@ -2,6 +2,7 @@ package ui
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"coder/client"
@@ -64,6 +65,10 @@ func (u *UI) handler() http.Handler {
 	on := &table{ui: u, mux: http.NewServeMux()}
 	u.routes(on)
 	return http.NewCrossOriginProtection().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slices.ContainsFunc(strings.Split(r.URL.Path, "/"), isDots) {
+			u.serve(w, r, u.nowhere)
+			return
+		}
 		if rest, ok := strings.CutPrefix(r.URL.Path, "/@"); ok {
 			inner := r.Clone(r.Context())
 			inner.URL.Path, inner.URL.RawPath = "/workspaces/@/"+rest, ""
@@ -73,6 +78,10 @@ func (u *UI) handler() http.Handler {
 		on.mux.ServeHTTP(w, r)
 	}))
 }
+
+// isDots tells whether a part of a path, which may have come encoded, would
+// lead elsewhere: nothing has such a name.
+func isDots(part string) bool { return part == "." || part == ".." }
 
 // serve answers one request of a browser.
 func (u *UI) serve(w http.ResponseWriter, r *http.Request, h handler) {
