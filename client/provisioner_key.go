@@ -33,9 +33,11 @@ type ProvisionerKey struct {
 	Name         string            `json:"name"`
 	Tags         map[string]string `json:"tags"`
 	// AllowList are the networks that the key is good from; empty is every one.
-	AllowList  []string   `json:"allow_list"`
+	// It is nil, and LastUsedAt and PreviousExpiresAt too, for who may make, change
+	// or delete no provisioner keys.
+	AllowList  []string   `json:"allow_list" doc:"null for who may change no keys"`
 	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"Never when absent"`
-	LastUsedAt *time.Time `json:"last_used_at,omitempty" doc:"To the minute; absent when never"`
+	LastUsedAt *time.Time `json:"last_used_at,omitempty" doc:"To the minute; absent when never, and for who may change no keys"`
 	// PreviousExpiresAt is when the last secret of before a rotation ends.
 	PreviousExpiresAt *time.Time `json:"previous_expires_at,omitempty" doc:"When the secret before the newest ends; absent without one"`
 }

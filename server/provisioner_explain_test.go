@@ -83,6 +83,8 @@ func TestWhyAJobWaits(t *testing.T) {
 			prod := "prod"
 			require.Equal(t, []client.TagDifference{{Tag: "env", Wanted: &prod}}, v.Differences)
 			require.Empty(t, x.Job.AvailableWorkers)
+			hostile := s.explained(t, s.asked(t, map[string]string{"env": "a'b $(reboot)"}))
+			require.Contains(t, hostile.Action, `--tag 'env=a'\''b $(reboot)'`, "what a template asks for is not run by who copies the command")
 		})
 
 		t.Run("for a type that nobody runs", func(t *testing.T) {

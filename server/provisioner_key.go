@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"coder/client"
+	"coder/internal/authz"
 	"coder/store"
 )
 
@@ -112,11 +113,22 @@ func (a *api) provisionerKeys(ctx context.Context, organizationID uuid.UUID) ([]
 	if err != nil {
 		return nil, err
 	}
+	whole := mayChangeKeys(subjectFrom(ctx), organizationID)
 	out := make([]client.ProvisionerKey, len(rows))
 	for i, row := range rows {
 		out[i] = a.provisionerKeyResponse(row, secrets)
+		if !whole {
+			out[i].AllowList, out[i].LastUsedAt, out[i].PreviousExpiresAt = nil, nil, nil
+		}
 	}
 	return out, nil
+}
+
+// mayChangeKeys: where a key is good from, and when it was used, tells who has
+// found one how to use it. Every member reads the list; these read all of it.
+func mayChangeKeys(subject *authz.Subject, organizationID uuid.UUID) bool {
+	keys := authz.Object{Type: authz.ProvisionerDaemon, OrganizationID: organizationID}
+	return subject.Can(authz.Create, keys) || subject.Can(authz.Update, keys) || subject.Can(authz.Delete, keys)
 }
 
 // listProvisionerKeyDaemons shows under each key the daemons that are there now.

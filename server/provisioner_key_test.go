@@ -114,8 +114,27 @@ func TestProvisionerKeysAreHiddenFromOutsiders(t *testing.T) {
 	s := servertest.New(t)
 	org := s.Organization(t, "team")
 	plain, outsider := s.Person(t, org), s.Outsider(t)
-	_, err := s.Client.CreateProvisionerKey(t.Context(), "team", client.CreateProvisionerKeyRequest{Name: "k"})
+	made, err := s.Client.CreateProvisionerKey(t.Context(), "team", client.CreateProvisionerKeyRequest{Name: "k", AllowList: []string{"127.0.0.0/8"}})
 	require.NoError(t, err)
+	_, err = withDaemonKey(t, s, made.Key).PresentedProvisionerKey(t.Context())
+	require.NoError(t, err)
+	for _, who := range []servertest.Person{plain, s.Person(t, org, "organization-auditor")} {
+		keys, err := who.Client.ProvisionerKeys(t.Context(), "team")
+		require.NoError(t, err)
+		require.Equal(t, "k", keys[0].Name)
+		require.Nil(t, keys[0].AllowList, "where a key is good from is for those who may change it")
+		require.Nil(t, keys[0].LastUsedAt)
+		byKey, err := who.Client.ProvisionerKeyDaemons(t.Context(), "team")
+		require.NoError(t, err)
+		require.Nil(t, byKey[len(byKey)-1].Key.AllowList)
+		require.Contains(t, s.SignedIn(t, who.User.Email).Open("/organizations/team/keys").Text, "not shown to you")
+	}
+	for _, role := range []string{client.RoleOrgAdmin, "organization-template-admin"} {
+		keys, err := s.Person(t, org, role).Client.ProvisionerKeys(t.Context(), "team")
+		require.NoError(t, err)
+		require.Equal(t, []string{"127.0.0.0/8"}, keys[0].AllowList)
+		require.NotNil(t, keys[0].LastUsedAt)
+	}
 	for _, c := range [][3]string{
 		{http.MethodGet, "/provisionerkeys", ""}, {http.MethodGet, "/provisionerkeys/daemons", ""}, {http.MethodGet, "/provisionerdaemons", ""},
 		{http.MethodPost, "/provisionerkeys", `{"name":"x"}`}, {http.MethodDelete, "/provisionerkeys/k", ""},

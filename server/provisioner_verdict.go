@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"coder/client"
+	"coder/internal/shell"
 	"coder/store"
 )
 
@@ -157,7 +158,7 @@ func (q *queue) offlineDecision(job store.ProvisionerJob, offline []store.ListPr
 	}
 	if ended := last.KeyExpiresAt; q.hasPassed(ended) {
 		reason += fmt.Sprintf(" Its key %s expired at %s.", last.KeyName, showTime(ended))
-		return decision{client.ExplainOffline, reason, fmt.Sprintf("Give the key a new secret with: coder provisioner keys rotate %s --org %s --expires 90d, and start the provisioner with it.", last.KeyName, q.organization)}
+		return decision{client.ExplainOffline, reason, fmt.Sprintf("Give the key a new secret with: coder provisioner keys rotate %s --org %s --expires 90d, and start the provisioner with it.", shell.Word(last.KeyName), q.organization)}
 	}
 	return decision{client.ExplainOffline, reason, "Start it again."}
 }
@@ -237,7 +238,7 @@ func startTags(tags map[string]string) string {
 	var flags strings.Builder
 	for _, tag := range slices.Sorted(maps.Keys(tags)) {
 		if tag != client.TagOwner && (tag != client.TagScope || tags[tag] != scopeTagOrganization) {
-			flags.WriteString(" --tag " + tag + "=" + tags[tag])
+			flags.WriteString(" --tag " + shell.Word(tag+"="+tags[tag]))
 		}
 	}
 	return flags.String()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coder/client"
+	"coder/internal/shell"
 )
 
 // functions are what templates may call.
@@ -28,7 +29,7 @@ func functions(now func() time.Time, asset func(string) (string, error)) templat
 		"initial":  initial,
 		"hue":      hue,
 		"pill":     pillOf,
-		"shell":    shellWord,
+		"shell":    shell.Word,
 		"jobtype":  jobType,
 		"short":    func(id fmt.Stringer) string { return id.String()[:8] },
 		"join":     strings.Join,
@@ -204,14 +205,3 @@ func pillOf(status string) pill {
 	}
 	return pill{Text: words(status), Tone: tone}
 }
-
-// shellWord is a text as one word of a command line.
-func shellWord(text string) string {
-	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune(plainWord, r) }) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-// plainWord has what no shell gives a meaning to.
-const plainWord = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=@%+,"

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"coder/client"
+	"coder/internal/shell"
 )
 
 func (u *UI) organizationRoutes(on *table) {
@@ -113,7 +114,7 @@ func (u *UI) newOrganizationPage(ctx context.Context, v *visit, f form) (*formPa
 	return &formPage{
 		page: p, Form: f, Submit: "Create organization", Cancel: "/organizations",
 		Intro:   "An organization has members, roles, groups, templates, provisioners and workspaces of its own. Others see nothing of it.",
-		Command: "coder organizations create " + cmp.Or(f.value("name"), "data-platform"),
+		Command: "coder organizations create " + shell.Word(cmp.Or(f.value("name"), "data-platform")),
 		Crumbs:  []crumb{{"Organizations", "/organizations"}},
 	}, err
 }

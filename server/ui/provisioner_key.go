@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coder/client"
+	"coder/internal/shell"
 )
 
 func (u *UI) provisionerKeyRoutes(on *table) {
@@ -38,6 +39,9 @@ type provisionerKeysPage struct {
 func (p provisionerKeysPage) Expired(k client.ProvisionerKey) bool {
 	return k.ExpiresAt != nil && !k.ExpiresAt.After(p.Now)
 }
+
+// Hidden tells whether the person may not see where a key is good from, and when it was used.
+func (provisionerKeysPage) Hidden(k client.ProvisionerKey) bool { return k.AllowList == nil }
 
 func (u *UI) provisionerKeys(ctx context.Context, v *visit) (reply, error) {
 	p, err := v.organizationPage(ctx, "keys", "Provisioner keys")
@@ -125,7 +129,7 @@ func (u *UI) newProvisionerKeyPage(ctx context.Context, v *visit, f form) (*prov
 	return &provisionerKeyFormPage{
 		organizationPage: p, Form: f, Heading: "New provisioner key", Submit: "Create key",
 		Intro:   "With a key, provisioners join " + p.Name() + " and run Terraform for its workspaces, on hosts of your choice. One key may serve many of them.",
-		Command: "coder provisioner keys create " + cmp.Or(f.value("name"), "data-cluster") + " --org " + p.Organization.Name,
+		Command: "coder provisioner keys create " + shell.Word(cmp.Or(f.value("name"), "data-cluster")) + " --org " + p.Organization.Name,
 	}, nil
 }
 
@@ -269,7 +273,7 @@ func rotateProvisionerKeyFields(k client.ProvisionerKey) form {
 func (p *provisionerKeyFormPage) rotate() *provisionerKeyFormPage {
 	p.Form, p.Heading, p.Submit = rotateProvisionerKeyFields(p.Key), "Rotate "+p.Key.Name, "Make another secret"
 	p.Intro = "The key gets another secret, which is shown once. Its tags, and the provisioners that joined with it, stay."
-	p.Command = "coder provisioner keys rotate " + shellWord(p.Key.Name) + " --org " + p.Organization.Name
+	p.Command = "coder provisioner keys rotate " + shell.Word(p.Key.Name) + " --org " + p.Organization.Name
 	return p
 }
 
@@ -335,7 +339,7 @@ func (v *visit) rotated(ctx context.Context, p *provisionerKeyFormPage) (client.
 func (p *provisionerKeyFormPage) remove() *provisionerKeyFormPage {
 	p.Form, p.Heading, p.Submit, p.Danger = confirmation(p.Key.Name), "Delete "+p.Key.Name, "Delete the key", true
 	p.Intro = "All its secrets end at once. Provisioners that joined with it are refused from then on: what they run is interrupted, and its state is handed in."
-	p.Command = "coder provisioner keys delete " + shellWord(p.Key.Name) + " --org " + p.Organization.Name
+	p.Command = "coder provisioner keys delete " + shell.Word(p.Key.Name) + " --org " + p.Organization.Name
 	return p
 }
 
