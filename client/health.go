@@ -12,6 +12,14 @@ const (
 	HealthError   = "error"
 )
 
+// Codes of warnings that organizations are not apart where engines run.
+const (
+	// HealthBuiltIn: built-in provisioners, beside more than one organization.
+	HealthBuiltIn = "built_in"
+	// HealthSharedHost: provisioners of several organizations with one spool directory.
+	HealthSharedHost = "shared_host"
+)
+
 // HealthReport is the state of the deployment's parts.
 type HealthReport struct {
 	Time               time.Time      `json:"time"`

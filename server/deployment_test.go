@@ -9,13 +9,16 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
+	"coder/internal/provisioner"
 	"coder/server"
 	"coder/server/servertest"
+	"coder/store"
 )
 
 func TestWhatEverybodyMayAsk(t *testing.T) {
@@ -157,6 +160,45 @@ func TestHealthReport(t *testing.T) {
 	require.True(t, with.Healthy)
 	require.Equal(t, "ok", with.Severity)
 	require.Len(t, with.ProvisionerDaemons.Items, 1)
+}
+
+// Engines of one user of a host can read each other's files: the report says
+// where organizations meet there.
+func TestTheHealthReportNamesWhatIsNotApart(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t)
+	codes := func() (severity string, codes []string) {
+		report, err := s.Client.Health(t.Context())
+		require.NoError(t, err)
+		codes = []string{}
+		for _, w := range report.ProvisionerDaemons.Warnings {
+			codes = append(codes, w.Code)
+		}
+		return report.Severity, codes
+	}
+	join := func(org client.Organization, key uuid.UUID, name, host string) {
+		now := store.At(time.Now())
+		_, err := s.Store.UpsertProvisionerDaemon(t.Context(), store.UpsertProvisionerDaemonParams{
+			ID: uuid.New(), OrganizationID: org.ID, KeyID: key, Name: name, Version: servertest.Version, ApiVersion: provisioner.APIVersion,
+			Provisioners: []string{"terraform"}, HostID: host, CreatedAt: now, LastSeenAt: now,
+		})
+		require.NoError(t, err)
+	}
+	join(s.DefaultOrganization(t), client.ProvisionerKeyBuiltInID, "built-in-1", "server")
+	severity, found := codes()
+	require.Empty(t, found, "alone, nobody else has anything to lose")
+	require.Equal(t, client.HealthOK, severity)
+	team, other := s.Organization(t, "team"), s.Organization(t, "other")
+	severity, found = codes()
+	require.Equal(t, []string{client.HealthBuiltIn}, found)
+	require.Equal(t, client.HealthWarning, severity)
+	join(team, uuid.New(), "one", "shared")
+	join(other, uuid.New(), "two", "own")
+	_, found = codes()
+	require.Equal(t, []string{client.HealthBuiltIn}, found)
+	join(other, uuid.New(), "three", "shared")
+	_, found = codes()
+	require.Equal(t, []string{client.HealthBuiltIn, client.HealthSharedHost}, found)
 }
 
 func TestAppearance(t *testing.T) {

@@ -2,9 +2,14 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"coder/client"
 	"coder/store"
@@ -32,7 +37,11 @@ func (a *api) debugHealth(ctx context.Context, _ *struct{}) (*output[client.Heal
 	if err != nil {
 		return nil, err
 	}
-	report := client.HealthReport{Time: a.now().UTC(), CoderVersion: a.version, Database: a.databaseHealth(ctx), ProvisionerDaemons: a.daemonsHealth(daemons)}
+	organizations, err := a.store.ListOrganizations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report := client.HealthReport{Time: a.now().UTC(), CoderVersion: a.version, Database: a.databaseHealth(ctx), ProvisionerDaemons: a.daemonsHealth(daemons, organizations)}
 	report.Severity = worst(report.Database.Severity, report.ProvisionerDaemons.Severity)
 	report.Healthy = report.Severity != client.HealthError
 	return reply(report), nil
@@ -49,10 +58,14 @@ func (a *api) databaseHealth(ctx context.Context) client.DatabaseReport {
 	return out
 }
 
-// daemonsHealth says what is wrong with the daemons that are there, and which
-// have fallen silent lately.
-func (a *api) daemonsHealth(daemons []store.ProvisionerDaemon) client.DaemonsReport {
+// daemonsHealth says what is wrong with the daemons that are there, which have
+// fallen silent lately, and which are not apart from other organizations.
+func (a *api) daemonsHealth(daemons []store.ProvisionerDaemon, organizations []store.Organization) client.DaemonsReport {
 	out := client.DaemonsReport{HealthSection: healthy(), Items: []client.DaemonReport{}}
+	online := slices.DeleteFunc(slices.Clone(daemons), func(d store.ProvisionerDaemon) bool { return !a.isOnline(d.LastSeenAt, d.StoppedAt) })
+	if out.Warnings = togetherness(online, organizations); len(out.Warnings) > 0 {
+		out.Severity = client.HealthWarning
+	}
 	for _, d := range daemons {
 		warnings := a.healthMessages(d)
 		if len(warnings) > 0 {
@@ -69,6 +82,35 @@ func (a *api) daemonsHealth(daemons []store.ProvisionerDaemon) client.DaemonsRep
 	if len(out.Items) == 0 {
 		out.Warnings = append(out.Warnings, client.HealthMessage{Code: "EPD01", Message: "No provisioner is running: workspaces cannot be built. Start one with: coder provisioner start"})
 		fail(&out.HealthSection, "no provisioner is running")
+	}
+	return out
+}
+
+// togetherness warns of daemons whose templates can read what belongs to other
+// organizations: engines of one user of a host are not apart. The built-in
+// daemons serve one organization, as the user whose files the server's are.
+func togetherness(online []store.ProvisionerDaemon, organizations []store.Organization) []client.HealthMessage {
+	out, names := []client.HealthMessage{}, map[uuid.UUID]string{}
+	for _, org := range organizations {
+		names[org.ID] = org.Name
+	}
+	builtIn := slices.IndexFunc(online, func(d store.ProvisionerDaemon) bool { return d.KeyID == client.ProvisionerKeyBuiltInID })
+	if builtIn >= 0 && len(organizations) > 1 {
+		out = append(out, client.HealthMessage{Code: client.HealthBuiltIn, Message: fmt.Sprintf(
+			"Built-in provisioners run the templates of %s as the server's own user, who can read the database and the deployment key: whoever writes these templates can reach what every organization has. Start the server with --provisioner-daemons 0, and the provisioners of %[1]s as a user of their own.",
+			names[online[builtIn].OrganizationID])})
+	}
+	hosts := map[string][]string{}
+	for _, d := range online {
+		if name := names[d.OrganizationID]; d.HostID != "" && !slices.Contains(hosts[d.HostID], name) {
+			hosts[d.HostID] = append(hosts[d.HostID], name)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(hosts)) {
+		if len(hosts[id]) > 1 {
+			out = append(out, client.HealthMessage{Code: client.HealthSharedHost, Message: fmt.Sprintf(
+				"Provisioners of several organizations share a spool directory, and so a host and its user: %s. Their templates can read each other's states and credentials. Give each organization's provisioners a user of their own.", strings.Join(hosts[id], ", "))})
+		}
 	}
 	return out
 }
