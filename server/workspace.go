@@ -165,11 +165,9 @@ func (a *api) listWorkspaces(ctx context.Context, in *listWorkspacesInput) (*out
 	out := client.WorkspacesResponse{Count: len(ids)}
 	// A first page that is not full has shown all there is.
 	if in.Offset > 0 || len(ids) == int(limit) {
-		count, err := a.store.Filtered(filter).CountWorkspaces(ctx, store.IDs(readable.organizations))
-		if err != nil {
+		if out.Count, err = a.countWorkspaces(ctx, filter, readable); err != nil {
 			return nil, fmt.Errorf("count workspaces: %w", err)
 		}
-		out.Count = int(count)
 	}
 	out.Workspaces, err = a.workspaceResponses(ctx, ids)
 	if err != nil {

@@ -146,6 +146,17 @@ func (a *api) workspacePage(ctx context.Context, f store.Filter, in readable, li
 	return append(ids, others...), err
 }
 
+// countWorkspaces is how many the whole list has. Of organizations that may be
+// read whole it is known; with conditions the rows are counted.
+func (a *api) countWorkspaces(ctx context.Context, f store.Filter, in readable) (int, error) {
+	if f.Empty() && in.whole() {
+		n, err := a.store.CountAllWorkspaces(ctx, store.IDs(in.organizations))
+		return int(n), err
+	}
+	n, err := a.store.Filtered(f).CountWorkspaces(ctx, store.IDs(in.organizations))
+	return int(n), err
+}
+
 // favorites are the caller's own, in the readable organizations.
 func (a *api) favorites(ctx context.Context, in readable) ([]uuid.UUID, error) {
 	rows, err := a.store.ListFavoriteWorkspaces(ctx, in.caller)

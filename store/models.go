@@ -313,6 +313,12 @@ type Template struct {
 	Deleted                    bool
 }
 
+type TemplateUser struct {
+	TemplateID uuid.UUID
+	OwnerID    uuid.UUID
+	Workspaces int64
+}
+
 type TemplateVersion struct {
 	ID               uuid.UUID
 	OrganizationID   uuid.UUID
@@ -449,6 +455,14 @@ type WorkspaceBuild struct {
 	MaxDeadlineAt     Time
 	CreatedAt         Time
 	UpdatedAt         Time
+}
+
+type WorkspaceCount struct {
+	OrganizationID uuid.UUID
+	TemplateID     uuid.UUID
+	Shard          string
+	Workspaces     int64
+	Users          int64
 }
 
 type WorkspaceResource struct {

@@ -208,6 +208,9 @@ func booleanColumns(t *testing.T) map[string]bool {
 func (w *world) insert(t *testing.T, s *store.Store) {
 	t.Helper()
 	for _, table := range w.order {
+		if table == "workspace_counts" || table == "template_users" {
+			continue // triggers keep them
+		}
 		for _, row := range w.rows[table] {
 			var names, marks []string
 			var args []any

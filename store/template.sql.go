@@ -12,10 +12,8 @@ import (
 )
 
 const countTemplateUsers = `-- name: CountTemplateUsers :many
-SELECT used.template_id, CAST(count(*) AS BIGINT) AS users FROM (
-    SELECT DISTINCT organization_id, template_id, owner_id FROM workspaces
-    WHERE organization_id IN (SELECT value FROM json_list($1)) AND deleted = FALSE
-) AS used GROUP BY used.template_id
+SELECT template_id, CAST(sum(users) AS BIGINT) AS users FROM workspace_counts
+WHERE organization_id IN (SELECT value FROM json_list($1)) GROUP BY template_id
 `
 
 type CountTemplateUsersRow struct {

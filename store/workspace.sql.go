@@ -11,6 +11,18 @@ import (
 	"github.com/google/uuid"
 )
 
+const countAllWorkspaces = `-- name: CountAllWorkspaces :one
+SELECT CAST(COALESCE(sum(workspaces), 0) AS BIGINT) FROM workspace_counts
+WHERE organization_id IN (SELECT value FROM json_list($1))
+`
+
+func (q *Queries) CountAllWorkspaces(ctx context.Context, organizationIds string) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countAllWorkspaces, organizationIds)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const countWorkspaces = `-- name: CountWorkspaces :one
 SELECT count(*) FROM workspaces w
 WHERE w.organization_id IN (SELECT value FROM json_list($1)) AND w.deleted = FALSE /* filter */

@@ -25,10 +25,8 @@ ORDER BY lower(name), id;
 SELECT * FROM templates WHERE id IN (SELECT value FROM json_list(@ids));
 
 -- name: CountTemplateUsers :many
-SELECT used.template_id, CAST(count(*) AS BIGINT) AS users FROM (
-    SELECT DISTINCT organization_id, template_id, owner_id FROM workspaces
-    WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND deleted = FALSE
-) AS used GROUP BY used.template_id;
+SELECT template_id, CAST(sum(users) AS BIGINT) AS users FROM workspace_counts
+WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) GROUP BY template_id;
 
 -- name: CountTemplateWorkspaces :one
 SELECT count(*) FROM workspaces WHERE organization_id = @organization_id AND template_id = @template_id AND deleted = FALSE;

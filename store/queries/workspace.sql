@@ -102,6 +102,10 @@ LIMIT @max_rows OFFSET @skip_rows;
 SELECT count(*) FROM workspaces w
 WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND w.deleted = FALSE /* filter */;
 
+-- name: CountAllWorkspaces :one
+SELECT CAST(COALESCE(sum(workspaces), 0) AS BIGINT) FROM workspace_counts
+WHERE organization_id IN (SELECT value FROM json_list(@organization_ids));
+
 -- name: ListWorkspaceDetails :many
 -- scope: deployment
 SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at,
