@@ -71,6 +71,10 @@ func (a *api) authenticate(ctx context.Context, r *http.Request) error {
 	if len(id) != tokenIDLength || len(secret) != tokenSecretLength {
 		return errUnauthenticated("The token does not have the form of a session token: sign in again with `coder login`.")
 	}
+	req := requestFrom(ctx)
+	if !fromCookie && req.recall(token, a.now()) {
+		return nil
+	}
 	row, err := a.store.GetAPIKeyWithUser(ctx, id)
 	if err == nil && !sameSecret(secret, row.ApiKey.HashedSecret) {
 		err = errUnknownToken()
@@ -84,7 +88,11 @@ func (a *api) authenticate(ctx context.Context, r *http.Request) error {
 	if err := a.admitSession(ctx, row); err != nil {
 		return err
 	}
-	return a.touch(ctx, row.User, row.ApiKey)
+	if err := a.touch(ctx, row.User, row.ApiKey); err != nil {
+		return err
+	}
+	req.remember(token, a.now())
+	return nil
 }
 
 func errUnknownToken() *client.Error {

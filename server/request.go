@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -32,6 +33,43 @@ type request struct {
 	// daemon is set on calls of a joined daemon, attempt on calls of an attempt.
 	daemon  *daemonCredential
 	attempt *store.JobAttempt
+	// page is the request of a page that calls the API for its person; nil for
+	// a call from outside.
+	page *request
+	// method is the page's; session is who its first call found behind its token.
+	method  string
+	session *pageSession
+}
+
+// pageSession is what a token stood for when a page first called the API.
+type pageSession struct {
+	token   string
+	at      time.Time
+	subject *authz.Subject
+	user    *store.User
+	key     *store.ApiKey
+}
+
+// recall is what the page's token stood for a moment ago, so that a page looks
+// it up once and not once for each of its calls. What is posted may change what
+// its own person may do, and looks every time.
+func (r *request) recall(token string, now time.Time) bool {
+	if r.page == nil || r.page.method != http.MethodGet || r.page.session == nil {
+		return false
+	}
+	s := r.page.session
+	if s.token != token || now.Sub(s.at) > askAgain {
+		return false
+	}
+	r.subject, r.user, r.key = s.subject, s.user, s.key
+	return true
+}
+
+// remember keeps it for the page's next call.
+func (r *request) remember(token string, now time.Time) {
+	if r.page != nil {
+		r.page.session = &pageSession{token: token, at: now, subject: r.subject, user: r.user, key: r.key}
+	}
 }
 
 type requestKey struct{}

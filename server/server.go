@@ -279,7 +279,8 @@ func every(ctx context.Context, interval time.Duration, fn func(context.Context)
 // and a 500 instead of a dropped connection when a handler panics.
 func (a *api) wrap(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := &request{id: newRequestID(), started: a.now(), path: r.URL.Path, ip: a.proxies.clientIP(r), agent: r.UserAgent()}
+		req := &request{id: newRequestID(), started: a.now(), path: r.URL.Path, ip: a.proxies.clientIP(r), agent: r.UserAgent(), method: r.Method}
+		req.page, _ = r.Context().Value(requestKey{}).(*request)
 		ctx := withRequest(r.Context(), req)
 		a.setHeaders(w.Header(), r)
 		w.Header().Set("X-Request-Id", req.id)
