@@ -134,11 +134,15 @@ func withQuery(path string, q url.Values) string {
 	return path + "?" + q.Encode()
 }
 
+// ErrNoName is a name in a request that is empty or only dots: nothing has it,
+// and a path with it would lead elsewhere.
+var ErrNoName = errors.New("a name is empty or only dots")
+
 func checkPath(path string) error {
 	path, _, _ = strings.Cut(path, "?")
 	for _, segment := range strings.Split(path[1:], "/") {
 		if segment == "" || segment == "." || segment == ".." {
-			return fmt.Errorf("a name in the request %q is empty or only dots", path)
+			return fmt.Errorf("the request %q cannot be made: %w", path, ErrNoName)
 		}
 	}
 	return nil

@@ -115,6 +115,12 @@ type UpdateWorkspaceTTLRequest struct {
 	TTLMillis *int64 `json:"ttl_ms,omitzero"`
 }
 
+// UpdateWorkspaceScheduleRequest sets both at once; what is null is cleared.
+type UpdateWorkspaceScheduleRequest struct {
+	Schedule  *string `json:"schedule" nullable:"true" required:"false" doc:"CRON_TZ=zone minute hour * * days"`
+	TTLMillis *int64  `json:"ttl_ms" nullable:"true" required:"false" doc:"After how long a started workspace stops"`
+}
+
 // ExtendWorkspaceRequest moves the deadline of the running build.
 type ExtendWorkspaceRequest struct {
 	Deadline time.Time `json:"deadline"`
@@ -180,6 +186,12 @@ func (c *Client) UpdateWorkspaceAutostart(ctx context.Context, id uuid.UUID, req
 // UpdateWorkspaceTTL sets or clears the time to automatic stop, from the next start on.
 func (c *Client) UpdateWorkspaceTTL(ctx context.Context, id uuid.UUID, req UpdateWorkspaceTTLRequest) error {
 	return c.exec(ctx, http.MethodPut, apiPath("workspaces", id, "ttl"), req)
+}
+
+// UpdateWorkspaceSchedule sets or clears the schedule of automatic starts and the
+// time to the automatic stop, both or neither.
+func (c *Client) UpdateWorkspaceSchedule(ctx context.Context, id uuid.UUID, req UpdateWorkspaceScheduleRequest) error {
+	return c.exec(ctx, http.MethodPut, apiPath("workspaces", id, "schedule"), req)
 }
 
 // ExtendWorkspace moves the deadline of the running build.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 func (a *api) workspaceScheduleRoutes(r *router) {
 	handle(r, put, "/workspaces/{workspace}/autostart", "Schedule the automatic start", onObject(authz.Update, authz.Workspace), a.updateAutostart, noContent)
 	handle(r, put, "/workspaces/{workspace}/ttl", "Set the time to the automatic stop", onObject(authz.Update, authz.Workspace), a.updateTTL, noContent)
+	handle(r, put, "/workspaces/{workspace}/schedule", "Set the automatic start and the automatic stop, both or neither", onObject(authz.Update, authz.Workspace), a.updateSchedule, noContent)
 	handle(r, put, "/workspaces/{workspace}/extend", "Move the deadline of the running build", onObject(authz.Update, authz.Workspace), a.extendWorkspace)
 	handle(r, put, "/workspaces/{workspace}/dormant", "Put a workspace to sleep or wake it", onObject(authz.Update, authz.Workspace), a.updateDormancy)
 	handle(r, put, "/workspaces/{workspace}/autoupdates", "Follow the active version or not", onObject(authz.Update, authz.Workspace), a.updateAutomaticUpdates, noContent)
@@ -35,6 +37,11 @@ type updateAutostartInput struct {
 type updateTTLInput struct {
 	WorkspacePath
 	Body client.UpdateWorkspaceTTLRequest
+}
+
+type updateScheduleInput struct {
+	WorkspacePath
+	Body client.UpdateWorkspaceScheduleRequest
 }
 
 type extendInput struct {
@@ -101,6 +108,67 @@ func (a *api) updateAutostart(ctx context.Context, in *updateAutostartInput) (*e
 	}
 	a.workspaceChanged(w.ID)
 	return &empty{}, nil
+}
+
+// updateSchedule changes both parts in one transaction. A part that stays as it
+// is needs no permission of the template.
+func (a *api) updateSchedule(ctx context.Context, in *updateScheduleInput) (*empty, error) {
+	w, template, err := a.workspaceTemplate(ctx, authz.Update, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	after, err := a.rescheduled(w, template, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		err := tx.SetWorkspaceAutostart(ctx, store.SetWorkspaceAutostartParams{
+			OrganizationID: w.OrganizationID, ID: w.ID, AutostartSchedule: after.AutostartSchedule, NextStartAt: after.NextStartAt, UpdatedAt: after.UpdatedAt,
+		})
+		if err != nil {
+			return err
+		}
+		err = tx.SetWorkspaceTTL(ctx, store.SetWorkspaceTTLParams{OrganizationID: w.OrganizationID, ID: w.ID, TTLMs: after.TTLMs, UpdatedAt: after.UpdatedAt})
+		if err == nil && after.TTLMs == nil && w.TTLMs != nil {
+			err = clearDeadline(ctx, tx, w, after.UpdatedAt)
+		}
+		if err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, workspaceChanged(client.AuditWrite, &w, &after))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set schedule: %w", err)
+	}
+	a.workspaceChanged(w.ID)
+	return &empty{}, nil
+}
+
+// rescheduled is the workspace with another schedule, which is checked where it differs.
+func (a *api) rescheduled(w store.Workspace, template store.Template, req client.UpdateWorkspaceScheduleRequest) (store.Workspace, error) {
+	after, faults := w, error(nil)
+	after.UpdatedAt = store.At(a.now())
+	if wanted := value(req.Schedule); wanted != w.AutostartSchedule {
+		after.AutostartSchedule, faults = checkAutostart(req.Schedule, template)
+		after.NextStartAt = nextStart(after.AutostartSchedule, template, a.now())
+		if !w.DormantAt.IsZero() {
+			after.NextStartAt = store.Time{}
+		}
+	}
+	if value(req.TTLMillis) == value(w.TTLMs) {
+		return after, faults
+	}
+	ttl, err := checkTTL(req.TTLMillis, template)
+	after.TTLMs = ttl
+	return after, cmp.Or(faults, err)
+}
+
+// value is what a pointer points to, or nothing's.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 // checkAutostart reads a schedule that a person gave; nil and empty clear it.

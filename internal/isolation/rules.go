@@ -549,6 +549,7 @@ var rules = map[string]rule{
 	"DELETE /workspaces/{workspace}/favorite":   plain(),
 	"POST /workspaces/{workspace}/port-share":   {given: true, refused: noPorts, body: func(values) any { return port }},
 	"DELETE /workspaces/{workspace}/port-share": {given: true, refused: noPorts, body: func(values) any { return port }},
+	"PUT /workspaces/{workspace}/schedule":      fixed(fields{"schedule": nil, "ttl_ms": nil}),
 	"PUT /workspaces/{workspace}/ttl":           fixed(fields{"ttl_ms": nil}),
 	"POST /workspaces/{workspace}/usage":        fixed(fields{}),
 	"GET /workspaces/{workspace}/watch-ws":      {accepted: []int{http.StatusBadRequest, http.StatusUpgradeRequired}},

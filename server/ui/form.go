@@ -1,7 +1,10 @@
 package ui
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -82,6 +85,8 @@ type form struct {
 	Fields []field
 	// Problem is what is wrong with the whole.
 	Problem string
+	// shown tells the state that the form shows from every other; see guarded.
+	shown string
 }
 
 // Field is the question of that name, for pages that place their questions
@@ -217,8 +222,21 @@ type crumb struct{ Text, Path string }
 
 // guarded adds when what the form shows was last changed, so that a form that
 // stood open for long overwrites nothing that somebody else did since.
-func (f form) guarded(changed time.Time) form {
-	f.Fields = append(f.Fields, field{Name: "changed", Kind: "hidden", Value: machineExact(changed)})
+func (f form) guarded(changed time.Time) form { return f.guardedBy(machineExact(changed)) }
+
+// guardedByContent is guarded for what the API tells no date of, and for what
+// changes by itself while nobody touches the form: the values decide.
+func (f form) guardedByContent(more ...string) form {
+	sum := sha256.New()
+	for _, q := range f.Fields {
+		fmt.Fprintf(sum, "%q %q %q\n", q.Name, q.Value, q.Values)
+	}
+	fmt.Fprintf(sum, "%q", more)
+	return f.guardedBy(hex.EncodeToString(sum.Sum(nil)[:8]))
+}
+
+func (f form) guardedBy(shown string) form {
+	f.Fields, f.shown = append(f.Fields, field{Name: "changed", Kind: "hidden", Value: shown}), shown
 	return f
 }
 
@@ -226,12 +244,12 @@ func machineExact(at time.Time) string { return at.UTC().Format(time.RFC3339Nano
 
 // stale refuses a form that shows what somebody has changed since. The page
 // that comes back has what was typed, and may then be sent.
-func (f *form) stale(changed time.Time) error {
+func (f *form) stale() error {
 	i := f.index("changed")
-	if f.Fields[i].Value == machineExact(changed) {
+	if f.Fields[i].Value == f.shown {
 		return nil
 	}
-	f.Fields[i].Value = machineExact(changed)
+	f.Fields[i].Value = f.shown
 	return &client.Error{
 		StatusCode: http.StatusConflict, Message: "Somebody changed this while the form was open; nothing was saved.",
 		Detail: "Below is what you typed. Look at the page in another tab, and save again to overwrite.",

@@ -227,7 +227,7 @@ func (v *visit) groupFormPage(ctx context.Context) (*groupFormPage, error) {
 	if !p.rights["change groups"] {
 		return nil, &client.Error{StatusCode: http.StatusForbidden, Message: "You may not change groups.", Detail: "Ask an administrator."}
 	}
-	return &groupFormPage{organizationPage: p.organizationPage, Group: p.Group, Form: groupFields(p.Group)}, nil
+	return &groupFormPage{organizationPage: p.organizationPage, Group: p.Group, Form: groupFields(p.Group).guardedByContent()}, nil
 }
 
 func (u *UI) groupSettings(ctx context.Context, v *visit) (reply, error) {
@@ -249,6 +249,9 @@ func (u *UI) changeGroup(ctx context.Context, v *visit) (reply, error) {
 	}
 	p.Form.read(values)
 	allowance, err := p.Form.number("quota_allowance")
+	if err == nil {
+		err = p.Form.stale()
+	}
 	var g client.Group
 	if err == nil {
 		g, err = v.api.UpdateGroup(ctx, p.Group.ID, client.UpdateGroupRequest{

@@ -240,7 +240,7 @@ func (u *UI) changeMemberRoles(ctx context.Context, v *visit) (reply, error) {
 		return nil, err
 	}
 	p.Form.read(values)
-	if err = p.Form.stale(p.Member.UpdatedAt); err == nil {
+	if err = p.Form.stale(); err == nil {
 		_, err = v.api.UpdateOrganizationMemberRoles(ctx, p.Organization.Name, p.Member.UserID.String(), client.UpdateRolesRequest{Roles: p.Form.chosenRoles(roleNames(p.Member.Roles))})
 	}
 	if status, ok := p.Form.refused(err); ok {

@@ -176,7 +176,7 @@ func (u *UI) changeOrganization(ctx context.Context, v *visit) (reply, error) {
 	f := organizationFields(p.Organization).guarded(p.Organization.UpdatedAt)
 	f.read(values)
 	var org client.Organization
-	if err = f.stale(p.Organization.UpdatedAt); err == nil {
+	if err = f.stale(); err == nil {
 		org, err = v.api.UpdateOrganization(ctx, p.Organization.Name, client.UpdateOrganizationRequest{
 			Name: f.value("name"), DisplayName: f.value("display_name"), Description: new(f.value("description")), Icon: new(f.value("icon")),
 		})

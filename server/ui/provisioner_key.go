@@ -298,12 +298,8 @@ func (u *UI) rotateProvisionerKey(ctx context.Context, v *visit) (reply, error) 
 		return nil, err
 	}
 	p.rotate().Form.read(values)
-	var ends time.Time
-	if p.Key.PreviousExpiresAt != nil {
-		ends = *p.Key.PreviousExpiresAt
-	}
 	var made client.RotateProvisionerKeyResponse
-	if err = p.Form.stale(ends); err == nil {
+	if err = p.Form.stale(); err == nil {
 		made, err = v.rotated(ctx, p)
 	}
 	if status, ok := p.Form.refused(err); ok {

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 
@@ -81,7 +82,7 @@ func (v *visit) quotaPage(ctx context.Context) (*quotaPage, error) {
 		return nil, err
 	}
 	return &quotaPage{
-		organizationPage: p, Form: quotaFields(q),
+		organizationPage: p, Form: quotaFields(q).guardedByContent(),
 		Limits: []quotaLimit{
 			{"cost", "Cost a day", "credits", "All workspaces together.", q.DailyCost, q.MaxDailyCost},
 			{"running", "Running workspaces", "running", "Those that are being started count too.", q.RunningWorkspaces, q.MaxRunningWorkspaces},
@@ -110,8 +111,9 @@ func (u *UI) changeQuota(ctx context.Context, v *visit) (reply, error) {
 	p.Form.read(values)
 	cost, err := p.Form.limit("max_daily_cost")
 	running, runningErr := p.Form.limit("max_running_workspaces")
+	err = cmp.Or(err, runningErr)
 	if err == nil {
-		err = runningErr
+		err = p.Form.stale()
 	}
 	if err == nil {
 		_, err = v.api.UpdateOrganizationQuota(ctx, p.Organization.Name, client.UpdateOrganizationQuotaRequest{MaxDailyCost: cost, MaxRunningWorkspaces: running})

@@ -24,6 +24,9 @@ type refusalPage struct {
 // sign-in page, and comes back after it.
 func (v *visit) refuse(err error) {
 	var e *client.Error
+	if errors.Is(err, client.ErrNoName) {
+		err = errNoPage
+	}
 	if !errors.As(err, &e) {
 		v.ui.options.Logger.ErrorContext(v.r.Context(), "page failed", "path", v.r.URL.Path, "error", err)
 		e = &client.Error{StatusCode: http.StatusBadGateway, Message: "The server did not answer."}

@@ -242,7 +242,7 @@ func (v *visit) roleToEdit(ctx context.Context) (*roleFormPage, map[string]bool,
 	if p.Role.BuiltIn || !p.rights["change roles"] {
 		return nil, nil, &client.Error{StatusCode: http.StatusForbidden, Message: "This role cannot be changed by you.", Detail: "Built-in roles are the same everywhere; others are changed by an administrator."}
 	}
-	p.Form = roleFields(p.Role.Role)
+	p.Form = roleFields(p.Role.Role).guardedByContent(slices.Sorted(slices.Values(permissionKeys(p.Role.OrganizationPermissions)))...)
 	return p, held, nil
 }
 
@@ -265,7 +265,9 @@ func (u *UI) changeRole(ctx context.Context, v *visit) (reply, error) {
 		return nil, err
 	}
 	p.Form.read(values)
-	_, err = v.api.UpdateRole(ctx, p.Organization.Name, p.request(values))
+	if err = p.Form.stale(); err == nil {
+		_, err = v.api.UpdateRole(ctx, p.Organization.Name, p.request(values))
+	}
 	if status, ok := p.Form.refused(err); ok {
 		p.lay(held, values["permission"])
 		return showAs(status, "role_edit.html", p), nil

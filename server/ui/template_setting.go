@@ -157,7 +157,7 @@ func (u *UI) changeTemplate(ctx context.Context, v *visit) (reply, error) {
 	}
 	p.Form.read(values)
 	changed := p.Template
-	if err = p.Form.stale(p.Template.UpdatedAt); err == nil {
+	if err = p.Form.stale(); err == nil {
 		changed, err = v.changedTemplate(ctx, p)
 	}
 	if status, ok := p.Form.refused(err); ok {

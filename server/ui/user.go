@@ -280,7 +280,7 @@ func (u *UI) changeUserRoles(ctx context.Context, v *visit) (reply, error) {
 		return nil, err
 	}
 	p.Roles.read(values)
-	if err = p.Roles.stale(p.User.UpdatedAt); err == nil {
+	if err = p.Roles.stale(); err == nil {
 		_, err = v.api.UpdateUserRoles(ctx, p.User.ID.String(), client.UpdateRolesRequest{Roles: p.Roles.chosenRoles(roleNames(p.User.Roles))})
 	}
 	return p.changed(&p.Roles, err, p.User.Username, "The roles of "+p.User.Username+" were saved. They hold from the next request on.")

@@ -32,7 +32,9 @@ func weekdays() []fieldOption {
 	return days
 }
 
-func scheduleFields(w client.Workspace) form {
+func scheduleFields(w client.Workspace) form { return scheduleQuestions(w).guardedByContent() }
+
+func scheduleQuestions(w client.Workspace) form {
 	f := form{Fields: []field{
 		{Name: "time", Label: "Start at", Kind: "time", Hint: "Empty: it is started by hand."},
 		{Name: "days", Label: "On", Kind: kindChecks, Options: weekdays(), Values: []string{"monday", "tuesday", "wednesday", "thursday", "friday"}},
@@ -126,7 +128,9 @@ func (u *UI) changeSchedule(ctx context.Context, v *visit) (reply, error) {
 	}
 	p := &workspaceSchedulePage{w, scheduleFields(w.Workspace)}
 	p.Form.read(values)
-	err = v.setSchedule(ctx, w.Workspace, p.Form)
+	if err = p.Form.stale(); err == nil {
+		err = v.setSchedule(ctx, w.Workspace, p.Form)
+	}
 	if status, ok := p.Form.refused(err); ok {
 		return showAs(status, "workspace_schedule.html", p), nil
 	}
@@ -145,10 +149,7 @@ func (v *visit) setSchedule(ctx context.Context, w client.Workspace, f form) err
 	if err != nil {
 		return invalidField("ttl_ms", err)
 	}
-	if err := v.api.UpdateWorkspaceAutostart(ctx, w.ID, client.UpdateWorkspaceAutostartRequest{Schedule: &start}); err != nil {
-		return err
-	}
-	return v.api.UpdateWorkspaceTTL(ctx, w.ID, client.UpdateWorkspaceTTLRequest{TTLMillis: &ttl})
+	return v.api.UpdateWorkspaceSchedule(ctx, w.ID, client.UpdateWorkspaceScheduleRequest{Schedule: &start, TTLMillis: &ttl})
 }
 
 // extendWorkspace moves the deadline of what runs by an hour.

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"net/http"
 	"slices"
 
 	"coder/client"
@@ -53,6 +54,9 @@ func (u *UI) workspaceParametersPage(ctx context.Context, v *visit, newest bool)
 		_, answered := given[q.Name]
 		return !q.Mutable && answered
 	})
+	if len(p.Form.Fields) > 0 {
+		p.Form = p.Form.guardedByContent(version.String())
+	}
 	return p, nil
 }
 
@@ -76,6 +80,12 @@ func (u *UI) changeParameters(ctx context.Context, v *visit) (reply, error) {
 		return nil, err
 	}
 	p.Form.read(values)
+	if len(p.Form.Fields) == 0 {
+		return nil, errNothingToChoose
+	}
+	if status, ok := p.Form.refused(p.Form.stale()); ok {
+		return showAs(status, "workspace_parameters.html", p), nil
+	}
 	answers := parameterValues(p.parameters, p.Form)
 	req := client.CreateWorkspaceBuildRequest{Transition: "start", TemplateVersionID: &p.Version.ID, RichParameterValues: answers, Reason: client.BuildReasonDashboard}
 	if p.On() {
@@ -92,6 +102,8 @@ func (u *UI) changeParameters(ctx context.Context, v *visit) (reply, error) {
 	}
 	return redirect{to: p.Path(), said: p.Workspace.Name + " is being built with these parameters."}, nil
 }
+
+var errNothingToChoose = &client.Error{StatusCode: http.StatusConflict, Message: "The template has no parameters any more.", Detail: "Start or stop the workspace on its own page."}
 
 type workspaceSettingsPage struct {
 	workspacePage
@@ -114,7 +126,7 @@ func (u *UI) workspaceSettingsPage(ctx context.Context, v *visit) (*workspaceSet
 	f := form{Fields: []field{
 		{Name: "name", Label: "Name", Value: w.Workspace.Name, Required: true, MaxLength: 32, ReadOnly: !w.Workspace.AllowRenames, Hint: hint},
 		{Name: "updates", Label: "Take the newest version of the template at every start", Kind: kindCheckbox, Value: updates},
-	}}
+	}}.guardedByContent()
 	return &workspaceSettingsPage{w, f}, nil
 }
 
@@ -137,7 +149,7 @@ func (u *UI) changeWorkspace(ctx context.Context, v *visit) (reply, error) {
 	}
 	p.Form.read(values)
 	name := p.Form.value("name")
-	if name != p.Workspace.Name {
+	if err = p.Form.stale(); err == nil && name != p.Workspace.Name {
 		err = v.api.UpdateWorkspace(ctx, p.Workspace.ID, client.UpdateWorkspaceRequest{Name: name})
 	}
 	if err == nil {
