@@ -24,8 +24,10 @@ func TestAStoppedServerExpiresNobody(t *testing.T) {
 		p := newProtocol(t, servertest.WithStore(st), servertest.WithoutLoops())
 		p.Server.Server.LeaseClock(clock.Now)
 		look := func() { require.NoError(t, p.Server.Server.LookAtLeases(t.Context())) }
-		begun, taken := p.workspace(t), p.workspace(t)
-		running, waiting := p.begun(t), p.acquire(t)
+		begun := p.workspace(t)
+		running := p.begun(t)
+		taken := p.workspace(t)
+		waiting := p.acquire(t)
 		require.NoError(t, waiting.Confirm(t.Context()))
 		current := func(h held) bool {
 			rows, err := st.ListCurrentAttempts(t.Context())
