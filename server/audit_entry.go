@@ -294,3 +294,10 @@ func stateReplaced(w store.Workspace, b store.WorkspaceBuild) auditEntry {
 		fields: map[string]any{"workspace_id": w.ID, "workspace_name": w.Name, "workspace_owner": w.OwnerName, "build_number": b.BuildNumber},
 	}
 }
+
+// stateRestored says the same of a version that was put in place again.
+func stateRestored(w store.Workspace, b store.WorkspaceBuild, from, version int64) auditEntry {
+	e := stateReplaced(w, b)
+	e.fields["restored_version"], e.fields["state_version"] = from, version
+	return e
+}

@@ -62,7 +62,8 @@ const (
 	agentFields    = "id parent_id created_at updated_at first_connected_at? last_connected_at? disconnected_at? started_at? ready_at? status lifecycle_state name resource_id instance_id? " +
 		"architecture environment_variables operating_system logs_length logs_overflowed directory? expanded_directory? version api_version apps latency? connection_timeout_seconds " +
 		"troubleshooting_url subsystems health display_apps log_sources scripts startup_script_behavior"
-	appFields = "id url? external slug display_name? command? icon? subdomain subdomain_name? sharing_level healthcheck? health group? hidden open_in tooltip? statuses"
+	stateFields = "| version workspace_id workspace_build_id build_number attempt_id? attempt_number? fence n created_at size sha256 resources? kind merge merged_at? merged_build_number? restored_from? created_by?"
+	appFields   = "id url? external slug display_name? command? icon? subdomain subdomain_name? sharing_level healthcheck? health group? hidden open_in tooltip? statuses"
 )
 
 // exchange is one request, the status that it must answer, and the fields of
@@ -508,6 +509,16 @@ func TestWireOfBuilds(t *testing.T) {
 		{"PATCH", "/workspaces/" + gone.ID.String(), `{"name":"back"}`, 405, "", "message"},
 		{"GET", "/users/dev1/workspace/gone", "", 404, "", "message detail"},
 		{"GET", "/users/dev1/workspace/gone?include_deleted=true", "", 200, "", workspaceFields},
+	})
+	states := "/workspaces/" + w.ID.String() + "/states"
+	s.holds(t, []exchange{
+		{"GET", states, "", 200, "0", stateFields},
+		{"GET", states + "/one", "", 400, "validations.0", "field detail"},
+		{"GET", states + "/9", "", 404, "", "message detail"},
+		{"POST", states + "/1/restore", "", 409, "", "message detail"},
+		{"POST", states + "/one/restore", "", 400, "validations.0", "field detail"},
+		{"GET", "/workspaces/" + gone.ID.String() + "/states", "", 200, "0", stateFields},
+		{"GET", "/workspaces/" + gone.ID.String() + "/states/1", "", 200, "", "version terraform_version serial lineage outputs resources"},
 	})
 	state := s.Response(t, s.Token, http.MethodGet, build+"/state", "")
 	require.Equal(t, []any{200, stateOf(w.LatestBuild.Job.ID)}, []any{state.Status, state.Body})

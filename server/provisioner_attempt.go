@@ -16,7 +16,6 @@ import (
 	"github.com/google/uuid"
 
 	"coder/client"
-	"coder/internal/terraform"
 	"coder/store"
 )
 
@@ -261,7 +260,7 @@ func (a *api) putAttemptState(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	state, ref, err := readState(r)
 	if err == nil {
-		err = a.storeState(ctx, requestFrom(ctx).attempt, state, ref)
+		err = a.storeState(ctx, requestFrom(ctx).attempt, state, ref.N)
 	}
 	if err != nil {
 		a.writeError(ctx, w, err)
@@ -271,54 +270,51 @@ func (a *api) putAttemptState(w http.ResponseWriter, r *http.Request) {
 }
 
 // readState reads and checks the body against the hash in the query.
-func readState(r *http.Request) ([]byte, client.StateRef, error) {
+func readState(r *http.Request) (packedState, client.StateRef, error) {
 	query := r.URL.Query()
 	n, err := strconv.ParseInt(query.Get("n"), 10, 64)
 	if err != nil || n < 1 {
-		return nil, client.StateRef{}, invalid("n", "Must be a whole number from 1.")
+		return packedState{}, client.StateRef{}, invalid("n", "Must be a whole number from 1.")
 	}
 	body := io.Reader(http.MaxBytesReader(nil, r.Body, client.MaxState))
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		unpacked, err := gzip.NewReader(body)
 		if err != nil {
-			return nil, client.StateRef{}, badRequest("The body is not gzip.")
+			return packedState{}, client.StateRef{}, badRequest("The body is not gzip.")
 		}
 		body = unpacked
 	}
 	state, err := io.ReadAll(io.LimitReader(body, client.MaxState+1))
 	if err != nil || len(state) > client.MaxState {
-		return nil, client.StateRef{}, badRequest("The state could not be read whole, or is over the limit.")
+		return packedState{}, client.StateRef{}, badRequest("The state could not be read whole, or is over the limit.")
 	}
 	sum := sha256.Sum256(state)
 	ref := client.StateRef{N: n, SHA256: hex.EncodeToString(sum[:])}
 	if query.Get("sha256") != ref.SHA256 {
-		return nil, client.StateRef{}, invalid("sha256", "The body has the hash %s.", ref.SHA256)
+		return packedState{}, client.StateRef{}, invalid("sha256", "The body has the hash %s.", ref.SHA256)
 	}
-	if _, err := terraform.ParseState(state); err != nil || len(state) == 0 {
-		return nil, client.StateRef{}, badRequest("This is not a whole Terraform state.")
+	packed, err := packState(state)
+	if err != nil || len(state) == 0 {
+		return packedState{}, client.StateRef{}, badRequest("This is not a whole Terraform state.")
 	}
-	return state, ref, nil
+	return packed, ref, nil
 }
 
-func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state []byte, ref client.StateRef) error {
+func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state packedState, n int64) error {
 	if attempt.WorkspaceID == nil {
 		return badRequest("Only builds of workspaces have a state.")
 	}
-	packed, err := store.PackState(state)
-	if err != nil {
-		return err
-	}
 	stored := false
-	err = a.store.InTx(ctx, func(tx *store.Store) error {
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		stored = false
 		have, err := tx.GetWorkspaceStateInfo(ctx, store.GetWorkspaceStateInfoParams{
-			OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID, Fence: attempt.Fence, N: ref.N,
+			OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID, Fence: attempt.Fence, N: n,
 		})
 		switch {
-		case err == nil && have.Sha256 == ref.SHA256:
+		case err == nil && have.Sha256 == state.sha256:
 			return nil // the same upload again
 		case err == nil:
-			return conflict(fmt.Sprintf("State %d of this attempt is stored with another content.", ref.N))
+			return conflict(fmt.Sprintf("State %d of this attempt is stored with another content.", n))
 		case !store.IsNotFound(err):
 			return err
 		}
@@ -326,21 +322,18 @@ func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state [
 		if err != nil {
 			return err
 		}
-		if !current.Current && ref.N <= current.StateN {
+		if !current.Current && n <= current.StateN {
 			return nil // a late copy: the same engine wrote a newer one since
 		}
-		sealed, err := tx.SealState(ctx, attempt.OrganizationID, packed)
-		if err != nil {
-			return err
-		}
 		stored = true
-		if err := tx.RaiseAttemptState(ctx, store.RaiseAttemptStateParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, StateN: ref.N}); err != nil {
+		if err := tx.RaiseAttemptState(ctx, store.RaiseAttemptStateParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, StateN: n}); err != nil {
 			return err
 		}
-		return tx.InsertWorkspaceState(ctx, store.InsertWorkspaceStateParams{
-			WorkspaceID: *attempt.WorkspaceID, OrganizationID: attempt.OrganizationID, Fence: attempt.Fence, N: ref.N, WorkspaceBuildID: *attempt.WorkspaceBuildID,
-			AttemptID: &attempt.ID, Sha256: ref.SHA256, Size: int64(len(state)), Data: sealed, Salvage: !current.Current, CreatedAt: store.At(a.now()),
+		_, err = a.putState(ctx, tx, state, store.InsertWorkspaceStateParams{
+			WorkspaceID: *attempt.WorkspaceID, OrganizationID: attempt.OrganizationID, Fence: attempt.Fence, N: n, WorkspaceBuildID: *attempt.WorkspaceBuildID,
+			AttemptID: &attempt.ID, Salvage: !current.Current,
 		})
+		return err
 	})
 	if err == nil && stored {
 		a.metrics.jobs.states.WithLabelValues(a.organizationLabel(ctx, attempt.OrganizationID)).Inc()

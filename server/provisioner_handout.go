@@ -119,6 +119,9 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.Pr
 			return err
 		}
 		acquired.AttemptID, acquired.Secret, acquired.Number, acquired.Fence = attemptID, newSecret(43), int(claimed.Attempts), fence
+		if err := a.mergeSalvage(ctx, tx, claimed, acquired); err != nil {
+			return err
+		}
 		return a.insertAttempt(ctx, tx, d, claimed, acquired, requestID)
 	})
 	return acquired, err

@@ -38,8 +38,12 @@ type failInput struct {
 // completeAttempt ends the job: everything in one transaction, once.
 func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[client.SettledJob], error) {
 	settled, err := a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), namesNewest(in.Body.State), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
-		if err := a.deleteLeaves(ctx, tx, job); err != nil {
+		salvaged, err := a.deleteLeaves(ctx, tx, job)
+		if err != nil {
 			return client.SettledJob{}, err
+		}
+		if len(salvaged) > 0 {
+			return a.deleteAgain(ctx, tx, job, salvaged, in.Body.Timings)
 		}
 		status := client.JobSucceeded
 		if !job.CanceledAt.IsZero() && job.Type != client.JobWorkspaceBuild {
@@ -79,31 +83,45 @@ func attestsDead(dead bool) func(store.JobAttempt) error {
 }
 
 // deleteLeaves refuses to call a delete done while the state that the call
-// names still holds resources, whatever the daemon says.
-func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.ProvisionerJob) error {
+// names still holds resources, whatever the daemon says. What only salvage
+// knows, because it came in since, is told.
+func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (salvaged []string, err error) {
 	if job.WorkspaceBuildID == nil {
-		return nil
+		return nil, nil
 	}
 	build, err := tx.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
 	if err != nil || build.Transition != client.TransitionDelete || build.Orphan {
-		return err
+		return nil, err
 	}
+	raw := []byte(nil)
 	row, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: job.OrganizationID, WorkspaceID: build.WorkspaceID})
-	if err != nil {
-		return ignoreNotFound(err)
+	if err == nil {
+		raw, err = tx.UnsealState(ctx, job.OrganizationID, row.Data)
 	}
-	raw, err := tx.UnsealState(ctx, job.OrganizationID, row.Data)
-	if err != nil {
-		return err
+	if ignoreNotFound(err) != nil {
+		return nil, err
 	}
 	state, err := terraform.ParseState(raw)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !state.Empty() {
-		return badRequest("A delete is complete only when the state holds no managed resource.")
+		return nil, badRequest("A delete is complete only when the state holds no managed resource.")
 	}
-	return nil
+	return leftInSalvage(ctx, tx, build, raw)
+}
+
+// deleteAgain goes on with a delete of which salvage knows more: with another
+// attempt, whose base has it, else the build fails and names it.
+func (a *api) deleteAgain(ctx context.Context, tx *store.Store, job store.ProvisionerJob, salvaged []string, timings []client.StageTiming) (client.SettledJob, error) {
+	text := "What salvage holds is not deleted yet:\n  " + strings.Join(salvaged, "\n  ")
+	if job.EngineStarts < maxEngineStarts {
+		if done, settled, err := a.retry(ctx, tx, job, text); done || err != nil {
+			return settled, err
+		}
+	}
+	end := store.FinishProvisionerJobParams{Status: client.JobFailed, Error: text + "\nDelete the workspace again. What cannot be merged is told in docs/operations.md.", InDoubt: "[]", Timings: store.JSON(timings)}
+	return a.endJob(ctx, tx, job, end, &jobResult{})
 }
 
 // failAttempt ends the attempt, and the job unless it is tried again.
@@ -324,28 +342,6 @@ func (a *api) endJob(ctx context.Context, tx *store.Store, job store.Provisioner
 		return client.SettledJob{}, err
 	}
 	return client.SettledJob{JobID: job.ID, Status: finished.Status}, nil
-}
-
-// pruneStates leaves one version of a finished build, and the newest of the
-// workspace's builds. The newest of all is never touched.
-func (a *api) pruneStates(ctx context.Context, tx *store.Store, job store.ProvisionerJob) error {
-	if job.WorkspaceID == nil {
-		return nil
-	}
-	latest, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: job.OrganizationID, WorkspaceID: *job.WorkspaceID})
-	if store.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := tx.PruneBuildStates(ctx, store.PruneBuildStatesParams{
-		OrganizationID: job.OrganizationID, WorkspaceID: *job.WorkspaceID, WorkspaceBuildID: latest.WorkspaceBuildID, Fence: latest.Fence, N: latest.N,
-	}); err != nil {
-		return err
-	}
-	_, err = tx.PruneWorkspaceStates(ctx, store.PruneWorkspaceStatesParams{OrganizationID: job.OrganizationID, WorkspaceID: *job.WorkspaceID, Keep: int32(a.options.StatesKept)})
-	return err
 }
 
 // retry puts the job back into the queue. Once a cancel is asked no attempt

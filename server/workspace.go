@@ -36,6 +36,7 @@ func (a *api) workspaceRoutes(r *router) {
 	a.workspaceScheduleRoutes(r)
 	a.workspaceBuildRoutes(r)
 	a.workspaceStateRoutes(r)
+	a.workspaceStateVersionRoutes(r)
 	a.workspaceAgentRoutes(r)
 }
 

@@ -144,21 +144,53 @@ func checkState(state []byte) error {
 // insertState adds a version of the state under a raised fence, so that it
 // stands above every one that an engine has written.
 func (a *api) insertState(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, state []byte, by uuid.UUID) error {
+	packed, err := packState(state)
+	if err != nil {
+		return err
+	}
+	row, err := stateRow(ctx, tx, build, by)
+	if err != nil {
+		return err
+	}
+	_, err = a.putState(ctx, tx, packed, row)
+	return err
+}
+
+// packedState is a whole state, ready to be sealed, and what its row tells of it.
+type packedState struct {
+	data            store.PackedState
+	sha256          string
+	size, resources int64
+}
+
+// packState reads and compresses a state, which takes longer than to store it:
+// do it before the transaction where that is possible.
+func packState(content []byte) (packedState, error) {
+	state, err := terraform.ParseState(content)
+	if err != nil {
+		return packedState{}, err
+	}
+	packed, err := store.PackState(content)
+	sum := sha256.Sum256(content)
+	return packedState{data: packed, sha256: hex.EncodeToString(sum[:]), size: int64(len(content)), resources: int64(state.Managed())}, err
+}
+
+// putState seals a state and stores it as the workspace's next version.
+func (a *api) putState(ctx context.Context, tx *store.Store, state packedState, row store.InsertWorkspaceStateParams) (version int64, err error) {
+	if row.Data, err = tx.SealState(ctx, row.OrganizationID, state.data); err != nil {
+		return 0, err
+	}
+	row.Sha256, row.Size, row.Resources, row.CreatedAt = state.sha256, state.size, &state.resources, store.At(a.now())
+	return tx.InsertWorkspaceState(ctx, row)
+}
+
+// stateRow is a version that a person has put above all that engines wrote.
+func stateRow(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, by uuid.UUID) (store.InsertWorkspaceStateParams, error) {
 	fence, err := tx.RaiseWorkspaceFence(ctx, store.RaiseWorkspaceFenceParams{OrganizationID: build.OrganizationID, ID: build.WorkspaceID})
 	if err != nil {
-		return fmt.Errorf("raise the fence: %w", err)
+		return store.InsertWorkspaceStateParams{}, fmt.Errorf("raise the fence: %w", err)
 	}
-	packed, err := store.PackState(state)
-	if err != nil {
-		return err
-	}
-	sealed, err := tx.SealState(ctx, build.OrganizationID, packed)
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(state)
-	return tx.InsertWorkspaceState(ctx, store.InsertWorkspaceStateParams{
-		WorkspaceID: build.WorkspaceID, OrganizationID: build.OrganizationID, Fence: fence, N: 1, WorkspaceBuildID: build.ID,
-		Sha256: hex.EncodeToString(sum[:]), Size: int64(len(state)), Data: sealed, CreatedBy: &by, CreatedAt: store.At(a.now()),
-	})
+	return store.InsertWorkspaceStateParams{
+		WorkspaceID: build.WorkspaceID, OrganizationID: build.OrganizationID, Fence: fence, N: 1, WorkspaceBuildID: build.ID, CreatedBy: &by,
+	}, nil
 }

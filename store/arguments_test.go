@@ -155,6 +155,10 @@ var specials = map[string]func(w *world, q query, k int) any{
 	"include_expired": isOdd, "include_archived": isOdd, "overflowed": isOdd,
 	"every":         func(*world, query, int) any { return true },
 	"keep":          constant(1),
+	// Salvage that a row's own time of merging is still to come for.
+	"merged_at":       constant(seedBase),
+	"base_fence":      constant(0),
+	"protected_fence": constant(math.MaxInt64),
 	"rows":          constant(3),
 	"bytes":         constant(100),
 	"after":         constant(0),

@@ -495,4 +495,9 @@ type WorkspaceState struct {
 	Salvage          bool
 	CreatedBy        *uuid.UUID
 	CreatedAt        Time
+	Version          int64
+	Resources        *int64
+	MergedAt         Time
+	MergedBuildID    *uuid.UUID
+	RestoredFrom     int64
 }

@@ -73,7 +73,8 @@ func (x *secrets) addState(t testing.TB, s *store.Store, n int64) {
 		if err != nil {
 			return err
 		}
-		return tx.InsertWorkspaceState(ctx, store.InsertWorkspaceStateParams{WorkspaceID: x.workspace.ID, OrganizationID: x.f.organization.ID, Fence: 1, N: n, Data: data, CreatedAt: now})
+		_, err = tx.InsertWorkspaceState(ctx, store.InsertWorkspaceStateParams{WorkspaceID: x.workspace.ID, OrganizationID: x.f.organization.ID, Fence: 1, N: n, Data: data, CreatedAt: now})
+		return err
 	}))
 }
 

@@ -83,6 +83,8 @@ func (w *world) bend() {
 	w.rows["groups"][1]["id"], w.rows["group_members"][1]["group_id"] = everyone, everyone
 	state := w.rows["workspace_states"][3] // a later state of workspace 0
 	state["workspace_id"], state["workspace_build_id"] = seedID("workspaces", 0), seedID("workspace_builds", 0)
+	salvage := w.rows["workspace_states"][5] // of the same attempt as state 2, later, and not merged
+	salvage["workspace_id"], salvage["fence"] = seedID("workspaces", 2), w.rows["workspace_states"][2]["fence"]
 }
 
 func seedID(table string, k int) string {
@@ -94,7 +96,7 @@ var pointsTo = map[string]string{
 	"user_id": "users", "owner_id": "users", "actor_id": "users", "viewer_id": "users", "initiator_id": "users", "created_by": "users",
 	"template_id": "templates", "active_version_id": "template_versions", "template_version_id": "template_versions",
 	"job_id": "provisioner_jobs", "file_id": "files", "workspace_id": "workspaces",
-	"workspace_build_id": "workspace_builds", "latest_build_id": "workspace_builds", "key_id": "provisioner_keys",
+	"workspace_build_id": "workspace_builds", "merged_build_id": "workspace_builds", "latest_build_id": "workspace_builds", "key_id": "provisioner_keys",
 	"daemon_id": "provisioner_daemons", "worker_id": "provisioner_daemons", "attempt_id": "job_attempts",
 	"group_id": "groups", "resource_id": "workspace_resources", "preset_id": "presets", "request_id": "requests",
 }
@@ -155,7 +157,7 @@ func seedNumber(name string, k int) int64 {
 	switch {
 	case strings.HasSuffix(name, "_at"):
 		return [seedRows]int64{seedBase, seedBase + seedStep, seedBase - seedStep, 0, -seedStep, seedBase + seedStep}[k%seedRows]
-	case name == "n" || name == "build_number" || name == "latest_build_number":
+	case name == "n" || name == "version" || name == "build_number" || name == "latest_build_number":
 		return int64(k + 1)
 	case k == 3:
 		return math.MaxInt64

@@ -12,7 +12,7 @@ import (
 )
 
 const getLatestWorkspaceState = `-- name: GetLatestWorkspaceState :one
-SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND salvage = FALSE
+SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at, version, resources, merged_at, merged_build_id, restored_from FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND salvage = FALSE
 ORDER BY fence DESC, n DESC LIMIT 1
 `
 
@@ -37,12 +37,17 @@ func (q *Queries) GetLatestWorkspaceState(ctx context.Context, arg GetLatestWork
 		&i.Salvage,
 		&i.CreatedBy,
 		&i.CreatedAt,
+		&i.Version,
+		&i.Resources,
+		&i.MergedAt,
+		&i.MergedBuildID,
+		&i.RestoredFrom,
 	)
 	return i, err
 }
 
 const getWorkspaceStateAtBuild = `-- name: GetWorkspaceStateAtBuild :one
-SELECT s.workspace_id, s.organization_id, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.data, s.salvage, s.created_by, s.created_at FROM workspace_states s JOIN workspace_builds b ON b.id = s.workspace_build_id
+SELECT s.workspace_id, s.organization_id, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.data, s.salvage, s.created_by, s.created_at, s.version, s.resources, s.merged_at, s.merged_build_id, s.restored_from FROM workspace_states s JOIN workspace_builds b ON b.id = s.workspace_build_id
 WHERE s.organization_id = $1 AND s.workspace_id = $2 AND s.salvage = FALSE AND b.build_number <= $3
 ORDER BY s.fence DESC, s.n DESC LIMIT 1
 `
@@ -69,12 +74,18 @@ func (q *Queries) GetWorkspaceStateAtBuild(ctx context.Context, arg GetWorkspace
 		&i.Salvage,
 		&i.CreatedBy,
 		&i.CreatedAt,
+		&i.Version,
+		&i.Resources,
+		&i.MergedAt,
+		&i.MergedBuildID,
+		&i.RestoredFrom,
 	)
 	return i, err
 }
 
 const getWorkspaceStateBefore = `-- name: GetWorkspaceStateBefore :one
-SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND fence < $3 AND salvage = FALSE
+SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at, version, resources, merged_at, merged_build_id, restored_from FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2
+  AND (fence < $3 OR (fence = $3 AND n = 0)) AND salvage = FALSE
 ORDER BY fence DESC, n DESC LIMIT 1
 `
 
@@ -84,6 +95,7 @@ type GetWorkspaceStateBeforeParams struct {
 	Fence          int64
 }
 
+// The state that the attempt with a fence has started from: number 0 of its own is what salvage was merged into.
 func (q *Queries) GetWorkspaceStateBefore(ctx context.Context, arg GetWorkspaceStateBeforeParams) (WorkspaceState, error) {
 	row := q.db.QueryRowContext(ctx, getWorkspaceStateBefore, arg.OrganizationID, arg.WorkspaceID, arg.Fence)
 	var i WorkspaceState
@@ -100,6 +112,11 @@ func (q *Queries) GetWorkspaceStateBefore(ctx context.Context, arg GetWorkspaceS
 		&i.Salvage,
 		&i.CreatedBy,
 		&i.CreatedAt,
+		&i.Version,
+		&i.Resources,
+		&i.MergedAt,
+		&i.MergedBuildID,
+		&i.RestoredFrom,
 	)
 	return i, err
 }
@@ -125,6 +142,32 @@ func (q *Queries) GetWorkspaceStateData(ctx context.Context, arg GetWorkspaceSta
 	var data []byte
 	err := row.Scan(&data)
 	return data, err
+}
+
+const getWorkspaceStateFloor = `-- name: GetWorkspaceStateFloor :one
+SELECT CAST(COALESCE(min(f.fence), 0) AS BIGINT) FROM (
+    SELECT s.fence FROM workspace_states s
+    WHERE s.organization_id = $1 AND s.workspace_id = $2 AND s.salvage = TRUE AND s.merged_at IS NULL
+    UNION ALL
+    SELECT l.fence FROM job_attempts l WHERE l.organization_id = $1 AND l.workspace_id = $2 AND l.ended_at IS NULL
+    UNION ALL
+    SELECT a.fence FROM job_attempts a
+    WHERE a.organization_id = $1 AND a.workspace_id = $2 AND a.settled = '' AND a.ended_at IS NOT NULL
+      AND a.engine_started_at IS NOT NULL AND a.expires_at > $3) f
+`
+
+type GetWorkspaceStateFloorParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	ExpiresAt      Time
+}
+
+// The lowest fence whose attempt may still have something to say, or has said it and was not heard; 0 is none.
+func (q *Queries) GetWorkspaceStateFloor(ctx context.Context, arg GetWorkspaceStateFloorParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, getWorkspaceStateFloor, arg.OrganizationID, arg.WorkspaceID, arg.ExpiresAt)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const getWorkspaceStateInfo = `-- name: GetWorkspaceStateInfo :one
@@ -167,19 +210,18 @@ func (q *Queries) GetWorkspaceStateInfo(ctx context.Context, arg GetWorkspaceSta
 	return i, err
 }
 
-const getWorkspaceStateOfBuild = `-- name: GetWorkspaceStateOfBuild :one
-SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND workspace_build_id = $3 AND salvage = FALSE
-ORDER BY fence DESC, n DESC LIMIT 1
+const getWorkspaceStateVersion = `-- name: GetWorkspaceStateVersion :one
+SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at, version, resources, merged_at, merged_build_id, restored_from FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND version = $3
 `
 
-type GetWorkspaceStateOfBuildParams struct {
-	OrganizationID   uuid.UUID
-	WorkspaceID      uuid.UUID
-	WorkspaceBuildID uuid.UUID
+type GetWorkspaceStateVersionParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	Version        int64
 }
 
-func (q *Queries) GetWorkspaceStateOfBuild(ctx context.Context, arg GetWorkspaceStateOfBuildParams) (WorkspaceState, error) {
-	row := q.db.QueryRowContext(ctx, getWorkspaceStateOfBuild, arg.OrganizationID, arg.WorkspaceID, arg.WorkspaceBuildID)
+func (q *Queries) GetWorkspaceStateVersion(ctx context.Context, arg GetWorkspaceStateVersionParams) (WorkspaceState, error) {
+	row := q.db.QueryRowContext(ctx, getWorkspaceStateVersion, arg.OrganizationID, arg.WorkspaceID, arg.Version)
 	var i WorkspaceState
 	err := row.Scan(
 		&i.WorkspaceID,
@@ -194,13 +236,20 @@ func (q *Queries) GetWorkspaceStateOfBuild(ctx context.Context, arg GetWorkspace
 		&i.Salvage,
 		&i.CreatedBy,
 		&i.CreatedAt,
+		&i.Version,
+		&i.Resources,
+		&i.MergedAt,
+		&i.MergedBuildID,
+		&i.RestoredFrom,
 	)
 	return i, err
 }
 
-const insertWorkspaceState = `-- name: InsertWorkspaceState :exec
-INSERT INTO workspace_states (workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+const insertWorkspaceState = `-- name: InsertWorkspaceState :one
+INSERT INTO workspace_states (workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, resources, data, salvage, restored_from, created_by, created_at, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+  (SELECT COALESCE(max(v.version), 0) + 1 FROM workspace_states v WHERE v.workspace_id = $1))
+RETURNING version
 `
 
 type InsertWorkspaceStateParams struct {
@@ -212,14 +261,16 @@ type InsertWorkspaceStateParams struct {
 	AttemptID        *uuid.UUID
 	Sha256           string
 	Size             int64
+	Resources        *int64
 	Data             []byte
 	Salvage          bool
+	RestoredFrom     int64
 	CreatedBy        *uuid.UUID
 	CreatedAt        Time
 }
 
-func (q *Queries) InsertWorkspaceState(ctx context.Context, arg InsertWorkspaceStateParams) error {
-	_, err := q.db.ExecContext(ctx, insertWorkspaceState,
+func (q *Queries) InsertWorkspaceState(ctx context.Context, arg InsertWorkspaceStateParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, insertWorkspaceState,
 		arg.WorkspaceID,
 		arg.OrganizationID,
 		arg.Fence,
@@ -228,12 +279,64 @@ func (q *Queries) InsertWorkspaceState(ctx context.Context, arg InsertWorkspaceS
 		arg.AttemptID,
 		arg.Sha256,
 		arg.Size,
+		arg.Resources,
 		arg.Data,
 		arg.Salvage,
+		arg.RestoredFrom,
 		arg.CreatedBy,
 		arg.CreatedAt,
 	)
-	return err
+	var version int64
+	err := row.Scan(&version)
+	return version, err
+}
+
+const listKnownStates = `-- name: ListKnownStates :many
+SELECT fence, n FROM workspace_states
+WHERE organization_id = $1 AND workspace_id = $2
+  AND ((salvage = FALSE AND fence >= $3) OR (merged_at IS NOT NULL AND fence = $4))
+ORDER BY fence, n
+`
+
+type ListKnownStatesParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	BaseFence      int64
+	Fence          int64
+}
+
+type ListKnownStatesRow struct {
+	Fence int64
+	N     int64
+}
+
+// What an attempt's salvage may already be known by: the accepted states since its base, and its own merged salvage.
+func (q *Queries) ListKnownStates(ctx context.Context, arg ListKnownStatesParams) ([]ListKnownStatesRow, error) {
+	rows, err := q.db.QueryContext(ctx, listKnownStates,
+		arg.OrganizationID,
+		arg.WorkspaceID,
+		arg.BaseFence,
+		arg.Fence,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListKnownStatesRow{}
+	for rows.Next() {
+		var i ListKnownStatesRow
+		if err := rows.Scan(&i.Fence, &i.N); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listStatesSealedOtherwise = `-- name: ListStatesSealedOtherwise :many
@@ -274,41 +377,151 @@ func (q *Queries) ListStatesSealedOtherwise(ctx context.Context, arg ListStatesS
 	return items, nil
 }
 
-const nextWorkspaceStateNumber = `-- name: NextWorkspaceStateNumber :one
-SELECT CAST(COALESCE(max(n), 0) + 1 AS BIGINT) FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND fence = $3
+const listUnmergedSalvage = `-- name: ListUnmergedSalvage :many
+SELECT version, fence, n, workspace_build_id FROM workspace_states
+WHERE organization_id = $1 AND workspace_id = $2 AND salvage = TRUE AND merged_at IS NULL
+ORDER BY fence DESC, n DESC
 `
 
-type NextWorkspaceStateNumberParams struct {
+type ListUnmergedSalvageParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+}
+
+type ListUnmergedSalvageRow struct {
+	Version          int64
+	Fence            int64
+	N                int64
+	WorkspaceBuildID uuid.UUID
+}
+
+func (q *Queries) ListUnmergedSalvage(ctx context.Context, arg ListUnmergedSalvageParams) ([]ListUnmergedSalvageRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUnmergedSalvage, arg.OrganizationID, arg.WorkspaceID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListUnmergedSalvageRow{}
+	for rows.Next() {
+		var i ListUnmergedSalvageRow
+		if err := rows.Scan(
+			&i.Version,
+			&i.Fence,
+			&i.N,
+			&i.WorkspaceBuildID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listWorkspaceStates = `-- name: ListWorkspaceStates :many
+SELECT s.version, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.resources, s.salvage, s.restored_from, s.created_by, s.created_at, s.merged_at,
+    CAST(COALESCE(b.build_number, 0) AS BIGINT) AS build_number, CAST(COALESCE(m.build_number, 0) AS BIGINT) AS merged_build_number,
+    CAST(COALESCE(a.number, 0) AS BIGINT) AS attempt_number, COALESCE(u.username, '') AS created_by_name
+FROM workspace_states s
+LEFT JOIN workspace_builds b ON b.id = s.workspace_build_id
+LEFT JOIN workspace_builds m ON m.id = s.merged_build_id
+LEFT JOIN job_attempts a ON a.id = s.attempt_id
+LEFT JOIN users u ON u.id = s.created_by
+WHERE s.organization_id = $1 AND s.workspace_id = $2
+ORDER BY s.version DESC
+`
+
+type ListWorkspaceStatesParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+}
+
+type ListWorkspaceStatesRow struct {
+	Version           int64
+	Fence             int64
+	N                 int64
+	WorkspaceBuildID  uuid.UUID
+	AttemptID         *uuid.UUID
+	Sha256            string
+	Size              int64
+	Resources         *int64
+	Salvage           bool
+	RestoredFrom      int64
+	CreatedBy         *uuid.UUID
+	CreatedAt         Time
+	MergedAt          Time
+	BuildNumber       int64
+	MergedBuildNumber int64
+	AttemptNumber     int64
+	CreatedByName     string
+}
+
+func (q *Queries) ListWorkspaceStates(ctx context.Context, arg ListWorkspaceStatesParams) ([]ListWorkspaceStatesRow, error) {
+	rows, err := q.db.QueryContext(ctx, listWorkspaceStates, arg.OrganizationID, arg.WorkspaceID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListWorkspaceStatesRow{}
+	for rows.Next() {
+		var i ListWorkspaceStatesRow
+		if err := rows.Scan(
+			&i.Version,
+			&i.Fence,
+			&i.N,
+			&i.WorkspaceBuildID,
+			&i.AttemptID,
+			&i.Sha256,
+			&i.Size,
+			&i.Resources,
+			&i.Salvage,
+			&i.RestoredFrom,
+			&i.CreatedBy,
+			&i.CreatedAt,
+			&i.MergedAt,
+			&i.BuildNumber,
+			&i.MergedBuildNumber,
+			&i.AttemptNumber,
+			&i.CreatedByName,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const markSalvageMerged = `-- name: MarkSalvageMerged :execrows
+UPDATE workspace_states SET merged_at = $1, merged_build_id = $2
+WHERE organization_id = $3 AND workspace_id = $4 AND fence = $5 AND n <= $6 AND salvage = TRUE AND merged_at IS NULL
+`
+
+type MarkSalvageMergedParams struct {
+	MergedAt       Time
+	MergedBuildID  *uuid.UUID
 	OrganizationID uuid.UUID
 	WorkspaceID    uuid.UUID
 	Fence          int64
+	N              int64
 }
 
-func (q *Queries) NextWorkspaceStateNumber(ctx context.Context, arg NextWorkspaceStateNumberParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, nextWorkspaceStateNumber, arg.OrganizationID, arg.WorkspaceID, arg.Fence)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
-}
-
-const pruneBuildStates = `-- name: PruneBuildStates :execrows
-DELETE FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND workspace_build_id = $3 AND salvage = FALSE
-  AND (fence, n) < ($4, CAST($5 AS BIGINT))
-`
-
-type PruneBuildStatesParams struct {
-	OrganizationID   uuid.UUID
-	WorkspaceID      uuid.UUID
-	WorkspaceBuildID uuid.UUID
-	Fence            int64
-	N                int64
-}
-
-func (q *Queries) PruneBuildStates(ctx context.Context, arg PruneBuildStatesParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, pruneBuildStates,
+func (q *Queries) MarkSalvageMerged(ctx context.Context, arg MarkSalvageMergedParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, markSalvageMerged,
+		arg.MergedAt,
+		arg.MergedBuildID,
 		arg.OrganizationID,
 		arg.WorkspaceID,
-		arg.WorkspaceBuildID,
 		arg.Fence,
 		arg.N,
 	)
@@ -318,21 +531,82 @@ func (q *Queries) PruneBuildStates(ctx context.Context, arg PruneBuildStatesPara
 	return result.RowsAffected()
 }
 
+const pruneBuildStates = `-- name: PruneBuildStates :execrows
+DELETE FROM workspace_states WHERE workspace_states.organization_id = $1 AND workspace_states.workspace_id = $2
+  AND workspace_states.workspace_build_id = $3 AND workspace_states.salvage = FALSE
+  AND (workspace_states.fence, workspace_states.n) < ($4, CAST($5 AS BIGINT))
+  AND (workspace_states.fence < $6 OR (workspace_states.n > 0 AND workspace_states.n < (SELECT max(k.n) FROM workspace_states k
+      WHERE k.workspace_id = $2 AND k.fence = workspace_states.fence AND k.salvage = FALSE)))
+`
+
+type PruneBuildStatesParams struct {
+	OrganizationID   uuid.UUID
+	WorkspaceID      uuid.UUID
+	WorkspaceBuildID uuid.UUID
+	Fence            int64
+	N                int64
+	ProtectedFence   int64
+}
+
+// From @protected_fence on, the last state of each attempt stays, and what salvage was merged into.
+func (q *Queries) PruneBuildStates(ctx context.Context, arg PruneBuildStatesParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, pruneBuildStates,
+		arg.OrganizationID,
+		arg.WorkspaceID,
+		arg.WorkspaceBuildID,
+		arg.Fence,
+		arg.N,
+		arg.ProtectedFence,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const pruneMergedSalvage = `-- name: PruneMergedSalvage :execrows
+DELETE FROM workspace_states WHERE workspace_states.organization_id = $1 AND workspace_states.workspace_id = $2
+  AND workspace_states.merged_at IS NOT NULL AND workspace_states.fence < $3
+  AND workspace_states.n < (SELECT max(k.n) FROM workspace_states k WHERE k.workspace_id = $2 AND k.fence = workspace_states.fence AND k.salvage = TRUE)
+`
+
+type PruneMergedSalvageParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	ProtectedFence int64
+}
+
+// Of the salvage of an attempt the last is kept.
+func (q *Queries) PruneMergedSalvage(ctx context.Context, arg PruneMergedSalvageParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, pruneMergedSalvage, arg.OrganizationID, arg.WorkspaceID, arg.ProtectedFence)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const pruneWorkspaceStates = `-- name: PruneWorkspaceStates :execrows
-DELETE FROM workspace_states WHERE workspace_states.organization_id = $1 AND workspace_states.workspace_id = $2 AND workspace_states.salvage = FALSE
+DELETE FROM workspace_states WHERE workspace_states.organization_id = $1 AND workspace_states.workspace_id = $2
+  AND (workspace_states.salvage = FALSE OR workspace_states.merged_at IS NOT NULL) AND workspace_states.fence < $3
   AND workspace_states.fence < (SELECT COALESCE(min(kept.fence), 0) FROM (
       SELECT k.fence FROM workspace_states k WHERE k.organization_id = $1 AND k.workspace_id = $2 AND k.salvage = FALSE
-      ORDER BY k.fence DESC, k.n DESC LIMIT $3) kept)
+      ORDER BY k.fence DESC, k.n DESC LIMIT $4) kept)
 `
 
 type PruneWorkspaceStatesParams struct {
 	OrganizationID uuid.UUID
 	WorkspaceID    uuid.UUID
+	ProtectedFence int64
 	Keep           int32
 }
 
 func (q *Queries) PruneWorkspaceStates(ctx context.Context, arg PruneWorkspaceStatesParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, pruneWorkspaceStates, arg.OrganizationID, arg.WorkspaceID, arg.Keep)
+	result, err := q.db.ExecContext(ctx, pruneWorkspaceStates,
+		arg.OrganizationID,
+		arg.WorkspaceID,
+		arg.ProtectedFence,
+		arg.Keep,
+	)
 	if err != nil {
 		return 0, err
 	}

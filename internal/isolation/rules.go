@@ -351,6 +351,22 @@ func freshWorkspace(ctx context.Context, w *world) (values, *credential, error) 
 	return values{"workspace": workspace.ID.String(), "build": workspace.LatestBuild.ID.String(), "name": workspace.Name}, nil, err
 }
 
+// freshStates is a workspace with two states, of which the first can be restored.
+func freshStates(ctx context.Context, w *world) (values, *credential, error) {
+	v, _, err := freshWorkspace(ctx, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	for serial := range 2 {
+		state := fmt.Appendf(nil, `{"version":4,"serial":%d,"lineage":"x","resources":[]}`, serial)
+		if err := w.admin.UpdateWorkspaceBuildState(ctx, uuid.MustParse(v["build"]), client.UpdateWorkspaceBuildStateRequest{State: state}); err != nil {
+			return nil, nil, fmt.Errorf("push a state: %w", err)
+		}
+	}
+	v["number"] = "1"
+	return v, nil, nil
+}
+
 func freshPendingBuild(ctx context.Context, w *world) (values, *credential, error) {
 	workspace, err := w.newWorkspace(ctx)
 	return values{"workspace": workspace.ID.String(), "build": workspace.LatestBuild.ID.String()}, nil, err
@@ -535,24 +551,27 @@ var rules = map[string]rule{
 	"PUT /users/{user}/status/suspend":            plain().on(freshMember),
 	"POST /users/{user}/workspaces":               body(func(v values) any { return fields{"template_id": v["template_id"], "name": v["new_name"]} }),
 
-	"PATCH /workspacebuilds/{build}/cancel":     plain().on(freshPendingBuild),
-	"PUT /workspacebuilds/{build}/state":        {given: true, raw: func(values) string { return `{"version":4,"serial":9,"lineage":"x","resources":[]}` }, fresh: freshWorkspace},
-	"PATCH /workspaces/{workspace}":             body(func(v values) any { return fields{"name": v["new_name"]} }).on(freshWorkspace),
-	"PATCH /workspaces/{workspace}/acl":         body(func(v values) any { return fields{"group_roles": fields{v["group_id"]: "use"}} }),
-	"DELETE /workspaces/{workspace}/acl":        plain().on(freshWorkspace),
-	"PUT /workspaces/{workspace}/autostart":     fixed(fields{"schedule": nil}),
-	"PUT /workspaces/{workspace}/autoupdates":   fixed(fields{"automatic_updates": "never"}),
-	"POST /workspaces/{workspace}/builds":       fixed(fields{"transition": "stop"}).on(freshWorkspace),
-	"PUT /workspaces/{workspace}/dormant":       fixed(fields{"dormant": true}).on(freshWorkspace),
-	"PUT /workspaces/{workspace}/extend":        fixed(fields{"deadline": "2100-01-01T00:00:00Z"}).accepting(http.StatusBadRequest, http.StatusConflict),
-	"PUT /workspaces/{workspace}/favorite":      plain(),
-	"DELETE /workspaces/{workspace}/favorite":   plain(),
-	"POST /workspaces/{workspace}/port-share":   {given: true, refused: noPorts, body: func(values) any { return port }},
-	"DELETE /workspaces/{workspace}/port-share": {given: true, refused: noPorts, body: func(values) any { return port }},
-	"PUT /workspaces/{workspace}/schedule":      fixed(fields{"schedule": nil, "ttl_ms": nil}),
-	"PUT /workspaces/{workspace}/ttl":           fixed(fields{"ttl_ms": nil}),
-	"POST /workspaces/{workspace}/usage":        fixed(fields{}),
-	"GET /workspaces/{workspace}/watch-ws":      {accepted: []int{http.StatusBadRequest, http.StatusUpgradeRequired}},
+	"PATCH /workspacebuilds/{build}/cancel":                plain().on(freshPendingBuild),
+	"PUT /workspacebuilds/{build}/state":                   {given: true, raw: func(values) string { return `{"version":4,"serial":9,"lineage":"x","resources":[]}` }, fresh: freshWorkspace},
+	"PATCH /workspaces/{workspace}":                        body(func(v values) any { return fields{"name": v["new_name"]} }).on(freshWorkspace),
+	"PATCH /workspaces/{workspace}/acl":                    body(func(v values) any { return fields{"group_roles": fields{v["group_id"]: "use"}} }),
+	"DELETE /workspaces/{workspace}/acl":                   plain().on(freshWorkspace),
+	"PUT /workspaces/{workspace}/autostart":                fixed(fields{"schedule": nil}),
+	"PUT /workspaces/{workspace}/autoupdates":              fixed(fields{"automatic_updates": "never"}),
+	"POST /workspaces/{workspace}/builds":                  fixed(fields{"transition": "stop"}).on(freshWorkspace),
+	"PUT /workspaces/{workspace}/dormant":                  fixed(fields{"dormant": true}).on(freshWorkspace),
+	"PUT /workspaces/{workspace}/extend":                   fixed(fields{"deadline": "2100-01-01T00:00:00Z"}).accepting(http.StatusBadRequest, http.StatusConflict),
+	"PUT /workspaces/{workspace}/favorite":                 plain(),
+	"DELETE /workspaces/{workspace}/favorite":              plain(),
+	"POST /workspaces/{workspace}/port-share":              {given: true, refused: noPorts, body: func(values) any { return port }},
+	"DELETE /workspaces/{workspace}/port-share":            {given: true, refused: noPorts, body: func(values) any { return port }},
+	"GET /workspaces/{workspace}/states":                   plain().on(freshStates),
+	"GET /workspaces/{workspace}/states/{number}":          plain().on(freshStates),
+	"POST /workspaces/{workspace}/states/{number}/restore": plain().on(freshStates),
+	"PUT /workspaces/{workspace}/schedule":                 fixed(fields{"schedule": nil, "ttl_ms": nil}),
+	"PUT /workspaces/{workspace}/ttl":                      fixed(fields{"ttl_ms": nil}),
+	"POST /workspaces/{workspace}/usage":                   fixed(fields{}),
+	"GET /workspaces/{workspace}/watch-ws":                 {accepted: []int{http.StatusBadRequest, http.StatusUpgradeRequired}},
 }
 
 func insightsTimes(values) string {
