@@ -35,6 +35,7 @@ func (u *UI) routes(on *table) {
 	u.workspaceSettingRoutes(on)
 	u.workspaceScheduleRoutes(on)
 	u.workspaceACLRoutes(on)
+	u.workspaceStateRoutes(on)
 	on.page(get, "/", u.nowhere)
 }
 
