@@ -60,6 +60,8 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 
 		"old-provisioner": oldProvisioner,
 	}
+	upgrade, err := filepath.Abs(filepath.Join("testdata", "upgrade"))
+	require.NoError(t, err)
 	maps.Copy(commands, linuxCommands())
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
@@ -70,6 +72,7 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 			e.Setenv("HOME", home)
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			e.Setenv("PASSWORD", servertest.Password)
+			e.Setenv("UPGRADE", upgrade)
 			e.Setenv("TZ", "UTC")
 			e.Setenv("GORACE", os.Getenv("GORACE"))
 			for name, value := range env {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,4 +82,17 @@ func version(t *testing.T, s *Store) (v int64) {
 	t.Helper()
 	require.NoError(t, s.pools.writer.QueryRowContext(t.Context(), "SELECT max(version_id) FROM goose_db_version").Scan(&v))
 	return v
+}
+
+// A migration that ran on somebody's database is never changed: what it lacks
+// is a migration of its own. Add the sum of each one that has been released.
+func TestReleasedMigrationsStayAsTheyWere(t *testing.T) {
+	for path, want := range map[string]string{
+		"migrations/sqlite/00001_initial.sql":   "478643fb17fca419c9ba427db8f18273daa259beaccbb1dd79a466b9aa004866",
+		"migrations/postgres/00001_initial.sql": "94af4d4d0ef69faf2bd1d13e421f04c7db1717839d6dc3a745c6f8c5b10666cb",
+	} {
+		content, err := fs.ReadFile(migrations, path)
+		require.NoError(t, err)
+		require.Equal(t, want, fmt.Sprintf("%x", sha256.Sum256(content)), path)
+	}
 }
