@@ -38,8 +38,9 @@ func (a *api) searchTemplates(ctx context.Context, orgs []store.Organization, q 
 		return nil, err
 	}
 	subject := subjectFrom(ctx)
+	all := subject.Everywhere(authz.Read, authz.Template) && subject.Only(authz.Template) == nil
 	rows = slices.DeleteFunc(rows, func(t store.Template) bool {
-		return !subject.Can(authz.Read, templateObject(t)) || slices.ContainsFunc(search.conditions, func(matches func(store.Template) bool) bool { return !matches(t) })
+		return !all && !subject.Can(authz.Read, templateObject(t)) || slices.ContainsFunc(search.conditions, func(matches func(store.Template) bool) bool { return !matches(t) })
 	})
 	if search.externalAgent != nil {
 		if rows, err = a.keepExternalAgents(ctx, rows, *search.externalAgent); err != nil {

@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
+	"coder/server"
+	"coder/server/servertest"
 )
 
 // A settings form that stood open while somebody else changed what it shows
@@ -94,4 +96,29 @@ func TestPathsOfDotsAreNotFound(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, page.Status, path)
 		require.Contains(t, page.Text, "There is no such page", path)
 	}
+}
+
+// Who asks too often gets a page that says so, for a page and for a form, and
+// nothing is done.
+func TestTooManyRequestsAreAPage(t *testing.T) {
+	t.Parallel()
+	s := servertest.New(t, servertest.WithOptions(func(o *server.Options) { o.DisableRateLimits, o.APIRateLimit = false, 20 }))
+	b := s.SignedIn(t, "owner@example.com")
+	form := b.Open("/organizations/new").Form("Create organization").Fill("name", "one-too-many")
+	page := b.Open("/account/tokens")
+	for range 40 {
+		if page.Status == http.StatusTooManyRequests {
+			break
+		}
+		page = b.Open("/account/tokens")
+	}
+	require.Equal(t, http.StatusTooManyRequests, page.Status)
+	require.Contains(t, page.Text, "Too many requests")
+	require.Contains(t, page.Text, "Wait a little and try again")
+	for range 40 {
+		if page = form.Submit(); page.Status == http.StatusTooManyRequests {
+			break
+		}
+	}
+	require.Equal(t, http.StatusTooManyRequests, page.Status)
 }

@@ -205,9 +205,10 @@ func (b *Browser) Read(selector string) (string, error) {
 	return text, err
 }
 
-// Evaluate runs an expression in the page.
+// Evaluate runs an expression in the page, and waits for what it promises.
 func (b *Browser) Evaluate(expression string, into any) error {
-	return b.run("evaluate", chromedp.Evaluate(expression, into))
+	wait := func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+	return b.run("evaluate", chromedp.Evaluate(expression, into, wait))
 }
 
 // Look sets how wide the window is, and whether it is dark.

@@ -40,16 +40,17 @@ var pictures = []picture{
 func main() {
 	binary := flag.String("binary", "./coder", "the binary to look at")
 	out := flag.String("out", "docs/pictures", "the directory of the pictures")
+	every := flag.Bool("every", false, "take one picture of every kind of page, wide and narrow, light and dark, and name what is wrong with it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *binary, *out); err != nil {
+	if err := run(ctx, *binary, *out, *every); err != nil {
 		fmt.Fprintln(os.Stderr, "screenshots:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, binary, out string) error {
+func run(ctx context.Context, binary, out string, every bool) error {
 	dir, err := os.MkdirTemp("", "coder-pictures-")
 	if err != nil {
 		return err
@@ -64,8 +65,14 @@ func run(ctx context.Context, binary, out string) error {
 		return err
 	}
 	s.fill()
+	if every {
+		s.crowd()
+	}
 	if s.err != nil {
 		return s.err
+	}
+	if every {
+		return s.shootEvery(out)
 	}
 	return s.shoot(out)
 }
@@ -169,18 +176,28 @@ func (s *stage) daemon(name, key string) {
 	}
 }
 
+// signedIn is a browser of the owner.
+func (s *stage) signedIn() (*browser.Browser, error) {
+	b, err := browser.Start(s.ctx, s.url)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(b.Open("/login"), b.Fill("Email", "ada@example.com"), b.Fill("Password", password), b.Click("Sign in"), b.See("Workspaces")); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
 func (s *stage) shoot(out string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	b, err := browser.Start(s.ctx, s.url)
+	b, err := s.signedIn()
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	if err := errors.Join(b.Open("/login"), b.Fill("Email", "ada@example.com"), b.Fill("Password", password), b.Click("Sign in"), b.See("Workspaces")); err != nil {
-		return err
-	}
 	for _, p := range pictures {
 		if err := errors.Join(b.Look(p.width, p.dark), b.Open(p.path)); err != nil {
 			return err

@@ -68,19 +68,39 @@ func (u *UI) newTemplatePage(ctx context.Context, v *visit, chosen string) (*new
 	if len(all) == 0 {
 		return nil, errNotAllowed("templates")
 	}
-	i := slices.IndexFunc(all, func(o client.Organization) bool { return o.Name == chosen })
-	p.Organization = all[max(i, 0)]
+	if err := v.chooseOrganization(ctx, p, all, chosen); err != nil {
+		return nil, err
+	}
 	examples, err := v.api.TemplateExamples(ctx)
 	if err != nil && !client.IsNotFound(err) {
 		return nil, err
 	}
 	p.Form = newTemplateFields(all, examples, p.Organization.Name)
-	daemons, err := v.api.ProvisionerDaemons(ctx, p.Organization.ID.String(), client.ProvisionerDaemonsRequest{})
-	if err != nil && !client.IsNotFound(err) {
-		return nil, err
-	}
-	p.Provisioners, p.Known = daemons, err == nil
 	return p, nil
+}
+
+// askedForProvisioners is in how many organizations a page looks for one.
+const askedForProvisioners = 8
+
+// chooseOrganization takes the one that was chosen, else the first where a
+// provisioner would import the template, else the first.
+func (v *visit) chooseOrganization(ctx context.Context, p *newTemplatePage, all []client.Organization, chosen string) error {
+	if i := slices.IndexFunc(all, func(o client.Organization) bool { return o.Name == chosen }); i >= 0 {
+		all = all[i : i+1]
+	}
+	for i, o := range all[:min(len(all), askedForProvisioners)] {
+		daemons, err := v.api.ProvisionerDaemons(ctx, o.ID.String(), client.ProvisionerDaemonsRequest{})
+		if err != nil && !client.IsNotFound(err) {
+			return err
+		}
+		if i == 0 || len(daemons) > 0 {
+			p.Organization, p.Provisioners, p.Known = o, daemons, err == nil
+		}
+		if len(daemons) > 0 {
+			return nil
+		}
+	}
+	return nil
 }
 
 func newTemplateFields(organizations []client.Organization, examples []client.TemplateExample, chosen string) form {

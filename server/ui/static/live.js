@@ -102,8 +102,9 @@
       const form = part.closest("form");
       const look = () => {
         const chosen = new FormData(form).get(name) ?? "";
-        part.hidden = chosen !== value;
-        all("input, select, textarea", part).forEach((f) => { f.disabled = part.hidden; });
+        const met = chosen === value;
+        part.classList.toggle("met", met);
+        all("input, select, textarea", part).forEach((f) => { f.disabled = !met; });
       };
       form.addEventListener("change", look);
       look();
@@ -256,7 +257,7 @@
     dependents(root);
     watches(root);
     all(".log", root).forEach(follow);
-    for (const part of all("[data-retry]", root)) trouble(() => location.reload());
+    for (const part of all("[data-retry]", root)) trouble(() => setTimeout(() => location.reload(), 3000));
   }
 
   document.addEventListener("DOMContentLoaded", () => {
@@ -272,6 +273,7 @@
   });
   document.addEventListener("htmx:sendError", (event) => trouble(() => refresh(event.detail.elt)));
   document.addEventListener("htmx:responseError", (event) => {
-    if (event.detail.xhr.status >= 500) trouble(() => refresh(event.detail.elt));
+    const { xhr, elt } = event.detail;
+    if (xhr.status >= 500 || xhr.status === 429) trouble(() => setTimeout(() => refresh(elt), 3000));
   });
 })();
