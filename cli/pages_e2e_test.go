@@ -212,6 +212,60 @@ func (p *visitor) workspace() {
 	require.Equal(p.t, "/workspaces", path)
 }
 
+// TestEndToEndEveryPage adds somebody to an organization as their name is
+// typed, and then looks at every kind of page, wide and on a phone: nothing
+// sticks out, nothing is without a name, nothing jumps, no error is reported.
+func TestEndToEndEveryPage(t *testing.T) {
+	d := startDeployment(t)
+	p := d.person()
+	p.setUp()
+	p.organization()
+	d.daemon(p)
+	p.template()
+	p.workspaceForLooks(d)
+	p.adds(d)
+	p.calm()
+	for _, look := range []struct {
+		width int64
+		dark  bool
+	}{{1280, false}, {375, true}} {
+		require.NoError(t, p.Look(look.width, look.dark))
+		pages := 0
+		require.NoError(t, p.Every([]string{"/workspaces", "/@ada/dev1", "/organizations/data-platform/members", "/templates/data-platform/minimal"}, func(path string) error {
+			wrongs, err := p.Wrongs()
+			for _, wrong := range append(wrongs, p.Troubles()...) {
+				t.Errorf("%d px %s: %s", look.width, path, wrong)
+			}
+			pages++
+			return err
+		}))
+		require.Greater(t, pages, 55)
+	}
+}
+
+// workspaceForLooks makes one that stays, and one whose name is long.
+func (p *visitor) workspaceForLooks(d *deploymentByHand) {
+	p.t.Helper()
+	d.command("login", d.URL, "--email", "ada@example.com")
+	for _, name := range []string{"dev1", "a-name-as-long-as-any-may-be-123"} {
+		d.command("create", name, "--template", "minimal", "--org", "data-platform", "--use-parameter-defaults", "--yes")
+	}
+	d.command("groups", "create", "backend", "--org", "data-platform")
+}
+
+// adds finds somebody by a part of their name, without pressing anything.
+func (p *visitor) adds(d *deploymentByHand) {
+	p.t.Helper()
+	d.command("users", "create", "--username", "grace-hopper", "--email", "grace@example.com", "--password", pagesPassword, "--org", "coder")
+	p.open("/organizations/data-platform/members")
+	p.click("Add a member")
+	p.fill("Username or email of the new member", "hopp")
+	require.NoError(p.t, p.SeeGone("Already in"))
+	p.see("grace@example.com")
+	require.NoError(p.t, p.Evaluate(`document.querySelector("[aria-label='Add grace-hopper']").click()`, nil))
+	p.see("grace-hopper is a member now")
+}
+
 // slowTemplate writes a line every half second for a while.
 const slowTemplate = `
 resource "terraform_data" "slow" {
