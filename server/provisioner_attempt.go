@@ -338,5 +338,8 @@ func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state p
 	if err == nil && stored {
 		a.metrics.jobs.states.WithLabelValues(a.organizationLabel(ctx, attempt.OrganizationID)).Inc()
 	}
+	if err == nil && !attempt.Current {
+		err = a.nameLeftBehind(ctx, attempt)
+	}
 	return err
 }

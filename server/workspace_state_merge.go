@@ -254,3 +254,54 @@ func leftInSalvage(ctx context.Context, tx *store.Store, build store.WorkspaceBu
 	}
 	return left, nil
 }
+
+// nameLeftBehind says in the log of the build that deleted a workspace what an
+// attempt hands in after that: no build will merge it any more.
+func (a *api) nameLeftBehind(ctx context.Context, attempt *store.JobAttempt) error {
+	w, err := workspaceOfLoop(ctx, a.store, *attempt.WorkspaceID)
+	if err != nil || !w.Deleted {
+		return err
+	}
+	var job store.ProvisionerJob
+	named := false
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		build, err := latestBuildOf(ctx, tx, w)
+		if err != nil {
+			return err
+		}
+		left, err := leftInSalvage(ctx, tx, build, nil)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		job, err = tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: build.JobID, UpdatedAt: store.At(a.now())})
+		if err != nil {
+			return err
+		}
+		rows, err := tx.ListJobLogs(ctx, store.ListJobLogsParams{OrganizationID: job.OrganizationID, JobID: job.ID, After: job.LogRows - lateRows, MaxRows: lateRows})
+		if err != nil {
+			return err
+		}
+		said := map[string]bool{}
+		for _, row := range rows {
+			said[row.Output] = row.Stage == stageLate
+		}
+		entries := []client.JobLogEntry{}
+		for _, text := range left {
+			text += " was made by a provisioner that had lost its build, and came in after the workspace was deleted: look whether it exists, and remove it by hand."
+			if !said[text] {
+				entries = append(entries, client.JobLogEntry{CreatedAt: a.now(), Source: "provisioner_daemon", Level: "error", Stage: stageLate, Output: text})
+			}
+		}
+		if named = len(entries) > 0; !named {
+			return nil
+		}
+		return a.insertLogs(ctx, tx, job, nil, entries, false)
+	})
+	if err != nil {
+		return fmt.Errorf("name what a deleted workspace has left: %w", err)
+	}
+	if named {
+		a.bus.Publish(jobTopic(job.ID))
+	}
+	return nil
+}

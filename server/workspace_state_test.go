@@ -180,6 +180,12 @@ func TestSalvageIsMerged(t *testing.T) {
 		require.JSONEq(t, string(objects(5, "a=1", "b=2")), string(content))
 		_, err = s.Client.RestoreWorkspaceState(t.Context(), s.w.ID, 2)
 		require.Error(t, err, "but nothing builds from them any more")
+
+		// What comes in after that nobody merges: it is named, once.
+		for range 2 {
+			put(t, lost, 2, objects(6, "a=1", "b=2", "late=7"))
+		}
+		require.Equal(t, 1, strings.Count(s.logOf(t, *again.Metadata.WorkspaceBuildID), "Reported late|error|terraform_data.late (id 7, state version "))
 	})
 
 	t.Run("what the template has no provider for is left, named, and holds up a delete", func(t *testing.T) {
@@ -287,4 +293,23 @@ func TestStatesAreKept(t *testing.T) {
 	require.Equal(t, []string{"5 earlier", "6 merged", "7 earlier", "8 earlier", "9 current"}, s.kinds(t))
 	s.ends(t, h, 1, objects(9, "a=1"))
 	require.Equal(t, []string{"7 earlier", "8 earlier", "10 current"}, s.kinds(t), "the newest three, and merged salvage no longer than its neighbours")
+}
+
+// Who has lost a build may still hand in salvage, and what stood in its base
+// and was destroyed since must be told from what it made.
+func TestStatesThatSalvageIsJudgedByAreKept(t *testing.T) {
+	t.Parallel()
+	s := newStatesScene(t, servertest.WithOptions(func(o *server.Options) { o.StatesKept = 1 }))
+	s.ends(t, s.begun(t), 1, objects(1, "a=1", "b=2"))
+	lost := s.build(t, client.TransitionStart)
+	loses(t, lost)
+	h := s.build(t, client.TransitionStart)
+	put(t, lost, 1, objects(5, "a=1", "b=2", "c=3"))
+	put(t, h, 1, objects(4, "b=2"))
+	s.ends(t, h, 2, objects(5))
+	require.Equal(t, []string{"1 earlier", "2 salvage", "4 current"}, s.kinds(t))
+	h = s.build(t, client.TransitionStart)
+	require.Equal(t, []string{"terraform_data.c=3"}, things(t, h.State), "a and b were destroyed since")
+	s.ends(t, h, 1, objects(9))
+	require.Equal(t, []string{"6 current"}, s.kinds(t))
 }

@@ -113,6 +113,14 @@ func TestResources(t *testing.T) {
 	p := b.plan(files, client.AcquiredJob{AccessURL: "https://coder.example.com"}, "start")
 	ofPlan, err := terraform.ResourcesOfPlan(p.plan, p.graph)
 	require.NoError(t, err)
+	registry := "registry.terraform.io"
+	if !p.graph.Configures(`provider["registry.terraform.io/coder/coder"]`) {
+		registry = "registry.opentofu.org"
+	}
+	require.True(t, p.graph.Configures(`provider["`+registry+`/coder/coder"]`), "the graph names the providers: %v", p.graph.Nodes)
+	require.False(t, p.graph.Configures(`provider["`+registry+`/coder/coder"].other`))
+	require.False(t, p.graph.Configures(`provider["`+registry+`/hashicorp/null"]`))
+	require.True(t, p.graph.Configures(builtin))
 	stored, err := json.Marshal(p.graph)
 	require.NoError(t, err)
 	graph, err := terraform.ReadGraph(stored)
