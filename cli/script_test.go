@@ -59,6 +59,8 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 		"flip-byte":     flipByte,
 
 		"old-provisioner": oldProvisioner,
+		"pack-objects":    packObjects,
+		"late-build":      lateBuild,
 	}
 	upgrade, err := filepath.Abs(filepath.Join("testdata", "upgrade"))
 	require.NoError(t, err)

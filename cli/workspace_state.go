@@ -105,9 +105,13 @@ func (o *stateOptions) listVersions(ctx context.Context) error {
 	return printList(o.env, o.list, stateTable(), states, states, w.FullName()+" has no state yet: no build has made anything.")
 }
 
-// stateRefused says who may what was refused as not found.
+// stateRefused says who may, where what was refused looks like what does not exist.
 func stateRefused(what string, w client.Workspace, err error) error {
-	return fmt.Errorf("%s the state of %s (only who may change the template may): %w", what, w.FullName(), err)
+	may := ""
+	if client.IsNotFound(err) {
+		may = " (only who may change the template may)"
+	}
+	return fmt.Errorf("%s the state of %s%s: %w", what, w.FullName(), may, err)
 }
 
 func newStateRestore(env *Env) *cobra.Command {
