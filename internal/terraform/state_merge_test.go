@@ -133,6 +133,7 @@ func TestMerge(t *testing.T) {
 		{"a taken address becomes a deposed object", []thing{a1}, []thing{a2}, nil, terraform.MergeRules{}, []string{"a=a1", "a~=a2"}, ""},
 		{"an address with nothing but a deposed object is free", []thing{{name: "a", id: "a1", deposed: "0a0a0a0a"}}, []thing{a2}, nil, terraform.MergeRules{}, []string{"a=a2", "a~=a1"}, ""},
 		{"what is deposed stays deposed", nil, []thing{{name: "a", id: "a2", deposed: "0a0a0a0a"}}, nil, terraform.MergeRules{}, []string{"a~=a2"}, ""},
+		{"under a key of its own", []thing{{name: "a", id: "a1", deposed: "0a0a0a0a"}}, []thing{{name: "a", id: "a2", deposed: "0a0a0a0a"}}, nil, terraform.MergeRules{}, []string{"a~=a1", "a~=a2"}, ""},
 		{"what stood in the base does not come back", []thing{}, []thing{a1, b1}, [][]thing{{a1}}, terraform.MergeRules{}, []string{"b=b1"}, ""},
 		{"what stood in a later state does not come back", []thing{}, []thing{a1, b1}, [][]thing{{}, {b1}, {}}, terraform.MergeRules{}, []string{"a=a1"}, ""},
 		{"what has moved is known", []thing{a1.at("z")}, []thing{a1}, nil, terraform.MergeRules{}, []string{"z=a1"}, ""},
@@ -157,6 +158,7 @@ func TestMerge(t *testing.T) {
 			}
 			content, told := merged(t, current, stateOf(t, 9, "salvage", c.salvage...), c.rules, known...)
 			require.Equal(t, c.want, inside(t, content))
+			requireAddressesOnce(t, content)
 			held := ""
 			for _, s := range told {
 				held += s.Held
