@@ -38,12 +38,12 @@ type failInput struct {
 // completeAttempt ends the job: everything in one transaction, once.
 func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[client.SettledJob], error) {
 	settled, err := a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), namesNewest(in.Body.State), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
-		salvaged, err := a.deleteLeaves(ctx, tx, job)
+		salvaged, more, err := a.deleteLeaves(ctx, tx, job)
 		if err != nil {
 			return client.SettledJob{}, err
 		}
 		if len(salvaged) > 0 {
-			return a.deleteAgain(ctx, tx, job, salvaged, in.Body.Timings)
+			return a.deleteAgain(ctx, tx, job, salvaged, more, in.Body.Timings)
 		}
 		status := client.JobSucceeded
 		if !job.CanceledAt.IsZero() && job.Type != client.JobWorkspaceBuild {
@@ -85,13 +85,13 @@ func attestsDead(dead bool) func(store.JobAttempt) error {
 // deleteLeaves refuses to call a delete done while the state that the call
 // names still holds resources, whatever the daemon says. What only salvage
 // knows, because it came in since, is told.
-func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (salvaged []string, err error) {
+func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (salvaged []string, more bool, err error) {
 	if job.WorkspaceBuildID == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	build, err := tx.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
 	if err != nil || build.Transition != client.TransitionDelete || build.Orphan {
-		return nil, err
+		return nil, false, err
 	}
 	raw := []byte(nil)
 	row, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: job.OrganizationID, WorkspaceID: build.WorkspaceID})
@@ -99,23 +99,23 @@ func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.Provi
 		raw, err = tx.UnsealState(ctx, job.OrganizationID, row.Data)
 	}
 	if ignoreNotFound(err) != nil {
-		return nil, err
+		return nil, false, err
 	}
 	state, err := terraform.ParseState(raw)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if !state.Empty() {
-		return nil, badRequest("A delete is complete only when the state holds no managed resource.")
+		return nil, false, badRequest("A delete is complete only when the state holds no managed resource.")
 	}
 	return leftInSalvage(ctx, tx, build, raw)
 }
 
 // deleteAgain goes on with a delete of which salvage knows more: with another
-// attempt, whose base has it, else the build fails and names it.
-func (a *api) deleteAgain(ctx context.Context, tx *store.Store, job store.ProvisionerJob, salvaged []string, timings []client.StageTiming) (client.SettledJob, error) {
+// attempt where its base would have it, else the build fails and names it.
+func (a *api) deleteAgain(ctx context.Context, tx *store.Store, job store.ProvisionerJob, salvaged []string, more bool, timings []client.StageTiming) (client.SettledJob, error) {
 	text := "What salvage holds is not deleted yet:\n  " + strings.Join(salvaged, "\n  ")
-	if job.EngineStarts < maxEngineStarts {
+	if more && job.EngineStarts < maxEngineStarts && job.Attempts < maxAttempts {
 		if done, settled, err := a.retry(ctx, tx, job, text); done || err != nil {
 			return settled, err
 		}

@@ -238,21 +238,21 @@ func baseFence(ctx context.Context, tx *store.Store, build store.WorkspaceBuild,
 }
 
 // leftInSalvage are the objects that only salvage knows, while a build runs
-// that was to leave nothing.
-func leftInSalvage(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, base []byte) ([]string, error) {
+// that was to leave nothing, and whether another attempt would be given any.
+func leftInSalvage(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, base []byte) (left []string, more bool, err error) {
 	m, err := readSalvage(ctx, tx, build, base)
 	if err != nil || m == nil {
-		return nil, err
+		return nil, false, err
 	}
-	left := []string{}
 	for _, f := range m.found {
-		text := fmt.Sprintf("%s (id %s, state version %d)", f.Address, f.ID, f.version)
+		held := ""
 		if f.Held != "" {
-			text += ": " + f.Held
+			held = "; " + f.Held
 		}
-		left = append(left, text)
+		text := fmt.Sprintf("%s (id %s, state version %d%s)", f.Address, f.ID, f.version, held)
+		left, more = append(left, text), more || f.Held == ""
 	}
-	return left, nil
+	return left, more, nil
 }
 
 // nameLeftBehind says in the log of the build that deleted a workspace what an
@@ -269,7 +269,7 @@ func (a *api) nameLeftBehind(ctx context.Context, attempt *store.JobAttempt) err
 		if err != nil {
 			return err
 		}
-		left, err := leftInSalvage(ctx, tx, build, nil)
+		left, _, err := leftInSalvage(ctx, tx, build, nil)
 		if err != nil || len(left) == 0 {
 			return err
 		}
