@@ -149,6 +149,8 @@ type AuditVerification struct {
 	AuditHead
 	Valid bool        `json:"valid"`
 	Fault *AuditFault `json:"fault,omitempty"`
+	// More: the log goes on where this part of it ended.
+	More bool `json:"more,omitempty" doc:"The log goes on: ask again from COUNT:HASH"`
 }
 
 // AuditFault names the first entry that is not as it was written.
@@ -167,6 +169,7 @@ type TestAuditLogRequest struct {
 	BuildReason      string          `json:"build_reason,omitempty"`
 	OrganizationID   uuid.UUID       `json:"organization_id,omitzero"`
 	RequestID        uuid.UUID       `json:"request_id,omitzero"`
+	Repeat           int             `json:"repeat,omitempty" doc:"How many such entries are added, 10,000 at most; 0 is one"`
 }
 
 // auditValues leaves out what is not set.
@@ -198,10 +201,21 @@ func (c *Client) AuditHead(ctx context.Context, organization string) (AuditHead,
 	return get[AuditHead](ctx, c, withQuery(apiPath("audit", "head"), auditValues("organization", organization)))
 }
 
+// auditPart is how many entries are verified by one request, so that a long
+// log outlives no time-out on the way.
+const auditPart = 100_000
+
 // VerifyAudit has the server read a log against its key, and with a noted
-// head (COUNT:HASH) against that too. It takes as long as the log is.
+// head (COUNT:HASH) against that too, part by part. It takes as long as the log is.
 func (c *Client) VerifyAudit(ctx context.Context, organization, head string) (AuditVerification, error) {
-	return get[AuditVerification](ctx, c, withQuery(apiPath("audit", "verify"), auditValues("organization", organization, "head", head)))
+	for from := ""; ; {
+		q := auditValues("organization", organization, "head", head, "from", from, "most", strconv.Itoa(auditPart))
+		part, err := get[AuditVerification](ctx, c, withQuery(apiPath("audit", "verify"), q))
+		if err != nil || !part.More {
+			return part, err
+		}
+		from = part.AuditHead.String()
+	}
 }
 
 // GenerateTestAuditLog adds an entry for a test.

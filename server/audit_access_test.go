@@ -311,5 +311,42 @@ func TestGeneratingTestEntries(t *testing.T) {
 	require.Equal(t, at, page.AuditLogs[0].Time)
 	require.Empty(t, page.AuditLogs[0].ResourceLink)
 	require.Error(t, s.Client.GenerateTestAuditLog(t.Context(), client.TestAuditLogRequest{Action: "fly"}))
+	before, err := s.Client.AuditHead(t.Context(), "")
+	require.NoError(t, err)
+	require.NoError(t, s.Client.GenerateTestAuditLog(t.Context(), client.TestAuditLogRequest{Repeat: 30}))
+	for _, wrong := range []int{-1, 10_001} {
+		refused(t, s.Client.GenerateTestAuditLog(t.Context(), client.TestAuditLogRequest{Repeat: wrong}), http.StatusBadRequest, "repeat")
+	}
+	head, err := s.Client.AuditHead(t.Context(), "")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, head.Count, before.Count+30)
+
+	// A long log is verified part by part.
+	path, parts := "/audit/verify?most=7&head="+head.String(), 0
+	var result client.AuditVerification
+	for more := true; more; parts++ {
+		status, body := s.Raw(t, s.Token, http.MethodGet, path+"&from="+fromOf(result), "")
+		require.Equal(t, http.StatusOK, status, body)
+		result = decode[client.AuditVerification](t, body)
+		require.True(t, result.Valid, body)
+		more = result.More
+	}
+	require.Greater(t, parts, 4)
+	require.GreaterOrEqual(t, result.Count, head.Count)
+	status, body := s.Raw(t, s.Token, http.MethodGet, "/audit/verify?from=5:00", "")
+	require.Equal(t, http.StatusOK, status)
+	require.EqualValues(t, 6, decode[client.AuditVerification](t, body).Fault.Sequence, "who begins with another hash than there was finds out")
+	for _, wrong := range []string{"from=x", "most=-1", "head=x&most=1"} {
+		status, body := s.Raw(t, s.Token, http.MethodGet, "/audit/verify?"+wrong, "")
+		require.Equal(t, http.StatusBadRequest, status, body)
+	}
 	refused(t, s.Member(t, s.DefaultOrganization(t)).GenerateTestAuditLog(t.Context(), client.TestAuditLogRequest{}), http.StatusForbidden)
+}
+
+// fromOf is where the part behind a verified one begins.
+func fromOf(v client.AuditVerification) string {
+	if v.Count == 0 {
+		return ""
+	}
+	return v.AuditHead.String()
 }

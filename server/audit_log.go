@@ -24,6 +24,7 @@ const (
 	auditCountCap  = 2000
 	auditPageSize  = 100
 	auditVerifying = 5 * time.Minute
+	maxGenerated   = 10_000
 )
 
 type listAuditInput struct {
@@ -46,6 +47,8 @@ type AuditChainInput struct {
 type verifyAuditInput struct {
 	AuditChainInput
 	Head string `query:"head" doc:"COUNT:HASH as it was noted"`
+	From string `query:"from" doc:"COUNT:HASH up to which an earlier part was found sound"`
+	Most int64  `query:"most" minimum:"0" doc:"How many entries are read at most; 0 is all"`
 }
 
 type testAuditInput struct {
@@ -222,28 +225,35 @@ func (a *api) readableChain(ctx context.Context, ref string) (uuid.UUID, error) 
 	return a.auditChain(ctx, scope, ref)
 }
 
-// verifyAudit reads the whole log. A log that is at fault is a result, not an error.
+// verifyAudit reads a log, or a part of it. One that is at fault is a result, not an error.
 func (a *api) verifyAudit(ctx context.Context, in *verifyAuditInput) (*output[client.AuditVerification], error) {
 	id, err := a.readableChain(ctx, in.Organization)
 	if err != nil {
 		return nil, err
 	}
-	known, err := parseAuditHead(in.Head)
+	part := store.AuditPart{Most: in.Most}
+	if part.Known, err = parseAuditHead("head", in.Head); err != nil {
+		return nil, err
+	}
+	from, err := parseAuditHead("from", in.From)
 	if err != nil {
 		return nil, err
 	}
-	mark, fault, err := a.store.VerifyAudit(ctx, id, known)
+	if from != nil {
+		part.From = *from
+	}
+	mark, more, fault, err := a.store.VerifyAudit(ctx, id, part)
 	if err != nil {
 		return nil, err
 	}
-	out := client.AuditVerification{AuditHead: auditHeadResponse(id, mark), Valid: fault == nil}
+	out := client.AuditVerification{AuditHead: auditHeadResponse(id, mark), Valid: fault == nil, More: more}
 	if fault != nil {
 		out.Fault = &client.AuditFault{Sequence: fault.Seq, Problem: fault.Fault}
 	}
 	return reply(out), nil
 }
 
-func parseAuditHead(text string) (*store.AuditMark, error) {
+func parseAuditHead(field, text string) (*store.AuditMark, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -251,7 +261,7 @@ func parseAuditHead(text string) (*store.AuditMark, error) {
 	entries, err := strconv.ParseInt(count, 10, 64)
 	raw, hexErr := hex.DecodeString(hash)
 	if err != nil || hexErr != nil || entries < 1 || len(raw) == 0 {
-		return nil, invalid("head", "%q is not of the form COUNT:HASH; coder audit head prints one.", text)
+		return nil, invalid(field, "%q is not of the form COUNT:HASH; coder audit head prints one.", text)
 	}
 	return &store.AuditMark{Entries: entries, Hash: raw}, nil
 }
@@ -289,6 +299,9 @@ func (a *api) generateAudit(ctx context.Context, in *testAuditInput) (*empty, er
 			return nil, err
 		}
 	}
+	if b.Repeat < 0 || b.Repeat > maxGenerated {
+		return nil, invalid("repeat", "Give a number up to %d.", maxGenerated)
+	}
 	row, err := a.auditRow(ctx, auditEntry{organization: b.OrganizationID, kind: b.ResourceType, action: b.Action, id: b.ResourceID, target: "test", fields: fields})
 	if err != nil {
 		return nil, err
@@ -299,7 +312,16 @@ func (a *api) generateAudit(ctx context.Context, in *testAuditInput) (*empty, er
 	if b.RequestID != uuid.Nil {
 		row.RequestID = b.RequestID
 	}
-	if err := a.store.InTx(ctx, func(tx *store.Store) error { return tx.AppendAudit(ctx, row) }); err != nil {
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		for range max(b.Repeat, 1) {
+			if err := tx.AppendAudit(ctx, row); err != nil {
+				return err
+			}
+			row.ID = uuid.New()
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, fmt.Errorf("add a test entry: %w", err)
 	}
 	return &empty{}, nil

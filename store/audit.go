@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -128,36 +129,52 @@ type AuditFault struct {
 	Fault string
 }
 
-// VerifyAudit reads a whole chain and returns how far it is sound. With known,
-// a head that was noted before, it also finds a chain that was cut or made
-// anew since. A nil fault means that all is well.
-func (s *Store) VerifyAudit(ctx context.Context, organizationID uuid.UUID, known *AuditMark) (AuditMark, *AuditFault, error) {
-	v := auditVerifier{key: s.auditChainKey(organizationID), known: known}
-	var err error
+// AuditPart is which part of a chain is read. From is as far as it was found
+// sound before, Known a head that was noted, Most how many entries are read at
+// most; 0 is all.
+type AuditPart struct {
+	From  AuditMark
+	Known *AuditMark
+	Most  int64
+}
+
+// VerifyAudit reads a chain and returns how far it is sound, and whether the
+// part ended before the chain did. With a known head it also finds a chain
+// that was cut or made anew since. A nil fault means that all is well.
+func (s *Store) VerifyAudit(ctx context.Context, organizationID uuid.UUID, part AuditPart) (sound AuditMark, more bool, fault *AuditFault, err error) {
+	v := auditVerifier{key: s.auditChainKey(organizationID), known: part.Known, sound: part.From}
 	if v.head, err = s.auditHead(ctx, organizationID); err != nil {
-		return AuditMark{}, nil, err
+		return v.sound, false, nil, err
 	}
-	for after := int64(math.MinInt64); ; {
-		page, err := s.ListAuditChain(ctx, ListAuditChainParams{OrganizationID: organizationID, After: after, MaxRows: auditPage})
+	left, after := cmp.Or(part.Most, math.MaxInt64), int64(math.MinInt64)
+	if part.From.Entries > 0 {
+		after = part.From.Entries
+	}
+	for {
+		size := min(auditPage, left)
+		page, err := s.ListAuditChain(ctx, ListAuditChainParams{OrganizationID: organizationID, After: after, MaxRows: int32(size)})
 		if err != nil {
-			return v.sound, nil, fmt.Errorf("read the audit log: %w", err)
+			return v.sound, false, nil, fmt.Errorf("read the audit log: %w", err)
 		}
 		for _, e := range page {
 			if fault := v.next(e); fault != nil {
-				return v.sound, fault, nil
+				return v.sound, false, fault, nil
 			}
 		}
-		if len(page) < auditPage {
+		if int64(len(page)) < size {
 			break
 		}
 		after = page[len(page)-1].Seq
+		if left -= size; left == 0 {
+			return v.sound, true, nil, nil
+		}
 	}
 	// Entries came while the chain was read: it must reach the older head and
 	// not go beyond the newer one.
 	if v.last, err = s.auditHead(ctx, organizationID); err != nil {
-		return v.sound, nil, err
+		return v.sound, false, nil, err
 	}
-	return v.sound, v.end(), nil
+	return v.sound, false, v.end(), nil
 }
 
 func (s *Store) auditHead(ctx context.Context, organizationID uuid.UUID) (AuditHead, error) {

@@ -27,8 +27,20 @@ func appendAudit(t *testing.T, s *store.Store, organizationID uuid.UUID, target 
 
 func verifyAudit(t *testing.T, s *store.Store, organizationID uuid.UUID, known *store.AuditMark) (store.AuditMark, *store.AuditFault) {
 	t.Helper()
-	mark, fault, err := s.VerifyAudit(t.Context(), organizationID, known)
+	mark, more, fault, err := s.VerifyAudit(t.Context(), organizationID, store.AuditPart{Known: known})
 	require.NoError(t, err)
+	require.False(t, more)
+	part, parts := store.AuditPart{Known: known, Most: 2}, 0
+	for more = true; more; parts++ {
+		var inParts *store.AuditFault
+		part.From, more, inParts, err = s.VerifyAudit(t.Context(), organizationID, part)
+		require.NoError(t, err)
+		if !more {
+			require.Equal(t, fault, inParts, "read in parts, it is the same log")
+			require.Equal(t, mark, part.From)
+		}
+	}
+	require.EqualValues(t, mark.Entries/2+1, parts)
 	return mark, fault
 }
 

@@ -78,7 +78,7 @@ func (w sealedWorld) requireOpen(t testing.TB, s *store.Store, name string) {
 	file, err := s.ReadFile(ctx, w.file)
 	require.NoError(t, err)
 	require.Equal(t, "source of "+name, string(file.Data))
-	_, fault, err := s.VerifyAudit(ctx, w.organization, &w.audit)
+	_, _, fault, err := s.VerifyAudit(ctx, w.organization, store.AuditPart{Known: &w.audit})
 	require.NoError(t, err)
 	require.Nil(t, fault)
 }
