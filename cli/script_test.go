@@ -57,6 +57,7 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 
 		"pack-provider": packProvider,
 		"flip-byte":     flipByte,
+		"cut-rotation":  cutRotation,
 
 		"old-provisioner": oldProvisioner,
 		"pack-objects":    packObjects,
