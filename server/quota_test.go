@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -159,6 +160,10 @@ func TestOrganizationQuotaIsReadAndSet(t *testing.T) {
 	status, body = s.Raw(t, admin.Token, http.MethodPut, path, `{"max_daily_cost":null,"max_running_workspaces":null}`)
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, body, `"max_daily_cost":null`)
+	log, err := admin.Client.AuditLogs(t.Context(), client.AuditLogsRequest{Query: "resource_type:organization action:write"})
+	require.NoError(t, err)
+	require.Equal(t, client.AuditDiffField{Old: 100.0}, log.AuditLogs[0].Diff["max_daily_cost"])
+	require.Equal(t, client.AuditDiffField{New: 100.0}, log.AuditLogs[len(log.AuditLogs)-1].Diff["max_daily_cost"])
 }
 
 // The race of the issue: of a hundred requests at once ten are admitted, by
@@ -715,4 +720,106 @@ func TestARefusalIsCountedOnce(t *testing.T) {
 		require.Equal(t, given.NextStartAt, now.NextStartAt)
 		require.Equal(t, 2, s.builds(t, w.ID), "and no start is made at a time that nobody has asked for")
 	})
+}
+
+// What somebody uses counts for them and for the organization that it is in,
+// and nowhere else.
+func TestUseCountsForItsOwnerAndItsOrganizationOnly(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		s := pricedScene(t, 4, 0, servertest.WithStore(st), servertest.WithoutLoops())
+		there, neighbour := *s, *s
+		there.org = s.Organization(t, "elsewhere")
+		_, err := s.Client.AddOrganizationMember(t.Context(), there.org.Name, s.user.ID.String())
+		require.NoError(t, err)
+		there.worker = there.newWorker(t, "there", nil)
+		there.template = there.newTemplate(t, "priced", priced(4, 0), nil)
+		neighbour.member, neighbour.user = s.NamedMember(t, s.org, "dev2")
+		for _, who := range []*scene{s, &there, &neighbour} {
+			who.allow(t, 8)
+		}
+		built := func(who *scene, name string) {
+			t.Helper()
+			require.NoError(t, who.tryCreate(t, name))
+			who.worker.take(t).costing(t, 4)
+		}
+		credits := func(who *scene) int64 {
+			quota, err := who.member.WorkspaceQuota(t.Context(), who.org.Name, client.Me)
+			require.NoError(t, err)
+			require.EqualValues(t, 8, quota.Budget)
+			return quota.CreditsConsumed
+		}
+		built(s, "one")
+		there.limit(t, 4, 1)
+		there.requireUsed(t, 0, 0)
+		built(&there, "two")
+		there.requireUsed(t, 4, 1)
+		require.EqualValues(t, 4, credits(s))
+		require.EqualValues(t, 0, credits(&neighbour))
+
+		s.limit(t, 12, 3)
+		built(s, "three")
+		built(&neighbour, "four")
+		require.Equal(t, []int64{8, 4, 4}, []int64{credits(s), credits(&neighbour), credits(&there)})
+		requireRefused(t, s.tryCreate(t, "five"), client.QuotaRefusal{Limit: client.QuotaUserAllowance, Budget: 8, Consumed: 8, Asked: 4})
+		requireRefused(t, neighbour.tryCreate(t, "six"), client.QuotaRefusal{Limit: client.QuotaMaxDailyCost, Budget: 12, Consumed: 12, Asked: 4})
+		s.limit(t, -1, 3)
+		requireRefused(t, neighbour.tryCreate(t, "six"), client.QuotaRefusal{Limit: client.QuotaMaxRunningWorkspaces, Budget: 3, Consumed: 3, Asked: 1})
+	})
+}
+
+// A daemon's figures are taken as sums can hold them, and add up.
+func TestFiguresOfDaemonsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	w := s.create(t, "box")
+	ends := func(cost int, resources ...int) int {
+		t.Helper()
+		result := client.BuildResult{DailyCost: cost}
+		for i, c := range resources {
+			result.Resources = append(result.Resources, client.ProvisionedResource{Address: fmt.Sprintf("thing.a%d", i), Type: "thing", Name: fmt.Sprintf("a%d", i), DailyCost: c})
+		}
+		j := s.worker.take(t)
+		_, err := j.attempt.Complete(t.Context(), client.CompleteJobRequest{State: j.putState(t, 1, stateOf(j.ID)), Build: &result})
+		require.NoError(t, err)
+		return int(s.read(t, w.ID).LatestBuild.DailyCost)
+	}
+	for _, c := range []struct {
+		cost      int
+		resources []int
+		want      int
+	}{
+		{-7, nil, 0}, {5, nil, 5}, {0, []int{3, 4}, 7}, {9, []int{3, 4}, 9}, {0, []int{-3, 4}, 4},
+		{math.MaxInt64, nil, math.MaxInt32}, {0, []int{math.MaxInt32, math.MaxInt32, 1}, math.MaxInt32},
+	} {
+		require.Equal(t, c.want, ends(c.cost, c.resources...), "%+v", c)
+		s.ask(t, w.ID, client.TransitionStop)
+	}
+}
+
+// Beyond every limit: a stop is planned at whatever cost, a start that costs
+// what stands passes, and a cheaper plan frees nothing before its end.
+func TestWhatStandsIsHeldUntilTheEnd(t *testing.T) {
+	t.Parallel()
+	s := pricedScene(t, 4, 4)
+	s.allow(t, 9)
+	w := s.create(t, "box")
+	s.worker.take(t).costing(t, 4)
+	s.requireUsed(t, 4, 1)
+	s.limit(t, 1, -1)
+
+	s.ask(t, w.ID, client.TransitionStop)
+	stop := s.worker.take(t)
+	require.True(t, stop.plan(t, 100).Granted, "a stop always passes")
+	s.requireUsed(t, 100, 1)
+	stop.costing(t, 4)
+	s.requireUsed(t, 4, 0)
+
+	require.NoError(t, s.tryBuild(t, w, client.TransitionStart), "it costs what stands already")
+	start := s.worker.take(t)
+	require.True(t, start.plan(t, 2).Granted)
+	s.requireUsed(t, 4, 1)
+	start.costing(t, 2)
+	s.requireUsed(t, 2, 1)
 }
