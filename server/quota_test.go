@@ -822,4 +822,17 @@ func TestWhatStandsIsHeldUntilTheEnd(t *testing.T) {
 	s.requireUsed(t, 4, 1)
 	start.costing(t, 2)
 	s.requireUsed(t, 2, 1)
+
+	// No engine was started, so nothing can have changed.
+	s.limit(t, -1, -1)
+	require.NoError(t, s.tryBuild(t, w, client.TransitionStart))
+	s.requireUsed(t, 4, 1)
+	job, err := s.worker.client.AcquireJob(t.Context(), s.worker.id, client.AcquireJobRequest{RequestID: uuid.New()})
+	require.NoError(t, err)
+	attempt := s.worker.client.Attempt(job.AttemptID, job.Secret)
+	require.NoError(t, attempt.Confirm(t.Context()))
+	settled, err := attempt.Fail(t.Context(), client.FailJobRequest{Error: "no", EngineDead: true})
+	require.NoError(t, err)
+	require.Equal(t, client.JobFailed, settled.Status)
+	s.requireUsed(t, 2, 1)
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"coder/client"
 )
 
 // check goes through the operations.
@@ -57,6 +59,29 @@ func (c *check) search(ctx context.Context) {
 			}
 			op := Operation{Method: http.MethodGet, Path: search(there)}
 			c.compare(ctx, op, rule{}, attacker, pair{there: there, nowhere: nowhere, path: search})
+		}
+	}
+}
+
+// doors are outside of the API. Metrics name organizations and profiles hold
+// what is in memory: they are not for those who sign in.
+var doors = []string{"/metrics", "/api/metrics", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/healthz", "/latency-check", "/bin/", "/organizations", "/workspaces", "/templates", "/users", "/health", "/audit"}
+
+// outside looks for the other organization behind them.
+func (c *check) outside(ctx context.Context) {
+	for _, path := range doors {
+		for _, attacker := range c.world.attackers {
+			r := request{method: http.MethodGet, path: path, as: attacker, outside: true}
+			r.as.header = attacker.header.Clone()
+			r.as.header.Set("Cookie", client.SessionCookie+"="+attacker.header.Get(client.HeaderSessionToken))
+			got := c.world.call(ctx, r)
+			c.report.Compared++
+			if leak := c.world.marked(got, nil, attacker); leak != "" {
+				c.leak(Operation{Method: r.method, Path: path}, r, got, answer{body: "nothing of the other organization, and it holds " + leak})
+			}
+			if strings.HasPrefix(got.body, "# HELP") || strings.HasPrefix(path, "/debug") && got.good() {
+				c.leak(Operation{Method: r.method, Path: path}, r, got, answer{body: "no metrics and no profile"})
+			}
 		}
 	}
 }

@@ -110,6 +110,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	c.compareLists(ctx, true)
 	c.attack(ctx)
 	c.search(ctx)
+	c.outside(ctx)
 	c.compareLists(ctx, false)
 	o.Progress("calling every operation as those who may")
 	c.prove(ctx)

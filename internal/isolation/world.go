@@ -34,6 +34,8 @@ type world struct {
 	home      client.Organization
 	attackers []credential
 	homeKey   credential
+	// waiting is a version of the attackers whose import nobody takes.
+	waiting uuid.UUID
 
 	victim client.Organization
 	admin  *client.Client
@@ -148,7 +150,24 @@ func (w *world) makeAttackers(ctx context.Context) error {
 		})
 		w.attackers = append(w.attackers, attacker)
 	}
-	w.homeKey, err = w.provisionerKey(ctx, w.api, w.home, "k"+random())
+	if w.homeKey, err = w.provisionerKey(ctx, w.api, w.home, "k"+random()); err != nil {
+		return err
+	}
+	return w.makeWaiting(ctx)
+}
+
+// makeWaiting lets a job of the attackers wait, which tells its place in the
+// queue: what others wait for must not move it.
+func (w *world) makeWaiting(ctx context.Context) error {
+	file, err := w.api.Upload(ctx, client.ContentTypeTar, bytes.NewReader(archive(random())))
+	if err != nil {
+		return err
+	}
+	v, err := w.api.CreateTemplateVersion(ctx, w.home.ID.String(), client.CreateTemplateVersionRequest{StorageMethod: client.StorageFile, FileID: &file.ID, Provisioner: client.ProvisionerTerraform})
+	if err == nil && v.Job.QueuePosition != 1 {
+		err = fmt.Errorf("the only job of an organization is number %d of its queue", v.Job.QueuePosition)
+	}
+	w.waiting = v.ID
 	return err
 }
 
@@ -358,7 +377,11 @@ func (w *world) makeRest(ctx context.Context) error {
 		return err
 	}
 	w.things["dryRun"] = dry.ID.String()
-	return w.finish(ctx, dry.ID, client.CompleteJobRequest{DryRun: &client.DryRunResult{}})
+	if err := w.finish(ctx, dry.ID, client.CompleteJobRequest{DryRun: &client.DryRunResult{}}); err != nil {
+		return err
+	}
+	_, err = w.pendingVersion(ctx, nil) // it waits beside the attackers' own
+	return err
 }
 
 // makeGroup makes one that may use the template and the workspace.
@@ -418,6 +441,9 @@ func (w *world) marked(a answer, v values, attacker credential) string {
 // clear takes everything away again.
 func (w *world) clear(ctx context.Context) error {
 	var errs []error
+	if w.waiting != uuid.Nil {
+		errs = append(errs, w.api.CancelTemplateVersion(ctx, w.waiting))
+	}
 	if w.daemon != nil {
 		errs = append(errs, w.deleteWorkspaces(ctx))
 	}
