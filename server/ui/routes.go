@@ -53,10 +53,21 @@ func (u *UI) sessionRoutes(on *table) {
 type table struct {
 	ui  *UI
 	mux *http.ServeMux
+	// patterns are what was registered.
+	patterns []string
 }
 
 func (t *table) page(method, path string, h handler) {
+	t.patterns = append(t.patterns, method+" "+path)
 	t.mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) { t.ui.serve(w, r, h) })
+}
+
+// Patterns are the methods and paths of all pages, for proofs that look at
+// every one.
+func Patterns() []string {
+	on := &table{ui: &UI{}, mux: http.NewServeMux()}
+	on.ui.routes(on)
+	return on.patterns
 }
 
 // handler is all pages behind the check that a form was on one of our pages.
