@@ -11,6 +11,7 @@ LINT    := CGO_ENABLED=0 go run github.com/golangci/golangci-lint/v2/cmd/golangc
 TOOLS   ?= $(CURDIR)/.cache/tools
 
 RUNS    ?= 100
+CHECKS  ?= 500
 
 # Many tests wait more than they work, so more of them run than there are cores.
 TESTFLAGS := -timeout 30m -parallel 6
@@ -74,6 +75,11 @@ bench: build ## Measure speed and memory beside their targets
 .PHONY: chaos
 chaos: build ## Hurt a throwaway deployment in a hundred ways, and look for what it lost
 	./$(BINARY) exp chaos --runs $(RUNS)
+
+# A failing sequence is printed with the seed that gives it again (-rapid.seed).
+.PHONY: model
+model: what-is-tested ## Hold the job protocol against its model: CHECKS random sequences on each database
+	CODER_MODEL_CHECKS=$(CHECKS) go test -count 1 -timeout 6h -v -run 'TestJobsFollowTheModel' ./server -rapid.checks=$(CHECKS) -rapid.nofailfile
 
 .PHONY: gen
 gen: ## Generate the Go of the queries and the references in docs

@@ -61,3 +61,6 @@ func (s *Server) StoppedPass(ctx context.Context, workspace uuid.UUID) (goOn fun
 		return s.api.buildAutomatically(ctx, l, act)
 	}, err
 }
+
+// AcquireWait sets how long a daemon's question for a job stays open.
+func (s *Server) AcquireWait(d time.Duration) { s.api.acquireWait = d }

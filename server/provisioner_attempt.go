@@ -117,7 +117,9 @@ func (a *api) sourceOf(ctx context.Context, attempt *store.JobAttempt) (store.Fi
 // as there is something new.
 func (a *api) renewAttempt(ctx context.Context, in *renewInput) (*output[client.RenewResponse], error) {
 	id := requestFrom(ctx).attempt.ID
-	a.leases.renewed(id)
+	if !requestFrom(ctx).attempt.ConfirmedAt.IsZero() { // else only the confirm counts
+		a.leases.renewed(id)
+	}
 	wake, stop := a.bus.Subscribe(attemptTopic(id))
 	defer stop()
 	wait := min(time.Duration(in.Body.WaitMS)*time.Millisecond, renewWait)

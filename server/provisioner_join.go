@@ -237,7 +237,7 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 	if job, err := a.repeatedHandOut(ctx, d, in.Body.RequestID); job != nil || err != nil {
 		return acquired(job), err
 	}
-	timeout, again := time.NewTimer(acquireWait), time.NewTicker(askAgain)
+	timeout, again := time.NewTimer(a.acquireWait), time.NewTicker(askAgain)
 	defer timeout.Stop()
 	defer again.Stop()
 	if !d.DrainedAt.IsZero() {

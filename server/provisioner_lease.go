@@ -40,14 +40,14 @@ type leases struct {
 	up        time.Duration
 	heard     map[uuid.UUID]time.Duration
 	stored    map[uuid.UUID]store.Time // the renewal that the database showed last
-	unwritten map[uuid.UUID]struct{}
+	unwritten map[uuid.UUID]time.Time  // and when it was heard of, by the clock
 	written   time.Duration
 }
 
 func newLeases() *leases {
 	return &leases{
 		clock: time.Now, looked: time.Now(), written: -leaseWrite,
-		heard: map[uuid.UUID]time.Duration{}, stored: map[uuid.UUID]store.Time{}, unwritten: map[uuid.UUID]struct{}{},
+		heard: map[uuid.UUID]time.Duration{}, stored: map[uuid.UUID]store.Time{}, unwritten: map[uuid.UUID]time.Time{},
 	}
 }
 
@@ -67,7 +67,7 @@ func (l *leases) renewed(id uuid.UUID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard[id] = l.now()
-	l.unwritten[id] = struct{}{}
+	l.unwritten[id] = l.clock()
 }
 
 func (l *leases) forget(id uuid.UUID) {
@@ -92,13 +92,15 @@ func (l *leases) silence(id uuid.UUID, renewedAt store.Time) time.Duration {
 	return l.now() - l.heard[id]
 }
 
-// due takes the renewals that are to be written now.
+// due takes the renewals that are to be written now. One that this process was
+// stopped with is no news any more, and other replicas would take it for some.
 func (l *leases) due() []uuid.UUID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.unwritten) == 0 || l.now()-l.written < leaseWrite {
 		return nil
 	}
+	maps.DeleteFunc(l.unwritten, func(_ uuid.UUID, at time.Time) bool { return l.clock().Sub(at) > leaseWrite+2*leaseGap })
 	ids := slices.Collect(maps.Keys(l.unwritten))
 	clear(l.unwritten)
 	l.written = l.now()

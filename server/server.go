@@ -143,13 +143,15 @@ type api struct {
 	replica string
 	metrics *metrics
 	// closing makes long polls end, so that a stop need not wait for them.
-	closing    chan struct{}
-	leases     *leases
-	queues     *queues
-	buildTimes *buildTimes
-	resources  *resourceCache
-	idle       *idle
-	refusals   *refusals
+	closing chan struct{}
+	leases  *leases
+	// acquireWait is how long a daemon's question for a job stays open.
+	acquireWait time.Duration
+	queues      *queues
+	buildTimes  *buildTimes
+	resources   *resourceCache
+	idle        *idle
+	refusals    *refusals
 	// listing lets in as many lists of workspaces at a time as the database works
 	// on, in the order in which they came.
 	listing *semaphore.Weighted
@@ -193,6 +195,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()
+	a.acquireWait = acquireWait
 	a.queues = newQueues()
 	a.idle = newIdle()
 	a.buildTimes = newBuildTimes()
