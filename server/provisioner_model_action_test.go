@@ -50,7 +50,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"pause one": m.pauseOne,
 		"restart":   func(rt *rapid.T) { m.restart(rt, rapid.IntRange(0, len(m.replicas)-1).Draw(rt, "replica")) },
 	}
-	for _, often := range []string{"begin", "state", "logs", "ask", "complete"} {
+	for _, often := range []string{"begin", "state", "logs", "ask", "complete", "engine", "cancel"} {
 		actions[often+" more"] = actions[often]
 	}
 	return actions
@@ -69,10 +69,15 @@ func (m *model) space(rt *rapid.T) *modelSpace {
 	return rapid.SampledFrom(m.spaces).Draw(rt, "workspace")
 }
 
-// attempt is one of the newest; that of long ago are as good as the last of them.
+// attempt is most often one that holds its job, else one of the newest: those
+// of long ago are as good as the last of them.
 func (m *model) attempt(rt *rapid.T) *modelAttempt {
 	if len(m.attempts) == 0 {
 		rt.Skip("nothing was handed out")
+	}
+	current := slices.DeleteFunc(slices.Clone(m.attempts), func(a *modelAttempt) bool { return !a.current })
+	if len(current) > 0 && rapid.IntRange(0, 2).Draw(rt, "of any") > 0 {
+		return rapid.SampledFrom(current).Draw(rt, "current attempt")
 	}
 	return m.attempts[len(m.attempts)-1-rapid.IntRange(0, min(3, len(m.attempts)-1)).Draw(rt, "attempt")]
 }
@@ -161,6 +166,9 @@ func (m *model) push(rt *rapid.T) {
 // deleteKey takes from a daemon what it joined with; another one comes.
 func (m *model) deleteKey(rt *rapid.T) {
 	d := m.daemon(rt)
+	if len(m.attempts) > 0 && rapid.IntRange(0, 2).Draw(rt, "of any") > 0 {
+		d = m.attempt(rt).daemon
+	}
 	if d.gone {
 		rt.Skip("it is gone")
 	}
@@ -172,6 +180,9 @@ func (m *model) deleteKey(rt *rapid.T) {
 		require.NoError(rt, m.Client.DeleteProvisionerKey(context.Background(), m.org.Name, d.key))
 	}
 	m.join(rt, rapid.Bool().Draw(rt, "the next one is alive"))
+	if rapid.Bool().Draw(rt, "a replica looks") {
+		m.look(rt, m.replica(rt))
+	}
 }
 
 // acquireFor asks for a job, once, and hears the same when it asks again.
@@ -236,10 +247,14 @@ func (m *model) acquireAgain(rt *rapid.T, a *modelAttempt) {
 	}
 }
 
-// begin is a daemon that does all as it should.
+// begin is a daemon that does as it should, and may not come to its engine.
 func (m *model) begin(rt *rapid.T) {
-	if a := m.acquireFor(rt, m.daemon(rt), m.replica(rt)); a != nil {
-		m.confirm(rt, a)
+	a := m.acquireFor(rt, m.daemon(rt), m.replica(rt))
+	if a == nil {
+		return
+	}
+	m.confirm(rt, a)
+	if rapid.IntRange(0, 2).Draw(rt, "the engine waits") > 0 {
 		m.engine(rt, a)
 	}
 }

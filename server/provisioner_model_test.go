@@ -352,6 +352,9 @@ func (m *model) checkState(rt *rapid.T, r *modelReplica, s *modelSpace) {
 		require.NoError(rt, err)
 		require.Equal(rt, [2]int64{s.state.fence, s.state.n}, [2]int64{row.Fence, row.N}, "the current state is the largest (fence, n)")
 	}
+	kept, err := r.store.ListUnmergedSalvage(ctx, store.ListUnmergedSalvageParams{OrganizationID: m.org.ID, WorkspaceID: s.id})
+	require.NoError(rt, err)
+	require.Len(rt, kept, len(s.salvage), "what is kept as salvage")
 	for ref, fence := range s.salvage {
 		info, err := r.store.GetWorkspaceStateInfo(ctx, store.GetWorkspaceStateInfoParams{OrganizationID: m.org.ID, WorkspaceID: s.id, Fence: fence, N: ref.N})
 		require.NoError(rt, err, "salvage is kept")
