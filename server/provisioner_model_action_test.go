@@ -50,7 +50,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"pause one": m.pauseOne,
 		"restart":   func(rt *rapid.T) { m.restart(rt, rapid.IntRange(0, len(m.replicas)-1).Draw(rt, "replica")) },
 	}
-	for _, often := range []string{"begin", "state", "logs", "ask", "complete", "engine", "cancel"} {
+	for _, often := range []string{"begin", "state", "logs", "ask", "complete", "engine", "cancel", "fail"} {
 		actions[often+" more"] = actions[often]
 	}
 	return actions
@@ -523,7 +523,7 @@ func (m *model) fail(rt *rapid.T) {
 	b := a.build
 	req := client.FailJobRequest{
 		Logs: a.offset + rapid.SampledFrom([]int64{0, 0, 0, 3}).Draw(rt, "lines too many"), Error: "it broke " + uuid.NewString(),
-		Canceled: rapid.Bool().Draw(rt, "canceled"), Retryable: rapid.Bool().Draw(rt, "retryable"), EngineDead: rapid.IntRange(0, 3).Draw(rt, "alive") > 0,
+		Canceled: rapid.IntRange(0, 3).Draw(rt, "canceled") == 0, Retryable: rapid.IntRange(0, 3).Draw(rt, "for good") > 0, EngineDead: rapid.IntRange(0, 3).Draw(rt, "alive") > 0,
 	}
 	var doubts []string
 	if rapid.IntRange(0, 2).Draw(rt, "in doubt") == 0 {
