@@ -101,11 +101,19 @@ func provisionerKeyTable() table[client.ProvisionerKey] {
 		{"created at", func(k client.ProvisionerKey) string { return timeCell(k.CreatedAt) }},
 		{"name", func(k client.ProvisionerKey) string { return k.Name }},
 		{"tags", func(k client.ProvisionerKey) string { return tagsCell(k.Tags) }},
-		{"allow", func(k client.ProvisionerKey) string { return strings.Join(k.AllowList, " ") }},
+		{"allow", allowCell},
 		{"expires at", func(k client.ProvisionerKey) string { return timePointerCell(k.ExpiresAt) }},
 		{"last used at", func(k client.ProvisionerKey) string { return timePointerCell(k.LastUsedAt) }},
 		{"previous expires at", func(k client.ProvisionerKey) string { return timePointerCell(k.PreviousExpiresAt) }},
 	}}
+}
+
+// allowCell is empty for a key that is good from everywhere.
+func allowCell(k client.ProvisionerKey) string {
+	if k.AllowList == nil {
+		return "not shown to you"
+	}
+	return strings.Join(k.AllowList, " ")
 }
 
 type provisionerKeyListOptions struct {
