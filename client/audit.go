@@ -214,7 +214,7 @@ func (c *Client) VerifyAudit(ctx context.Context, organization, head string) (Au
 		if err != nil || !part.More {
 			return part, err
 		}
-		from = part.AuditHead.String()
+		from = part.String()
 	}
 }
 

@@ -348,5 +348,5 @@ func fromOf(v client.AuditVerification) string {
 	if v.Count == 0 {
 		return ""
 	}
-	return v.AuditHead.String()
+	return v.String()
 }

@@ -783,7 +783,7 @@ func TestFiguresOfDaemonsAreBounded(t *testing.T) {
 		j := s.worker.take(t)
 		_, err := j.attempt.Complete(t.Context(), client.CompleteJobRequest{State: j.putState(t, 1, stateOf(j.ID)), Build: &result})
 		require.NoError(t, err)
-		return int(s.read(t, w.ID).LatestBuild.DailyCost)
+		return s.read(t, w.ID).LatestBuild.DailyCost
 	}
 	for _, c := range []struct {
 		cost      int
