@@ -410,6 +410,11 @@ func buildOfJob(ctx context.Context, s *store.Store, job store.ProvisionerJob) (
 	return s.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
 }
 
+// buildOfSalvage is the build whose attempt has written it.
+func buildOfSalvage(ctx context.Context, s *store.Store, row store.ListUnmergedSalvageRow) (store.WorkspaceBuild, error) {
+	return s.GetWorkspaceBuild(ctx, row.WorkspaceBuildID)
+}
+
 // versionOf finds a version of the template; one of another is not found.
 func versionOf(ctx context.Context, s *store.Store, t store.Template, id uuid.UUID) (store.TemplateVersion, error) {
 	v, err := s.GetTemplateVersion(ctx, id)

@@ -158,7 +158,7 @@ func (m *salvageMerge) add(ctx context.Context, row store.ListUnmergedSalvageRow
 		return nil
 	}
 	rules := terraform.MergeRules{Destroying: m.build.Transition == client.TransitionDelete, Provides: m.provides}
-	wrote, err := m.tx.GetWorkspaceBuild(ctx, row.WorkspaceBuildID)
+	wrote, err := buildOfSalvage(ctx, m.tx, row)
 	if err != nil && !store.IsNotFound(err) {
 		return err
 	}
