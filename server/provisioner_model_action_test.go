@@ -31,17 +31,19 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"acquire again": func(rt *rapid.T) {
 			m.acquireAgain(rt, m.attempt(rt))
 		},
-		"confirm":      func(rt *rapid.T) { m.confirm(rt, m.attempt(rt)) },
-		"engine":       func(rt *rapid.T) { m.engine(rt, m.attempt(rt)) },
-		"renew":        func(rt *rapid.T) { m.renew(rt, m.attempt(rt), m.replica(rt)) },
-		"logs":         m.logs,
-		"state":        m.state,
-		"state again":  m.stateAgain,
-		"broken state": m.brokenState,
-		"plan":         m.decide,
-		"complete":     m.end,
-		"fail":         m.fail,
-		"settle again": m.settleAgain,
+		"confirm":       func(rt *rapid.T) { m.confirm(rt, m.attempt(rt)) },
+		"engine":        func(rt *rapid.T) { m.engine(rt, m.attempt(rt)) },
+		"renew":         func(rt *rapid.T) { m.renew(rt, m.attempt(rt), m.replica(rt)) },
+		"logs":          m.logs,
+		"state":         m.state,
+		"state again":   m.stateAgain,
+		"broken state":  m.brokenState,
+		"plan":          m.decide,
+		"complete":      m.end,
+		"fail":          m.fail,
+		"settle again":  m.settleAgain,
+		"broken host":   m.brokenHost,
+		"revoked early": m.revokedBetween,
 		"time": func(rt *rapid.T) {
 			m.advance(rt, time.Duration(rapid.SampledFrom([]int{2, 4, 12, 20, 40}).Draw(rt, "seconds"))*time.Second)
 		},
@@ -172,6 +174,13 @@ func (m *model) deleteKey(rt *rapid.T) {
 	if d.gone {
 		rt.Skip("it is gone")
 	}
+	m.revoke(rt, d)
+	if rapid.Bool().Draw(rt, "a replica looks") {
+		m.look(rt, m.replica(rt))
+	}
+}
+
+func (m *model) revoke(rt *rapid.T, d *modelDaemon) {
 	d.gone = true
 	if d.key == "" {
 		_, err := m.Client.SuspendUser(context.Background(), d.user.String())
@@ -180,9 +189,6 @@ func (m *model) deleteKey(rt *rapid.T) {
 		require.NoError(rt, m.Client.DeleteProvisionerKey(context.Background(), m.org.Name, d.key))
 	}
 	m.join(rt, rapid.Bool().Draw(rt, "the next one is alive"))
-	if rapid.Bool().Draw(rt, "a replica looks") {
-		m.look(rt, m.replica(rt))
-	}
 }
 
 // acquireFor asks for a job, once, and hears the same when it asks again.
@@ -520,7 +526,6 @@ func (m *model) settleWith(rt *rapid.T, a *modelAttempt, settle func(*client.Att
 
 func (m *model) fail(rt *rapid.T) {
 	a := m.attempt(rt)
-	b := a.build
 	req := client.FailJobRequest{
 		Logs: a.offset + rapid.SampledFrom([]int64{0, 0, 0, 3}).Draw(rt, "lines too many"), Error: "it broke " + uuid.NewString(),
 		Canceled: rapid.IntRange(0, 3).Draw(rt, "canceled") == 0, Retryable: rapid.IntRange(0, 3).Draw(rt, "for good") > 0, EngineDead: rapid.IntRange(0, 3).Draw(rt, "alive") > 0,
@@ -533,6 +538,40 @@ func (m *model) fail(rt *rapid.T) {
 	if a.stateN > 0 && rapid.Bool().Draw(rt, "with a state") {
 		req.State = new(refOf(a, a.stateN))
 	}
+	m.failWith(rt, a, req, doubts)
+}
+
+// brokenHost is one on which every engine dies: jobs are not tried for ever.
+func (m *model) brokenHost(rt *rapid.T) {
+	d := m.daemon(rt)
+	for range 4 {
+		a := m.acquireFor(rt, d, m.replica(rt))
+		if a == nil {
+			return
+		}
+		m.confirm(rt, a)
+		if rapid.Bool().Draw(rt, "an engine starts") {
+			m.engine(rt, a)
+		}
+		m.failWith(rt, a, client.FailJobRequest{Error: "it broke " + uuid.NewString(), Retryable: true, EngineDead: true}, nil)
+	}
+}
+
+// revokedBetween is a daemon whose key goes between confirm and engine.
+func (m *model) revokedBetween(rt *rapid.T) {
+	a := m.acquireFor(rt, m.daemon(rt), m.replica(rt))
+	if a == nil {
+		return
+	}
+	m.confirm(rt, a)
+	m.revoke(rt, a.daemon)
+	m.look(rt, m.replica(rt))
+	m.engine(rt, a)
+}
+
+// failWith ends an attempt badly, and says what the server must make of it.
+func (m *model) failWith(rt *rapid.T, a *modelAttempt, req client.FailJobRequest, doubts []string) {
+	b := a.build
 	var got client.SettledJob
 	settle := func(c *client.Attempt) (client.SettledJob, error) { return c.Fail(context.Background(), req) }
 	status := m.settleWith(rt, a, settle, &got)
