@@ -173,6 +173,8 @@ func verdictCell(v client.ProvisionerVerdict) string {
 		return "has job " + deref(v.CurrentJobID).String()
 	case client.VerdictOffline:
 		return "not connected"
+	case client.VerdictTrouble:
+		return v.Trouble
 	case client.VerdictDraining:
 		return "is drained until it is resumed"
 	}

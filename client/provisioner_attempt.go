@@ -86,6 +86,9 @@ type RegisteredDaemon struct {
 // RequestID gets the same job and the same secret.
 type AcquireJobRequest struct {
 	RequestID uuid.UUID `json:"request_id"`
+	// Trouble, when set, is why the daemon can take no job now; it is shown,
+	// and the answer comes at once, without one.
+	Trouble string `json:"trouble,omitempty" maxLength:"1024"`
 }
 
 // AcquiredJob is one attempt at one job: all that a daemon needs to run it,

@@ -61,6 +61,9 @@ const (
 	// WarningAPIVersion: its version of the job protocol is older than the server's.
 	WarningAPIVersion = "EPD03"
 	WarningDraining   = "draining"
+	// WarningTrouble: it says itself what keeps it from taking jobs, such as a
+	// spool without room.
+	WarningTrouble = "trouble"
 	// WarningNotSeen: it is silent, and did not leave in an orderly way.
 	WarningNotSeen = "not_seen"
 )

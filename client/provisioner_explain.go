@@ -21,6 +21,11 @@ const (
 	ExplainOffline = "provisioners_offline"
 	// ExplainDraining: those that could take it are there and drain.
 	ExplainDraining = "provisioners_draining"
+	// ExplainTrouble: those that could take it are there and say what keeps
+	// them from taking jobs.
+	ExplainTrouble = "provisioners_in_trouble"
+	// ExplainServerFull: the server's disk is full, and no job is handed out.
+	ExplainServerFull = "server_full"
 	// ExplainOlderEngine: an engine of an earlier attempt may still touch the workspace.
 	ExplainOlderEngine = "older_engine"
 	// ExplainBusy: those that could take it have jobs.
@@ -38,6 +43,7 @@ const (
 	VerdictEngineUnsupported = "engine_unsupported"
 	VerdictOffline           = "offline"
 	VerdictDraining          = "draining"
+	VerdictTrouble           = "trouble"
 	VerdictBusy              = "busy"
 )
 
@@ -69,7 +75,7 @@ type ProvisionerJobExplanation struct {
 	Job ProvisionerJob `json:"job"`
 	// Code is one word of the list above, Reason the same in a sentence, and
 	// Action what to do about it; empty when there is nothing to do.
-	Code   string `json:"code" enum:"no_provisioner,tags_differ,engine_unsupported,provisioners_offline,provisioners_draining,older_engine,provisioners_busy,queued,running,ended"`
+	Code   string `json:"code" enum:"no_provisioner,tags_differ,engine_unsupported,provisioners_offline,provisioners_draining,provisioners_in_trouble,server_full,older_engine,provisioners_busy,queued,running,ended"`
 	Reason string `json:"reason"`
 	Action string `json:"action"`
 	// JobsAhead are those that are handed out before a pending one, up to MaxJobsAhead.
@@ -96,9 +102,11 @@ type ProvisionerJobAhead struct {
 
 // ProvisionerVerdict is a daemon, and what it would do with the job.
 type ProvisionerVerdict struct {
-	ID      uuid.UUID         `json:"id"`
-	Name    string            `json:"name"`
-	Verdict string            `json:"verdict" enum:"would_take,tags_differ,engine_unsupported,offline,draining,busy"`
+	ID   uuid.UUID `json:"id"`
+	Name string    `json:"name"`
+	// Trouble is what the daemon says that keeps it from taking jobs.
+	Trouble string            `json:"trouble,omitempty"`
+	Verdict string            `json:"verdict" enum:"would_take,tags_differ,engine_unsupported,offline,draining,trouble,busy"`
 	Tags    map[string]string `json:"tags"`
 	// Provisioners are the types that it runs.
 	Provisioners []string  `json:"provisioners"`

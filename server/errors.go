@@ -78,7 +78,8 @@ func (a *api) explain(ctx context.Context, err error) *client.Error {
 		return conflict("Something with this name or number already exists.")
 	case store.IsFull(err):
 		a.logger.ErrorContext(ctx, "disk full", "error", err)
-		return refuse(http.StatusInsufficientStorage, "The server's disk is full or cannot be written; nothing was changed.", "Make room on the server and try again.")
+		a.room.pressed(err)
+		return errNoRoom()
 	case errors.Is(err, store.ErrDeploymentKey):
 		a.logger.ErrorContext(ctx, "the deployment key is missing", "error", err)
 		return refuse(http.StatusServiceUnavailable, "This server does not have the deployment key that the database is sealed with now; nothing was changed.",

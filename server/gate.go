@@ -37,6 +37,9 @@ func (a *api) gate(hctx huma.Context, p permission, next func()) {
 	if err == nil {
 		err = a.limit(w, r, p, hctx.Operation())
 	}
+	if err == nil {
+		err = a.admitWrite(ctx, r, p)
+	}
 	if err != nil {
 		a.writeError(ctx, w, err)
 		return

@@ -55,6 +55,9 @@ func (a *api) databaseHealth(ctx context.Context) client.DatabaseReport {
 	if err != nil {
 		fail(&out.HealthSection, "The database does not answer: "+err.Error())
 	}
+	if since := a.room.shortSince(); !since.IsZero() {
+		fail(&out.HealthSection, "The server's disk is full or cannot be written since "+since.UTC().Format(time.RFC3339)+": no job is handed out, lines of logs are dropped, and only what provisioners hand in is still taken. Make room.")
+	}
 	return out
 }
 

@@ -65,6 +65,9 @@ func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*struct{}
 	if attempt.Current && attempt.ConfirmedAt.IsZero() {
 		return nil, refuse(http.StatusConflict, "No engine may start before the hand-out is confirmed.", "Confirm it once the record of the attempt is on disk.")
 	}
+	if err := a.admitJobs(); err != nil {
+		return nil, err
+	}
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		now := store.At(a.now())
 		jobs, err := tx.MarkJobEngineStarted(ctx, store.MarkJobEngineStartedParams{
@@ -170,7 +173,7 @@ func (a *api) appendAttemptLogs(ctx context.Context, in *appendLogsInput) (*stat
 		return appended(http.StatusOK, in.Body.Next), nil
 	}
 	var expected int64
-	err := a.store.InTx(ctx, func(tx *store.Store) error {
+	err := a.mustTx(ctx, func(tx *store.Store) error {
 		job, err := tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())})
 		if err != nil {
 			return err
@@ -185,6 +188,9 @@ func (a *api) appendAttemptLogs(ctx context.Context, in *appendLogsInput) (*stat
 			return nil
 		}
 		expected = in.Body.Next
+		if a.room.isShort() {
+			return a.shedLogs(ctx, tx, job, current, in.Body)
+		}
 		return a.storeLogs(ctx, tx, job, current, in.Body)
 	})
 	if err != nil {
@@ -262,7 +268,7 @@ func (a *api) putAttemptState(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	state, ref, err := readState(r)
 	if err == nil {
-		err = a.storeState(ctx, requestFrom(ctx).attempt, state, ref.N)
+		err = a.mustWrite(func() error { return a.storeState(ctx, requestFrom(ctx).attempt, state, ref.N) })
 	}
 	if err != nil {
 		a.writeError(ctx, w, err)

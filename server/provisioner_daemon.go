@@ -94,7 +94,7 @@ func (a *api) listedDaemon(row store.ListProvisionerDaemonsRow, jobs []store.Lat
 	d := provisionerDaemonResponse(row)
 	d.KeyName = keyName(row)
 	d.Warnings = a.daemonWarnings(store.ProvisionerDaemon{
-		Name: row.Name, Version: row.Version, ApiVersion: row.ApiVersion, LastSeenAt: row.LastSeenAt, StoppedAt: row.StoppedAt, DrainedAt: row.DrainedAt,
+		Name: row.Name, Version: row.Version, ApiVersion: row.ApiVersion, LastSeenAt: row.LastSeenAt, StoppedAt: row.StoppedAt, DrainedAt: row.DrainedAt, Trouble: row.Trouble,
 	})
 	for _, job := range jobs {
 		if job.WorkerID == nil || *job.WorkerID != row.ID {

@@ -92,7 +92,7 @@ func (a *api) jobsAhead(ctx context.Context, q *queue, job store.ProvisionerJob)
 }
 
 // closeness orders daemons by how little keeps them from a job.
-var closeness = [...]string{client.VerdictWouldTake, client.VerdictBusy, client.VerdictDraining, client.VerdictOffline, client.VerdictEngineUnsupported, client.VerdictTagsDiffer}
+var closeness = [...]string{client.VerdictWouldTake, client.VerdictBusy, client.VerdictTrouble, client.VerdictDraining, client.VerdictOffline, client.VerdictEngineUnsupported, client.VerdictTagsDiffer}
 
 // verdicts are what each daemon would do with a job.
 func (q *queue) verdicts(job store.ProvisionerJob) []client.ProvisionerVerdict {
@@ -100,7 +100,7 @@ func (q *queue) verdicts(job store.ProvisionerJob) []client.ProvisionerVerdict {
 	for i, d := range q.daemons {
 		out[i] = client.ProvisionerVerdict{
 			ID: d.ID, Name: d.Name, Verdict: q.judge(job, d), Tags: d.Tags, Provisioners: nonNil(d.Provisioners), LastSeenAt: d.LastSeenAt.Time,
-			Online: q.online(d.LastSeenAt, d.StoppedAt), Draining: !d.DrainedAt.IsZero(), Differences: tagDifferences(job.Tags, d.Tags),
+			Online: q.online(d.LastSeenAt, d.StoppedAt), Draining: !d.DrainedAt.IsZero(), Trouble: d.Trouble, Differences: tagDifferences(job.Tags, d.Tags),
 		}
 		if w := q.workOf(d.ID); w != nil {
 			out[i].CurrentJobID = &w.JobID

@@ -63,6 +63,9 @@ func (a *api) repeatedHandOut(ctx context.Context, d store.ProvisionerDaemon, re
 // handOut gives the daemon the first job in rank that it can run, or nil. It
 // fails with errDraining when there is one and the daemon drains.
 func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID uuid.UUID) (*client.AcquiredJob, error) {
+	if err := a.admitJobs(); err != nil {
+		return nil, err
+	}
 	jobs, err := a.rankedJobs(ctx, a.store, d.OrganizationID)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,9 @@ import (
 // acquireWait is how long a daemon's question for a job stays open.
 const acquireWait = 30 * time.Second
 
+// maxTrouble bounds what a daemon says of itself.
+const maxTrouble = 1024
+
 // What a daemon sends is read into memory, where it takes many times its size.
 // Batches of log lines have a megabyte before JSON escapes it.
 const (
@@ -234,8 +237,14 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 	if err := a.daemonSeen(ctx, d); err != nil {
 		return nil, err
 	}
+	if err := a.daemonTrouble(ctx, d, in.Body.Trouble); err != nil || in.Body.Trouble != "" {
+		return acquired(nil), err
+	}
 	if job, err := a.repeatedHandOut(ctx, d, in.Body.RequestID); job != nil || err != nil {
 		return acquired(job), err
+	}
+	if err := a.admitJobs(); err != nil {
+		return nil, err
 	}
 	timeout, again := time.NewTimer(a.acquireWait), time.NewTicker(askAgain)
 	defer timeout.Stop()
@@ -288,6 +297,16 @@ func (a *api) daemonSeen(ctx context.Context, d store.ProvisionerDaemon) error {
 		return a.store.TouchProvisionerDaemons(ctx, store.TouchProvisionerDaemonsParams{LastSeenAt: store.At(a.now()), Ids: store.IDs([]uuid.UUID{d.ID})})
 	}
 	return nil
+}
+
+// daemonTrouble keeps what a daemon says that keeps it from taking a job, and
+// forgets it when the daemon asks for one again.
+func (a *api) daemonTrouble(ctx context.Context, d store.ProvisionerDaemon, trouble string) error {
+	if trouble = cutText(trouble, maxTrouble); trouble == d.Trouble {
+		return nil
+	}
+	defer a.queues.forget(d.OrganizationID)
+	return a.store.SetDaemonTrouble(ctx, store.SetDaemonTroubleParams{OrganizationID: d.OrganizationID, ID: d.ID, Trouble: trouble, LastSeenAt: store.At(a.now())})
 }
 
 func supports(d store.ProvisionerDaemon, provisioner string) bool {

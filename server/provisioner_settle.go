@@ -241,7 +241,7 @@ func (a *api) settle(ctx context.Context, state *client.StateRef, logs int64, bo
 	id, hash := requestFrom(ctx).attempt.ID, hashOf(body)
 	var settled client.SettledJob
 	var job store.ProvisionerJob
-	err := a.store.InTx(ctx, func(tx *store.Store) error {
+	err := a.mustTx(ctx, func(tx *store.Store) error {
 		attempt, err := tx.GetAttempt(ctx, id)
 		if err != nil {
 			return err

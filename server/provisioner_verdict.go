@@ -39,6 +39,8 @@ func (q *queue) judge(job store.ProvisionerJob, d store.ListProvisionerDaemonsRo
 		return client.VerdictOffline
 	case !d.DrainedAt.IsZero():
 		return client.VerdictDraining
+	case d.Trouble != "":
+		return client.VerdictTrouble
 	case q.workOf(d.ID) != nil:
 		return client.VerdictBusy
 	}
@@ -95,6 +97,8 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 		return endedDecision(job)
 	case job.Status != client.JobPending:
 		return q.runningDecision(job)
+	case q.full:
+		return decision{client.ExplainServerFull, "The server's disk is full: no job is handed out until there is room on it.", "Make room on the server, or ask its administrator to."}
 	}
 	by := map[string][]store.ListProvisionerDaemonsRow{}
 	for _, d := range q.daemons {
@@ -110,6 +114,8 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 		return q.queuedDecision(job, by[client.VerdictWouldTake])
 	case able > 0:
 		return q.busyDecision(by[client.VerdictBusy])
+	case len(by[client.VerdictTrouble]) > 0:
+		return troubleDecision(job, by[client.VerdictTrouble])
 	case len(by[client.VerdictDraining]) > 0:
 		return q.drainingDecision(job, by[client.VerdictDraining])
 	case len(by[client.VerdictOffline]) > 0:
@@ -148,6 +154,16 @@ func (q *queue) drainingDecision(job store.ProvisionerJob, draining []store.List
 	return decision{client.ExplainDraining,
 		fmt.Sprintf("The job asks for a provisioner with %s. Those that are there and have these tags are draining, and take no new job: %s.", showTags(job.Tags), names(draining)),
 		fmt.Sprintf("Resume one with: coder provisioner resume %s --org %s, or start another one.", draining[0].Name, q.organization)}
+}
+
+func troubleDecision(job store.ProvisionerJob, troubled []store.ListProvisionerDaemonsRow) decision {
+	var lines []string
+	for _, d := range troubled[:min(len(troubled), maxNamed)] {
+		lines = append(lines, d.Name+" takes no job now: "+d.Trouble)
+	}
+	return decision{client.ExplainTrouble,
+		fmt.Sprintf("The job asks for a provisioner with %s. Those that are there and have these tags are in trouble: %s.", showTags(job.Tags), strings.Join(lines, "; ")),
+		"Put that right on their hosts, or start another one."}
 }
 
 func (q *queue) offlineDecision(job store.ProvisionerJob, offline []store.ListProvisionerDaemonsRow) decision {

@@ -26,6 +26,9 @@ func (a *api) daemonWarnings(d store.ProvisionerDaemon) []client.ProvisionerWarn
 	if !d.DrainedAt.IsZero() {
 		warn(client.WarningDraining, "is drained since %s and takes no new job: resume it with: coder provisioner resume %s", showTime(d.DrainedAt), d.Name)
 	}
+	if d.Trouble != "" {
+		warn(client.WarningTrouble, "takes no job now: %s.", d.Trouble)
+	}
 	if d.StoppedAt.IsZero() && !a.isOnline(d.LastSeenAt, d.StoppedAt) {
 		warn(client.WarningNotSeen, "was last seen at %s and did not leave in an orderly way: look after its host, or start it again.", showTime(d.LastSeenAt))
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
@@ -108,5 +109,30 @@ func TestWarningsOfDaemons(t *testing.T) {
 		h = health()
 		require.Empty(t, h.ProvisionerDaemons.Warnings)
 		require.Equal(t, "ok", h.ProvisionerDaemons.Severity)
+	})
+}
+
+func TestADaemonSaysWhatKeepsItFromTakingJobs(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		s := newScene(t, servertest.WithStore(st), servertest.WithoutLoops())
+		const trouble = "its spool in /var/spool has no room"
+		waiting := s.asked(t, nil)
+		ask := func(trouble string) *client.AcquiredJob {
+			job, err := s.worker.client.AcquireJob(t.Context(), s.worker.id, client.AcquireJobRequest{RequestID: uuid.New(), Trouble: trouble})
+			require.NoError(t, err)
+			return job
+		}
+		require.Nil(t, ask(trouble), "no job is handed out, and the answer does not wait for one")
+		x := s.explained(t, waiting)
+		require.Equal(t, client.ExplainTrouble, x.Code)
+		require.Contains(t, x.Reason, "worker takes no job now: "+trouble)
+		require.Equal(t, trouble, verdictOf(t, x, "worker").Trouble)
+		list, err := s.Client.ProvisionerDaemons(t.Context(), s.org.Name, client.ProvisionerDaemonsRequest{})
+		require.NoError(t, err)
+		require.Equal(t, []string{client.WarningTrouble}, codes(list[0].Warnings))
+		require.NotNil(t, ask(""), "there is room again")
+		list, err = s.Client.ProvisionerDaemons(t.Context(), s.org.Name, client.ProvisionerDaemonsRequest{})
+		require.NoError(t, err)
+		require.Empty(t, list[0].Warnings)
 	})
 }

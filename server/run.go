@@ -46,13 +46,17 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	reserve := reserveFile(c)
+	if reserve != "" {
+		_ = os.Remove(reserve) // its room may be what the start needs; New holds it again
+	}
 	db, err := store.Open(ctx, store.Options{Dir: c.DataDir, PostgresURL: c.PostgresURL, MaxOpen: c.PostgresMaxOpen, DeploymentKeys: keys, Logger: c.Logger})
 	if err != nil {
 		return errors.Join(err, listeners.close())
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	o := c.API
-	o.Store, o.Logger, o.Version, o.DeploymentKeyFile = db, c.Logger, c.Version, ownKeyFile(c)
+	o.Store, o.Logger, o.Version, o.DeploymentKeyFile, o.ReserveFile = db, c.Logger, c.Version, ownKeyFile(c), reserve
 	if o.AccessURL, err = accessURL(c, listeners); err != nil {
 		return errors.Join(err, listeners.close())
 	}
@@ -61,6 +65,14 @@ func Run(ctx context.Context, c Config) (err error) {
 		return errors.Join(err, listeners.close())
 	}
 	return srv.serve(ctx, c, listeners)
+}
+
+// reserveFile holds room beside a database that is on a disk of ours.
+func reserveFile(c Config) string {
+	if c.PostgresURL != "" {
+		return ""
+	}
+	return filepath.Join(c.DataDir, "reserve")
 }
 
 // ownKeyFile holds the deployment keys that the server makes itself; there is

@@ -48,6 +48,8 @@ type Options struct {
 	// DeploymentKeyFile is where a rotation adds a new deployment key; empty
 	// when keys are given to the server, which then moves to a given one.
 	DeploymentKeyFile string
+	// ReserveFile holds room on the disk of the database; empty holds none.
+	ReserveFile string
 
 	// PasswordMemory is what hashing a password takes, in KiB; 0 is the
 	// recommended cost, and only tests take less.
@@ -137,6 +139,7 @@ type api struct {
 	passwords    *password.Hasher
 	bus          *pubsub.Bus
 	dispatch     *dispatcher
+	room         *room
 	// generation rises at every start of a server on this database.
 	generation int64
 	// replica tells this process from others on the same database.
@@ -162,7 +165,7 @@ type api struct {
 // newOfflineAPI is enough of the API for commands that work on the store
 // while no server runs.
 func newOfflineAPI(s *store.Store) *api {
-	return &api{store: s, now: time.Now, passwords: password.NewHasher()}
+	return &api{store: s, now: time.Now, passwords: password.NewHasher(), room: newRoom("", slog.New(slog.DiscardHandler))}
 }
 
 // Server is the API with its background loops.
@@ -193,6 +196,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		deploymentID: deploymentID, daemonSecret: newSecret(32), origins: http.NewCrossOriginProtection(),
 		limits: newLimits(o.APIRateLimit), proxies: proxies, bus: pubsub.New(), passwords: o.hasher(), replica: newSecret(12), metrics: newMetrics(), closing: make(chan struct{}),
 	}
+	a.room = newRoom(o.ReserveFile, o.Logger)
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()
 	a.acquireWait = acquireWait
@@ -208,6 +212,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	if err := a.ensureDefaultOrganization(ctx); err != nil {
 		return nil, err
+	}
+	if err := a.room.hold(ctx, a.store); err != nil {
+		a.room.pressed(err)
 	}
 	if err := a.announceKeys(ctx); err != nil {
 		return nil, err
@@ -236,6 +243,7 @@ func (s *Server) Run(ctx context.Context) error {
 		"lifecycle": s.api.runLifecycle,
 		"clean-up":  s.api.cleanUp,
 		"keys":      s.api.keepKeys,
+		"room":      s.api.watchRoom,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for name, loop := range loops {
@@ -253,6 +261,9 @@ func (a *api) supervise(ctx context.Context, name string, loop func(context.Cont
 		err := loop(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if store.IsFull(err) {
+			a.room.pressed(err)
 		}
 		a.logger.ErrorContext(ctx, "background loop failed and is started again", "loop", name, "error", err, "pause", pause)
 		select {

@@ -217,6 +217,7 @@ type ProvisionerDaemon struct {
 	LastSeenAt     Time
 	StoppedAt      Time
 	DrainedAt      Time
+	Trouble        string
 }
 
 type ProvisionerJob struct {

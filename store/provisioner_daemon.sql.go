@@ -30,7 +30,7 @@ func (q *Queries) AdmitDaemon(ctx context.Context, arg AdmitDaemonParams) (int64
 }
 
 const getDaemonOfOrganization = `-- name: GetDaemonOfOrganization :one
-SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at FROM provisioner_daemons WHERE organization_id = $1 AND id = $2
+SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at, trouble FROM provisioner_daemons WHERE organization_id = $1 AND id = $2
 `
 
 type GetDaemonOfOrganizationParams struct {
@@ -57,12 +57,13 @@ func (q *Queries) GetDaemonOfOrganization(ctx context.Context, arg GetDaemonOfOr
 		&i.LastSeenAt,
 		&i.StoppedAt,
 		&i.DrainedAt,
+		&i.Trouble,
 	)
 	return i, err
 }
 
 const getProvisionerDaemon = `-- name: GetProvisionerDaemon :one
-SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at FROM provisioner_daemons WHERE id = $1
+SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at, trouble FROM provisioner_daemons WHERE id = $1
 `
 
 // scope: deployment
@@ -85,6 +86,7 @@ func (q *Queries) GetProvisionerDaemon(ctx context.Context, id uuid.UUID) (Provi
 		&i.LastSeenAt,
 		&i.StoppedAt,
 		&i.DrainedAt,
+		&i.Trouble,
 	)
 	return i, err
 }
@@ -143,7 +145,7 @@ func (q *Queries) LatestJobsOfDaemons(ctx context.Context, organizationID uuid.U
 }
 
 const listDaemonsSeenSince = `-- name: ListDaemonsSeenSince :many
-SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at FROM provisioner_daemons WHERE last_seen_at > $1 AND stopped_at IS NULL ORDER BY created_at, name
+SELECT id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at, trouble FROM provisioner_daemons WHERE last_seen_at > $1 AND stopped_at IS NULL ORDER BY created_at, name
 `
 
 // scope: deployment
@@ -172,6 +174,7 @@ func (q *Queries) ListDaemonsSeenSince(ctx context.Context, lastSeenAt Time) ([]
 			&i.LastSeenAt,
 			&i.StoppedAt,
 			&i.DrainedAt,
+			&i.Trouble,
 		); err != nil {
 			return nil, err
 		}
@@ -187,7 +190,7 @@ func (q *Queries) ListDaemonsSeenSince(ctx context.Context, lastSeenAt Time) ([]
 }
 
 const listProvisionerDaemons = `-- name: ListProvisionerDaemons :many
-SELECT d.id, d.organization_id, d.key_id, d.user_id, d.name, d.owner, d.version, d.api_version, d.provisioners, d.tags, d.host_id, d.created_at, d.last_seen_at, d.stopped_at, d.drained_at, COALESCE(k.name, '') AS key_name, k.expires_at AS key_expires_at FROM provisioner_daemons d
+SELECT d.id, d.organization_id, d.key_id, d.user_id, d.name, d.owner, d.version, d.api_version, d.provisioners, d.tags, d.host_id, d.created_at, d.last_seen_at, d.stopped_at, d.drained_at, d.trouble, COALESCE(k.name, '') AS key_name, k.expires_at AS key_expires_at FROM provisioner_daemons d
 LEFT JOIN provisioner_keys k ON k.id = d.key_id AND k.organization_id = d.organization_id
 WHERE d.organization_id = $1 ORDER BY d.created_at, d.name
 `
@@ -208,6 +211,7 @@ type ListProvisionerDaemonsRow struct {
 	LastSeenAt     Time
 	StoppedAt      Time
 	DrainedAt      Time
+	Trouble        string
 	KeyName        string
 	KeyExpiresAt   Time
 }
@@ -237,6 +241,7 @@ func (q *Queries) ListProvisionerDaemons(ctx context.Context, organizationID uui
 			&i.LastSeenAt,
 			&i.StoppedAt,
 			&i.DrainedAt,
+			&i.Trouble,
 			&i.KeyName,
 			&i.KeyExpiresAt,
 		); err != nil {
@@ -254,7 +259,7 @@ func (q *Queries) ListProvisionerDaemons(ctx context.Context, organizationID uui
 }
 
 const setDaemonDrained = `-- name: SetDaemonDrained :one
-UPDATE provisioner_daemons SET drained_at = $1 WHERE organization_id = $2 AND id = $3 RETURNING id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at
+UPDATE provisioner_daemons SET drained_at = $1 WHERE organization_id = $2 AND id = $3 RETURNING id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at, trouble
 `
 
 type SetDaemonDrainedParams struct {
@@ -282,8 +287,30 @@ func (q *Queries) SetDaemonDrained(ctx context.Context, arg SetDaemonDrainedPara
 		&i.LastSeenAt,
 		&i.StoppedAt,
 		&i.DrainedAt,
+		&i.Trouble,
 	)
 	return i, err
+}
+
+const setDaemonTrouble = `-- name: SetDaemonTrouble :exec
+UPDATE provisioner_daemons SET trouble = $1, last_seen_at = $2, stopped_at = NULL WHERE organization_id = $3 AND id = $4
+`
+
+type SetDaemonTroubleParams struct {
+	Trouble        string
+	LastSeenAt     Time
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) SetDaemonTrouble(ctx context.Context, arg SetDaemonTroubleParams) error {
+	_, err := q.db.ExecContext(ctx, setDaemonTrouble,
+		arg.Trouble,
+		arg.LastSeenAt,
+		arg.OrganizationID,
+		arg.ID,
+	)
+	return err
 }
 
 const stopProvisionerDaemon = `-- name: StopProvisionerDaemon :exec
@@ -323,7 +350,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (organization_id, name, owner) DO UPDATE SET
     key_id = excluded.key_id, user_id = excluded.user_id, version = excluded.version, api_version = excluded.api_version,
     provisioners = excluded.provisioners, tags = excluded.tags, host_id = excluded.host_id, last_seen_at = excluded.last_seen_at, stopped_at = NULL
-RETURNING id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at
+RETURNING id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at, trouble
 `
 
 type UpsertProvisionerDaemonParams struct {
@@ -375,6 +402,7 @@ func (q *Queries) UpsertProvisionerDaemon(ctx context.Context, arg UpsertProvisi
 		&i.LastSeenAt,
 		&i.StoppedAt,
 		&i.DrainedAt,
+		&i.Trouble,
 	)
 	return i, err
 }

@@ -1,12 +1,11 @@
 package provisioner
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
-	"syscall"
 
+	"coder/internal/supervisor"
 	"coder/internal/terraform"
 )
 
@@ -19,6 +18,14 @@ var (
 		`could not find default credentials|InvalidClientTokenId|AuthFailure|ExpiredToken|SignatureDoesNotMatch|invalid_grant|AADSTS\d+|` +
 		`(invalid|expired|bad|wrong|missing) (credential|access key|api key|api token)`)
 )
+
+// roomAdvice is what to do where the reason of an end is a full spool.
+func (a *attempt) roomAdvice(reason string) string {
+	if reason != supervisor.ReasonFull {
+		return ""
+	}
+	return "\n" + a.daemon.diskAdvice()
+}
 
 // advised is an error of the engine with what an operator can do about it.
 func (a *attempt) advised(message string) string {
@@ -65,9 +72,7 @@ func (d *Daemon) diskAdvice() string {
 }
 
 // isDiskFull: a limit of the process counts too.
-func isDiskFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
-}
+func isDiskFull(err error) bool { return supervisor.IsFull(err) }
 
 // explained adds to an error of the host what to do about it.
 func (d *Daemon) explained(err error) error {

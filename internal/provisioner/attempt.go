@@ -78,6 +78,10 @@ func (d *Daemon) perform(ctx context.Context, job client.AcquiredJob) {
 		return
 	}
 	defer a.close()
+	if err := d.reserve(f, job); err != nil {
+		a.logger.Error("take a job: it goes back into the queue", "error", d.explained(errors.Join(err, f.remove())))
+		return
+	}
 	a.logger.Info("job taken", "type", job.Type, "workspace", job.Metadata.WorkspaceName, "transition", job.Metadata.Transition)
 	ended := d.opts.Metrics.begin(job.Type)
 	v, err := a.runJob(ctx)
@@ -113,6 +117,7 @@ func (d *Daemon) newAttempt(ctx context.Context, f *folder, job client.AcquiredJ
 		a.work.before = before
 		states.stored = func(stored *terraform.State) { a.journal.addIntents(a.work.taken(stored)) }
 	}
+	journal.short, states.short = a.short, a.short
 	a.jobCtx, a.cancelJob = context.WithCancelCause(context.WithoutCancel(ctx))
 	return a, nil
 }
@@ -355,6 +360,8 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 		a.logger.Error("wait for the engine", "error", err)
 	}
 	close(ended)
+	// What is left to be written, for the room of which it was held.
+	_ = os.Remove(a.folder.path(supervisor.ReserveFile))
 	watchers.Wait()
 	return a.judge()
 }
@@ -372,6 +379,9 @@ func (a *attempt) control(process *supervisor.Process, ended <-chan struct{}) {
 			orphan.watch()
 		case reason := <-a.reasons:
 			tell := process.Interrupt
+			if errors.Is(reason, errNoRoom) {
+				tell = process.Full
+			}
 			if errors.Is(reason, errCanceledHard) || errors.Is(reason, errNotCurrent) {
 				tell = process.Kill
 			}

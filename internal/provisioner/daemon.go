@@ -85,8 +85,12 @@ type Daemon struct {
 	tools     atomic.Pointer[tools]
 	drained   chan struct{}
 	drainOnce sync.Once
-	// claimed: it may take one more job. Only the loop that takes jobs uses it.
+	// claimed: it may take one more job. slot is the room that it holds for
+	// that, of the size room. Only the loop that takes jobs uses them.
 	claimed bool
+	slot    *slot
+	trouble string
+	room    int64
 }
 
 // New checks the options and opens the spool. It contacts nobody.
@@ -132,7 +136,7 @@ func New(opts Options) (*Daemon, error) {
 	}
 	return &Daemon{
 		opts: opts, logger: opts.Logger, now: opts.Now, binary: binary, spool: spool, renewals: opts.Renewals,
-		drained: make(chan struct{}), crew: newCrew(opts, 1),
+		drained: make(chan struct{}), crew: newCrew(opts, 1), room: supervisor.Room(0),
 	}, nil
 }
 
@@ -176,6 +180,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 
 // leave ends what the daemons of a process share, if this is the last of them.
 func (d *Daemon) leave() {
+	if err := d.releaseRoom(); err != nil {
+		d.logger.Warn("give the spool's room back", "error", err)
+	}
 	if !d.crew.leaves() {
 		return
 	}
@@ -303,6 +310,21 @@ func (d *Daemon) deregister(ctx context.Context, id uuid.UUID) {
 	}
 }
 
+// troublePause is between two looks at what keeps a daemon from taking jobs.
+const troublePause = 2 * time.Second
+
+// noteTrouble says in the log what keeps the daemon from taking jobs, once.
+func (d *Daemon) noteTrouble(trouble string) string {
+	switch {
+	case trouble != "" && d.trouble == "":
+		d.logger.Error("this daemon takes no jobs: " + trouble + ". " + d.diskAdvice())
+	case trouble == "" && d.trouble != "":
+		d.logger.Info("this daemon takes jobs again: its spool has room")
+	}
+	d.trouble = trouble
+	return trouble
+}
+
 // takeJobs tells also whether the server has known the daemon at least once.
 func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bool, err error) {
 	request := uuid.New()
@@ -314,7 +336,8 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bo
 		if err := d.opts.Standby.Prepare(); err != nil {
 			d.logger.Warn("start a supervisor ahead of its job", "error", err)
 		}
-		job, err := d.opts.Client.AcquireJob(workCtx, id, client.AcquireJobRequest{RequestID: request})
+		trouble := d.noteTrouble(d.holdRoom())
+		job, err := d.opts.Client.AcquireJob(workCtx, id, client.AcquireJobRequest{RequestID: request, Trouble: trouble})
 		switch {
 		case workCtx.Err() != nil && job == nil:
 			return served, nil
@@ -329,6 +352,9 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bo
 			continue
 		}
 		wait, request, served = newBackoff(), uuid.New(), true
+		if job == nil && trouble != "" {
+			pause(workCtx, troublePause)
+		}
 		if job == nil {
 			continue
 		}

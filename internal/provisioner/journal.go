@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,13 @@ type journal struct {
 	read       map[string]int64
 	overflowed bool
 	closed     bool
+	// size is the length of the file. short, when set, makes room after a
+	// write that failed for want of it. held are intents, and dropped a number
+	// of lines, that there was no room for.
+	size    int64
+	short   func(error) bool
+	held    []client.Intent
+	dropped int
 	// news is closed and replaced when something was added.
 	news chan struct{}
 }
@@ -72,9 +80,7 @@ func openJournal(path string, level string, mask *strings.Replacer, now func() t
 	if err == nil {
 		err = file.Truncate(whole)
 	}
-	if err == nil {
-		_, err = file.Seek(whole, io.SeekStart)
-	}
+	j.size = whole
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the job's log: %w", err), file.Close())
 	}
@@ -125,6 +131,7 @@ func (j *journal) enterStage(stage string) bool {
 	if j.stage == stage {
 		return false
 	}
+	j.catchUp()
 	j.stage = stage
 	j.write([]record{j.entry(sourceDaemon, terraform.LevelInfo, "")})
 	return true
@@ -134,6 +141,7 @@ func (j *journal) enterStage(stage string) bool {
 func (j *journal) say(level, format string, values ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.catchUp()
 	j.write([]record{j.entry(sourceDaemon, level, terraform.CleanLine(fmt.Sprintf(format, values...)))})
 }
 
@@ -141,6 +149,7 @@ func (j *journal) say(level, format string, values ...any) {
 func (j *journal) addEvent(event terraform.Event, level, file string, read int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.catchUp()
 	records := []record{}
 	verbose := level == terraform.LevelDebug || level == "trace"
 	if !verbose || j.level == terraform.LevelDebug {
@@ -164,6 +173,7 @@ func (j *journal) addEvent(event terraform.Event, level, file string, read int64
 func (j *journal) addIntents(intents []client.Intent) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.catchUp()
 	records := []record{}
 	for _, intent := range intents {
 		records = append(records, record{Intent: &intent})
@@ -186,37 +196,90 @@ func (j *journal) entry(source, level, output string) record {
 	return record{Entry: &entry}
 }
 
-// write appends records in one call. A disk that is full loses log lines, not
-// the job: the journal then says that it overflowed.
+// write appends records in one call. A disk that is full loses lines of the
+// log, not the job: the log says so as soon as there is room, and intents wait.
 func (j *journal) write(records []record) {
-	var content bytes.Buffer
-	for _, r := range records {
-		if r == (record{}) {
-			continue
-		}
-		line, err := json.Marshal(r)
-		if err != nil {
-			continue
-		}
-		content.Write(append(line, '\n'))
-		if r.File != "" {
-			j.read[r.File] = r.Read
-		}
-	}
-	if content.Len() == 0 || j.closed {
+	content := encode(records)
+	if len(content) == 0 || j.closed {
 		return
 	}
-	if _, err := j.file.Write(content.Bytes()); err != nil {
-		j.overflowed = true
+	if err := j.append(content); err != nil {
+		j.drop(records)
+		return
+	}
+	for _, r := range records {
+		j.note(r)
 	}
 	close(j.news)
 	j.news = make(chan struct{})
 }
 
-// end is the offset behind the last line.
+func encode(records []record) []byte {
+	var content bytes.Buffer
+	for _, r := range records {
+		if r == (record{}) {
+			continue
+		}
+		if line, err := json.Marshal(r); err == nil {
+			content.Write(append(line, '\n'))
+		}
+	}
+	return content.Bytes()
+}
+
+// append writes all or nothing behind the end of the file.
+func (j *journal) append(content []byte) error {
+	_, err := j.file.WriteAt(content, j.size)
+	if err != nil && j.short != nil && j.short(err) {
+		_, err = j.file.WriteAt(content, j.size)
+	}
+	if err != nil {
+		return errors.Join(err, j.file.Truncate(j.size))
+	}
+	j.size += int64(len(content))
+	return nil
+}
+
+// drop keeps of records that found no room what must not be lost.
+func (j *journal) drop(records []record) {
+	for _, r := range slices.Backward(records) {
+		if r.Entry != nil {
+			j.next = r.Entry.Offset
+			j.dropped++
+		}
+	}
+	for _, r := range records {
+		if r.Intent != nil {
+			j.held = append(j.held, *r.Intent)
+		}
+	}
+}
+
+// catchUp writes what earlier records could not, before anything new is.
+func (j *journal) catchUp() {
+	if j.dropped == 0 && len(j.held) == 0 {
+		return
+	}
+	held, dropped := j.held, j.dropped
+	j.held, j.dropped = nil, 0
+	records := []record{}
+	if dropped > 0 {
+		records = append(records, j.entry(sourceDaemon, terraform.LevelWarn, fmt.Sprintf("Lines of this log were dropped here, because the disk of the provisioner's spool was full: %d.", dropped)))
+	}
+	for _, intent := range held {
+		records = append(records, record{Intent: &intent})
+	}
+	j.write(records)
+	if j.dropped > 0 {
+		j.dropped = dropped // the line about them is none of them
+	}
+}
+
+// end is the offset behind the last line that could be written.
 func (j *journal) end() int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.catchUp()
 	return j.next
 }
 

@@ -69,9 +69,9 @@ func (a *attempt) endOf(exit supervisor.Exit) *badEnd {
 	case errors.Is(reason, errCanceledGently), errors.Is(reason, errCanceledHard):
 		return &badEnd{message: reason.Error(), canceled: true}
 	case reason != nil:
-		return &badEnd{message: fmt.Sprintf("%s, which ended %s", reason, engine), retryable: true}
+		return &badEnd{message: fmt.Sprintf("%s, which ended %s%s", reason, engine, a.roomAdvice(reason.Error())), retryable: true}
 	case exit.Reason != "":
-		return &badEnd{message: fmt.Sprintf("%s was ended: %s", engine, exit.Reason), retryable: true}
+		return &badEnd{message: fmt.Sprintf("%s was ended: %s%s", engine, exit.Reason, a.roomAdvice(exit.Reason)), retryable: true}
 	case last.Error != "":
 		return &badEnd{message: fmt.Sprintf("start %s: %s", engine, last.Error), retryable: true}
 	case last.Signal != "" || !exit.Finished:

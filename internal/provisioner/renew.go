@@ -75,7 +75,11 @@ func (a *attempt) noteLease(sent time.Duration) error {
 	a.leaseMu.Lock()
 	defer a.leaseMu.Unlock()
 	a.leaseSent = sent
-	return supervisor.Lease(a.folder.dir, sent)
+	err := supervisor.Lease(a.folder.dir, sent)
+	if err != nil && a.short(err) {
+		err = supervisor.Lease(a.folder.dir, sent)
+	}
+	return err
 }
 
 func (a *attempt) lease() time.Duration {

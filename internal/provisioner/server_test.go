@@ -40,6 +40,8 @@ type controlPlane struct {
 	// forgetful: registrations succeed, and are then unknown.
 	forgetful  bool
 	registered []time.Time
+	// troubles are what daemons have said that keeps them from taking a job.
+	troubles []string
 }
 
 // handout is what the server knows of one attempt.
@@ -140,6 +142,18 @@ func (p *controlPlane) register(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *controlPlane) acquire(w http.ResponseWriter, r *http.Request) {
+	var req client.AcquireJobRequest
+	if json.NewDecoder(r.Body).Decode(&req) != nil {
+		refuse(w, http.StatusBadRequest, "no body")
+		return
+	}
+	p.mu.Lock()
+	p.troubles = append(p.troubles, req.Trouble)
+	p.mu.Unlock()
+	if req.Trouble != "" {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	timeout := time.After(2 * time.Second)
 	for {
 		p.mu.Lock()

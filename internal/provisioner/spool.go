@@ -216,7 +216,7 @@ func (s *spool) putAway(f *folder) error {
 	}
 	said, _ := filepath.Glob(f.path("*.out")) // the pattern is a good one
 	failed, _ := filepath.Glob(f.path("*.err"))
-	for _, path := range append(append(said, failed...), f.path(workDir), f.path(supervisor.RunFile), f.path(variablesFile)) {
+	for _, path := range append(append(said, failed...), f.path(workDir), f.path(supervisor.RunFile), f.path(variablesFile), f.path(supervisor.ReserveFile)) {
 		err = errors.Join(err, os.RemoveAll(path))
 	}
 	err = errors.Join(err, f.forgetSecrets())

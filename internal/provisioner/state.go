@@ -36,6 +36,9 @@ type stateKeeper struct {
 	logger  *slog.Logger
 	// stored, when set, is told of each state that the server has taken.
 	stored func(*terraform.State)
+	// short, when set, makes room after a write that failed for want of it,
+	// and tells whether to write again.
+	short func(error) bool
 	// lineage that a state must have; empty until the first one is seen.
 	lineage string
 	sent    upload
@@ -158,21 +161,31 @@ func (k *stateKeeper) check(content []byte) error {
 
 // keep holds a good copy back, for when the engine dies while it writes.
 func (k *stateKeeper) keep(content []byte) error {
-	return writeFile(k.folder.path(goodState), content, false)
+	return k.write(k.folder.path(goodState), content)
+}
+
+// write writes a second time where there was no room and some could be made.
+func (k *stateKeeper) write(path string, content []byte) error {
+	err := writeFile(path, content, false)
+	if err != nil && k.short != nil && k.short(err) {
+		err = writeFile(path, content, false)
+	}
+	return err
 }
 
 // upload gives the content a number of its own, records that, and sends it.
 func (k *stateKeeper) upload(ctx context.Context, content []byte) error {
 	hash := hashOf(content)
 	if k.sent.SHA256 != hash {
-		k.sent = upload{N: k.sent.N + 1, SHA256: hash, Host: terraform.BootID()}
-		record, err := json.Marshal(k.sent)
+		next := upload{N: k.sent.N + 1, SHA256: hash, Host: terraform.BootID()}
+		record, err := json.Marshal(next)
 		if err != nil {
 			return err
 		}
-		if err := writeFile(k.folder.path(uploadFile), record, false); err != nil {
+		if err := k.write(k.folder.path(uploadFile), record); err != nil {
 			return fmt.Errorf("record the upload: %w", err)
 		}
+		k.sent = next
 	}
 	if k.sent.Stored {
 		return nil
@@ -202,17 +215,22 @@ func hashOf(content []byte) string {
 }
 
 // final picks the attempt's last state when the engine is dead: of the
-// engine's file, the one it leaves when it cannot write that, and the copy
-// held back, the valid one with the highest serial. With none of them, and
+// engine's file, the one it leaves when it cannot write that, the one that it
+// prints when it can write neither, and the copy held back, the valid one of
+// the expected lineage with the highest serial. With none of them, and
 // only then, it is the state that the attempt began with.
 func (k *stateKeeper) final(job client.AcquiredJob) ([]byte, *terraform.State, error) {
 	var best []byte
 	newest := &terraform.State{Serial: -1}
-	for _, name := range []string{
-		filepath.Join(workDir, terraform.StateFile), filepath.Join(workDir, "errored.tfstate"), goodState,
-	} {
-		content, err := os.ReadFile(k.folder.path(name))
-		if err != nil || k.check(content) != nil {
+	read := func(name string) []byte {
+		content, _ := os.ReadFile(k.folder.path(name)) // what cannot be read is no candidate
+		return content
+	}
+	candidates := [][]byte{
+		read(filepath.Join(workDir, terraform.StateFile)), read(filepath.Join(workDir, "errored.tfstate")), dumpedState(k.folder.path(stepApply + ".out")), read(goodState),
+	}
+	for _, content := range candidates {
+		if k.check(content) != nil {
 			continue
 		}
 		state, err := terraform.ParseState(content)

@@ -21,6 +21,12 @@ type (
 // ReasonFence is the reason of a supervisor that slept past its horizon.
 const ReasonFence = child.ReasonFence
 
+// ReasonFull is the reason of a supervisor whose disk was full.
+const ReasonFull = child.ReasonFull
+
+// ReserveFile holds room in an attempt's folder for its states.
+const ReserveFile = child.ReserveFile
+
 // RunFile is there as soon as a supervisor may have been started.
 const RunFile = child.RunFile
 

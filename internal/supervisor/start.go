@@ -122,6 +122,10 @@ func (p *Process) EngineLives() (bool, error) {
 	return engineHolds(filepath.Join(p.folder, child.LockFile))
 }
 
+// Full tells that the disk with the attempt's folder takes no more: the
+// reserve is given back, and the engine is interrupted as by Interrupt.
+func (p *Process) Full() error { return p.tell(child.WordFull) }
+
 // Proceed opens the gate before the next step.
 func (p *Process) Proceed() error { return p.tell(child.WordProceed) }
 
@@ -147,11 +151,32 @@ func Clock() time.Duration { return child.Clock() }
 // Lease tells the supervisor when the last acknowledged renewal was sent, as
 // a reading of Clock.
 func Lease(folder string, sent time.Duration) error {
-	content := strconv.FormatInt(int64(sent), 10)
-	if err := child.Replace(filepath.Join(folder, child.LeaseFile), []byte(content), false); err != nil {
+	content, path := strconv.FormatInt(int64(sent), 10), filepath.Join(folder, child.LeaseFile)
+	err := child.Replace(path, []byte(content), false)
+	if child.IsFull(err) {
+		err = overwrite(path, content)
+	}
+	if err != nil {
 		return fmt.Errorf("record the lease: %w", err)
 	}
 	return nil
+}
+
+// overwrite changes a file in place, which takes no room; it must not become
+// longer.
+func overwrite(path, content string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() != int64(len(content)) {
+		err = fmt.Errorf("%s has another length: %w", path, syscall.ENOSPC)
+	}
+	if err == nil {
+		_, err = file.WriteAt([]byte(content), 0)
+	}
+	return errors.Join(err, file.Close())
 }
 
 // TryLock takes the lock of an attempt's folder: nil when something of the
@@ -186,3 +211,15 @@ func Free(folder string) (bool, error) {
 	}
 	return true, lock.Close()
 }
+
+// Reserve makes a file that really takes that much of the disk; its error
+// tells when that leaves no room for anything else.
+func Reserve(path string, size int64) error { return child.Reserve(path, size) }
+
+// Room is what a run holds whose state has a size: for its output, and for
+// its states.
+func Room(state int64) int64 { return child.LineRoom(state) + child.StateRoom(state) }
+
+// IsFull tells whether a write failed for want of room; a quota or a limit of
+// the process counts too.
+func IsFull(err error) bool { return child.IsFull(err) }

@@ -81,3 +81,15 @@ func Free(string) (bool, error) { return false, errUnsupported }
 
 // Clock reads the wall clock.
 func Clock() time.Duration { return time.Duration(time.Now().UnixNano()) }
+
+// Full refuses.
+func (p *Process) Full() error { return errUnsupported }
+
+// Reserve refuses.
+func Reserve(string, int64) error { return errUnsupported }
+
+// Room is of no use here.
+func Room(int64) int64 { return 0 }
+
+// IsFull knows of nothing.
+func IsFull(error) bool { return false }

@@ -194,7 +194,7 @@ const (
 var tones = map[string]string{
 	client.WorkspaceRunning: toneGood, client.JobSucceeded: toneGood, "idle": toneGood, "active": toneGood, client.AgentConnected: toneGood, client.VerdictWouldTake: toneGood, client.StateCurrent: toneGood, "healthy": toneGood, "ready": toneGood, "this browser": toneGood, "ok": toneGood,
 	client.WorkspaceStarting: toneBusy, client.WorkspaceStopping: toneBusy, client.WorkspaceDeleting: toneBusy, client.JobPending: toneBusy, client.JobCanceling: toneBusy, "busy": toneBusy, client.AgentConnecting: toneBusy,
-	"dormant": toneWarn, "outdated": toneWarn, "warning": toneWarn, "draining": toneWarn, client.VerdictTagsDiffer: toneWarn, client.VerdictEngineUnsupported: toneWarn, client.OutcomeRetried: toneWarn, client.OutcomeTakenBack: toneWarn, client.AgentTimeout: toneWarn, client.AgentDisconnected: toneWarn, "deprecated": toneWarn, client.StateSalvage: toneWarn, "full": toneWarn,
+	"dormant": toneWarn, "outdated": toneWarn, "warning": toneWarn, "draining": toneWarn, client.VerdictTrouble: toneWarn, client.VerdictTagsDiffer: toneWarn, client.VerdictEngineUnsupported: toneWarn, client.OutcomeRetried: toneWarn, client.OutcomeTakenBack: toneWarn, client.AgentTimeout: toneWarn, client.AgentDisconnected: toneWarn, "deprecated": toneWarn, client.StateSalvage: toneWarn, "full": toneWarn,
 	client.JobFailed: toneBad, "error": toneBad, "suspended": toneBad, "unhealthy": toneBad, "in doubt": toneBad, "expired": toneBad, client.OutcomeLost: toneBad, client.OutcomeTakenOver: toneBad,
 }
 

@@ -47,3 +47,6 @@ ORDER BY j.started_at DESC, j.id;
 -- name: ListDaemonsSeenSince :many
 -- scope: deployment
 SELECT * FROM provisioner_daemons WHERE last_seen_at > @last_seen_at AND stopped_at IS NULL ORDER BY created_at, name;
+
+-- name: SetDaemonTrouble :exec
+UPDATE provisioner_daemons SET trouble = @trouble, last_seen_at = @last_seen_at, stopped_at = NULL WHERE organization_id = @organization_id AND id = @id;

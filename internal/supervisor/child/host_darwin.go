@@ -1,6 +1,7 @@
 package child
 
 import (
+	"os"
 	"syscall"
 	"time"
 	"unsafe"
@@ -24,6 +25,9 @@ func Clock() time.Duration {
 
 // duplicate opens a file at another number, for later processes too.
 func duplicate(from, to int) error { return syscall.Dup2(from, to) }
+
+// allocate is not offered by the system in this form.
+func allocate(*os.File, int64, int64, bool) error { return syscall.EOPNOTSUPP }
 
 // becomeSubreaper: the system has no such thing. The engine's process group
 // is killed as a whole; what leaves the group is out of reach.

@@ -26,6 +26,20 @@ func Clock() time.Duration {
 // duplicate opens a file at another number, for later processes too.
 func duplicate(from, to int) error { return syscall.Dup3(from, to, 0) }
 
+// allocate gives a part of a file room on the disk; kept leaves its size.
+func allocate(file *os.File, from, length int64, kept bool) error {
+	const keepSize = 1
+	mode := uint32(0)
+	if kept {
+		mode = keepSize
+	}
+	for {
+		if err := syscall.Fallocate(int(file.Fd()), mode, from, length); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
 // becomeSubreaper makes orphans of the engine children of this process.
 func becomeSubreaper() {
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, prSetChildSubreaping, 0)

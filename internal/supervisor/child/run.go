@@ -36,6 +36,7 @@ const (
 	LockFile    = "engine.lock"
 	ControlFile = "control"
 	LogFile     = "supervisor.log"
+	ReserveFile = "reserve" // holds room for states, see Reserve
 )
 
 // Words that the control pipe takes, a line each.
@@ -43,6 +44,7 @@ const (
 	WordInterrupt = "interrupt"
 	WordKill      = "kill"
 	WordProceed   = "proceed"
+	WordFull      = "full" // the disk takes no more
 )
 
 // Run is what a supervisor does: its steps one after the other, until one fails.
@@ -85,11 +87,17 @@ type Step struct {
 	Stderr string
 	// Gate: wait for WordProceed before this step.
 	Gate bool
+	// State is the file that a step keeps its state in which must not be lost,
+	// however full the disk becomes; empty for other steps.
+	State string
 }
 
 // ReasonFence is what a supervisor reports that woke up when another attempt
 // might have begun already.
 const ReasonFence = "it ran past its fence"
+
+// ReasonFull is the reason when the disk with the attempt's folder was full.
+const ReasonFull = "the disk with the provisioner's spool is full"
 
 // Encode writes a run as a list of names and values, each ended by a zero
 // byte, which no argument can hold.
@@ -116,6 +124,7 @@ func (r Run) Encode() []byte {
 		add("stdout", step.Stdout)
 		add("stderr", step.Stderr)
 		add("gate", strconv.FormatBool(step.Gate))
+		add("state", step.State)
 		for _, argument := range step.Argv {
 			add("arg", argument)
 		}
@@ -185,6 +194,8 @@ func (r *Run) set(name, value string) error {
 		step.Stderr = value
 	case "gate":
 		step.Gate = value == "true"
+	case "state":
+		step.State = value
 	case "arg":
 		step.Argv = append(step.Argv, value)
 	case "env":

@@ -37,6 +37,9 @@ type state struct {
 	interrupted bool
 	killed      bool
 	proceed     bool
+	// full: the disk took no more; roomUpTo is how far a step's output has room.
+	full     bool
+	roomUpTo int64
 }
 
 // supervise is the whole life of a supervisor; the result is its exit status.
@@ -187,21 +190,34 @@ func (s *state) runStep(step Step) int {
 	if s.interrupted || s.killed {
 		attach = nil
 	}
-	ended, err := s.start(step, attach)
+	err := s.keepRoom(step, os.O_CREATE)
+	if IsFull(err) {
+		s.runFull()
+		err = errors.New("its output and its state would have no room: " + err.Error())
+	}
+	var ended <-chan syscall.WaitStatus
+	if err == nil {
+		ended, err = s.start(step, attach)
+	}
 	if err != nil {
 		result.err = err.Error()
 	} else {
-		status := s.attend(ended)
+		status := s.attend(step, ended)
 		result.code = status.ExitStatus()
 		if status.Signaled() {
 			result.signal = status.Signal().String()
 		}
 		s.clear(status.Signaled())
 	}
+	s.giveRoomBack(step)
 	result.endedAt = time.Now()
 	result.interrupted, result.killed = s.interrupted, s.killed
 	s.exit.steps = append(s.exit.steps, result)
-	if err := s.record(); err != nil {
+	if err = s.record(); IsFull(err) {
+		s.runFull()
+		err = s.record()
+	}
+	if err != nil {
 		complain("record the end of "+step.Name, err)
 	}
 	return result.code
@@ -239,9 +255,9 @@ func (s *state) start(step Step, attach []string) (<-chan syscall.WaitStatus, er
 }
 
 // attend obeys and watches the lease until the engine has ended.
-func (s *state) attend(ended <-chan syscall.WaitStatus) syscall.WaitStatus {
+func (s *state) attend(step Step, ended <-chan syscall.WaitStatus) syscall.WaitStatus {
 	defer func() { s.engine = nil }()
-	ticker := time.NewTicker(s.tick())
+	ticker := time.NewTicker(min(s.tick(), roomTick))
 	defer ticker.Stop()
 	for {
 		select {
@@ -251,6 +267,7 @@ func (s *state) attend(ended <-chan syscall.WaitStatus) syscall.WaitStatus {
 			s.obey(word)
 		case <-ticker.C:
 			s.checkLease()
+			s.watchRoom(step)
 		}
 	}
 }
@@ -263,6 +280,8 @@ func (s *state) obey(word string) {
 		s.kill()
 	case WordProceed:
 		s.proceed = true
+	case WordFull:
+		s.runFull()
 	}
 }
 
