@@ -56,15 +56,15 @@ func (a *api) noteRefusal(ctx context.Context, tx *store.Store, l life, reason s
 // stillDue fails with a conflict when another pass has dealt meanwhile with
 // what this one found due.
 func stillDue(ctx context.Context, tx *store.Store, l life) error {
-	w, err := tx.GetWorkspace(ctx, l.workspace.ID)
+	w, err := workspaceOfLoop(ctx, tx, l.workspace.ID)
 	if err != nil {
 		return err
 	}
-	build, err := tx.GetWorkspaceBuild(ctx, l.build.ID)
+	build, err := latestBuildOf(ctx, tx, w)
 	if err != nil {
 		return err
 	}
-	if w.Refusal != l.workspace.Refusal || w.NextStartAt != l.workspace.NextStartAt || build.OnSuccess != l.build.OnSuccess {
+	if build.ID != l.build.ID || w.Refusal != l.workspace.Refusal || w.NextStartAt != l.workspace.NextStartAt || build.OnSuccess != l.build.OnSuccess {
 		return conflict("Another pass has looked at this workspace meanwhile.")
 	}
 	return nil
