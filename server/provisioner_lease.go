@@ -262,7 +262,7 @@ func (a *api) takeBack(ctx context.Context, attempt store.ListCurrentAttemptsRow
 		if !counts {
 			job.Attempts--
 		}
-		if job.Attempts < maxAttempts {
+		if !counts || triesLeft(job) {
 			if done, _, err := a.retry(ctx, tx, job, why); done || err != nil {
 				return err
 			}

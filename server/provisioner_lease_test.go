@@ -172,3 +172,33 @@ func TestALateCopyOfAPrunedStateIsNoSalvage(t *testing.T) {
 		require.True(t, stored(1, 3), "what the attempt had not handed in is kept")
 	})
 }
+
+// A host on which nothing works does not keep a job in the queue for ever, and
+// a hand-out that nobody has confirmed does not use up its tries.
+func TestAJobIsNotTriedForEver(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	p := newProtocol(t, servertest.WithClock(clock), servertest.WithoutLoops())
+	p.Server.Server.LeaseClock(clock.Now)
+	w := p.workspace(t)
+	broken := client.FailJobRequest{Error: "the link broke", Retryable: true, EngineDead: true}
+	fail := func(h held) bool {
+		settled, err := h.Fail(t.Context(), broken)
+		require.NoError(t, err)
+		return settled.Retry
+	}
+	require.True(t, fail(p.begun(t)), "once after an engine has started")
+	require.True(t, fail(p.acquire(t)))
+	require.True(t, fail(p.acquire(t)))
+	last := p.acquire(t)
+	for range 5 {
+		clock.Advance(2 * time.Second)
+		require.NoError(t, p.Server.Server.LookAtLeases(t.Context()))
+	}
+	b, err := p.Client.WorkspaceBuild(t.Context(), w.LatestBuild.ID)
+	require.NoError(t, err)
+	require.Equal(t, client.JobPending, b.Job.Status, "it was not confirmed and goes back")
+	again := p.acquire(t)
+	require.Equal(t, last.Number, again.Number)
+	require.False(t, fail(again), "the fourth attempt is the last")
+}

@@ -43,6 +43,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"fail":          m.fail,
 		"settle again":  m.settleAgain,
 		"broken host":   m.brokenHost,
+		"late word":     m.lateWord,
 		"revoked early": m.revokedBetween,
 		"time": func(rt *rapid.T) {
 			m.advance(rt, time.Duration(rapid.SampledFrom([]int{2, 4, 12, 20, 40}).Draw(rt, "seconds"))*time.Second)
@@ -557,6 +558,19 @@ func (m *model) brokenHost(rt *rapid.T) {
 	}
 }
 
+// lateWord is a daemon that comes back when its job was taken from it: what it
+// has made is kept, and what it names in doubt is told.
+func (m *model) lateWord(rt *rapid.T) {
+	lost := slices.DeleteFunc(slices.Clone(m.attempts), func(a *modelAttempt) bool { return a.current || a.settle != nil })
+	if len(lost) == 0 {
+		rt.Skip("nothing was taken from anybody")
+	}
+	a := rapid.SampledFrom(lost).Draw(rt, "attempt")
+	m.putState(rt, a, a.lastN+1, m.content(a, []string{"late"}))
+	name := fmt.Sprintf("doubt%d", a.job.Fence)
+	m.failWith(rt, a, client.FailJobRequest{Error: "late", EngineDead: true, InDoubt: []client.DoubtfulResource{{Address: "terraform_data." + name, Action: "create"}}}, []string{name})
+}
+
 // revokedBetween is a daemon whose key goes between confirm and engine.
 func (m *model) revokedBetween(rt *rapid.T) {
 	a := m.acquireFor(rt, m.daemon(rt), m.replica(rt))
@@ -592,7 +606,7 @@ func (m *model) failWith(rt *rapid.T, a *modelAttempt, req client.FailJobRequest
 	require.Equal(rt, http.StatusOK, status)
 	a.settle, a.settled = settle, got
 	refused := a.plan != nil && !a.plan.Granted
-	fresh := b.starts < 2 && (b.starts > 0 || b.attempts < 3)
+	fresh := b.starts < 2 && b.attempts < 3+b.starts
 	switch {
 	case !refused && req.Retryable && req.EngineDead && !req.Canceled && b.cancel == "" && len(doubts) == 0 && fresh:
 		require.True(rt, got.Retry)

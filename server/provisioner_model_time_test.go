@@ -101,7 +101,7 @@ func (m *model) expire() {
 		case !a.confirmed:
 			a.build.attempts--
 			a.requeue(client.OutcomeUnconfirmed)
-		case !a.started && a.build.attempts < 3:
+		case !a.started && a.build.attempts < 3+a.build.starts:
 			a.requeue(client.OutcomeTakenBack)
 		case !a.started && a.build.cancel != "":
 			a.end(client.OutcomeTakenBack, client.JobCanceled)

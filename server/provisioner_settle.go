@@ -115,7 +115,7 @@ func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.Provi
 // attempt where its base would have it, else the build fails and names it.
 func (a *api) deleteAgain(ctx context.Context, tx *store.Store, job store.ProvisionerJob, salvaged []string, more bool, timings []client.StageTiming) (client.SettledJob, error) {
 	text := "What salvage holds is not deleted yet:\n  " + strings.Join(salvaged, "\n  ")
-	if more && job.EngineStarts < maxEngineStarts && job.Attempts < maxAttempts {
+	if more && triesLeft(job) {
 		if done, settled, err := a.retry(ctx, tx, job, text); done || err != nil {
 			return settled, err
 		}
@@ -207,8 +207,13 @@ func planRefusal(ctx context.Context, tx *store.Store, job store.ProvisionerJob)
 // mayRetry: only when the fault was not the template's, no engine lives,
 // nothing is in doubt or newly tainted, and nobody asked for an end.
 func mayRetry(job store.ProvisionerJob, req client.FailJobRequest) bool {
-	fresh := job.EngineStarts < maxEngineStarts && (job.EngineStarts > 0 || job.Attempts < maxAttempts)
-	return req.Retryable && req.EngineDead && !req.Canceled && job.CanceledAt.IsZero() && len(req.InDoubt) == 0 && len(req.Tainted) == 0 && fresh
+	return req.Retryable && req.EngineDead && !req.Canceled && job.CanceledAt.IsZero() && len(req.InDoubt) == 0 && len(req.Tainted) == 0 && triesLeft(job)
+}
+
+// triesLeft: an attempt whose engine has started makes room for one more, so a
+// job has four at most, whatever breaks in which order.
+func triesLeft(job store.ProvisionerJob) bool {
+	return job.EngineStarts < maxEngineStarts && job.Attempts < maxAttempts+job.EngineStarts
 }
 
 // failure is the job's error with everything in doubt named, one by one.
