@@ -364,6 +364,7 @@ func (m *model) checkState(rt *rapid.T, r *modelReplica, s *modelSpace) {
 	w, err := r.store.GetWorkspace(ctx, s.id)
 	require.NoError(rt, err)
 	require.Equal(rt, s.fence, w.Fence, "the fence of the workspace")
+	require.Equal(rt, modelWorkspaceStatus(s.latest()), w.LatestStatus, "the status that lists filter by")
 }
 
 func (m *model) checkAttempts(rt *rapid.T, r *modelReplica, b *modelBuild) {
