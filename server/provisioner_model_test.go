@@ -399,7 +399,7 @@ func (m *model) checkLog(rt *rapid.T, r *modelReplica, b *modelBuild) {
 			continue
 		}
 		stages[l.Stage]++
-		if l.Stage == "Reported late" {
+		if l.Stage == "Reported late" && strings.HasPrefix(l.Output, "terraform_data.doubt") { // else of a deleted workspace's salvage
 			late = append(late, strings.Fields(l.Output)[0])
 		}
 	}
