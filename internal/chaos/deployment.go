@@ -222,7 +222,7 @@ func (d *deployment) provideObjects() (string, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", fmt.Errorf("lay out the provider of the objects: %w", err)
 	}
-	script := fmt.Sprintf("#!/bin/sh\nexec %s exp chaos-objects\n", shellQuote(d.opts.Binary))
+	script := fmt.Sprintf("#!/bin/sh\nexec %s exp %s\n", shellQuote(d.opts.Binary), objectsCommand)
 	path := filepath.Join(folder, "terraform-provider-chaos_v"+objectVersion)
 	text := fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path    = %q\n    include = [\"chaos.invalid/*/*\"]\n  }\n  direct {\n    exclude = [\"chaos.invalid/*/*\"]\n  }\n}\n", filepath.Join(d.dir, "mirror"))
 	err := errors.Join(executable.Write(path, strings.NewReader(script), 0o700), os.WriteFile(config, []byte(text), 0o600))

@@ -39,6 +39,7 @@ func faults() []fault {
 		{name: "daemon-pause", what: "SIGSTOP of the daemon, SIGCONT later", shortest: s, longest: 8 * s, strike: pauseDaemon, heal: resumeDaemon},
 		{name: "engine-kill", what: "kill -9 of Terraform", strike: killEngine, heal: nothing},
 		{name: "engine-pause", what: "SIGSTOP of Terraform, SIGCONT later", shortest: s, longest: 4 * s, strike: signalHost(running.isEngine, "pause"), heal: signalHost(running.isEngine, "resume")},
+		{name: "provider-kill", what: "kill -9 of the process that makes the resources", strike: killProvider, heal: nothing},
 		{name: "supervisor-kill", what: "kill -9 of the supervisor", strike: killSupervisor, heal: nothing},
 		{name: "daemon-engine-kill", what: "kill -9 of daemon and Terraform", longest: 3 * s, strike: both(killDaemon, killEngine), heal: startDaemon},
 		{name: "daemon-supervisor-kill", what: "kill -9 of daemon and supervisor", longest: 3 * s, strike: both(killDaemon, killSupervisor), heal: startDaemon},
@@ -80,6 +81,11 @@ func startServer(ctx context.Context, l *lane) error { return l.startServer(ctx)
 
 func killEngine(_ context.Context, l *lane) error {
 	_, err := send(l.spool, running.isEngine, killed)
+	return err
+}
+
+func killProvider(_ context.Context, l *lane) error {
+	_, err := send(l.spool, running.isProvider, killed)
 	return err
 }
 

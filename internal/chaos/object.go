@@ -20,6 +20,8 @@ import (
 const (
 	objectSource  = "chaos.invalid/coder/chaos"
 	objectVersion = "1.0.0"
+	// objectsCommand is the command of this binary, below exp, that is the provider.
+	objectsCommand = "chaos-objects"
 )
 
 // ServeObjects is the provider process. It makes each object some time after

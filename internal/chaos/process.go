@@ -37,6 +37,9 @@ func (r running) isEngine() bool {
 	return false
 }
 
+// isProvider: the process that makes the objects, which the engine has started.
+func (r running) isProvider() bool { return len(r.args) == 3 && r.args[2] == objectsCommand }
+
 // role is one that a fault may ask for.
 type role func(running) bool
 

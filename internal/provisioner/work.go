@@ -17,6 +17,10 @@ type engineWork struct {
 	// made by address: what the engine has begun to create and is not known
 	// to be in a state that the server holds.
 	made map[string]making
+	// failed are creations that ended with an error, and silenced tells that a
+	// provider has died: then nobody knows what came of them.
+	failed   map[string]making
+	silenced bool
 	// before is the state that the job began with, stored the newest one that
 	// the server has taken.
 	before, stored *terraform.State
@@ -39,7 +43,7 @@ type making struct {
 }
 
 func newEngineWork() *engineWork {
-	return &engineWork{made: map[string]making{}, started: map[string]time.Time{}, stage: "plan"}
+	return &engineWork{made: map[string]making{}, failed: map[string]making{}, started: map[string]time.Time{}, stage: "plan"}
 }
 
 func (w *engineWork) note(event terraform.Event) {
@@ -47,6 +51,7 @@ func (w *engineWork) note(event terraform.Event) {
 	defer w.mu.Unlock()
 	if event.Error != "" {
 		w.errors = append(w.errors, event.Error)
+		w.silenced = w.silenced || strings.Contains(event.Error, providerDied)
 	}
 	if event.Wanted != nil {
 		w.wanted = append(w.wanted, *event.Wanted)
@@ -78,9 +83,13 @@ func (w *engineWork) track(hook terraform.Hook) {
 	case makes(hook.Action) && !hook.Failed:
 		w.made[hook.Resource] = making{action: hook.Action, done: hook.Done, id: hook.ID}
 	case makes(hook.Action):
+		w.failed[hook.Resource] = making{action: hook.Action}
 		delete(w.made, hook.Resource)
 	}
 }
+
+// providerDied is what engines say of a provider that ended while it worked.
+const providerDied = "Plugin did not respond"
 
 // taken notes the newest state that the server has.
 func (w *engineWork) taken(stored *terraform.State) []client.Intent {
@@ -137,8 +146,12 @@ func (w *engineWork) doubtful(before, final *terraform.State) []client.DoubtfulR
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	doubtful := []client.DoubtfulResource{}
-	for _, address := range slices.Sorted(maps.Keys(w.made)) {
-		made := w.made[address]
+	open := maps.Clone(w.made)
+	if w.silenced {
+		maps.Copy(open, w.failed)
+	}
+	for _, address := range slices.Sorted(maps.Keys(open)) {
+		made := open[address]
 		if final.Records(address, made.id, before) {
 			continue
 		}
