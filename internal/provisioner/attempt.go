@@ -337,7 +337,7 @@ func (a *attempt) startEngine(guard *guard, run supervisor.Run) (*supervisor.Pro
 // follow stays with a running engine until nothing of it lives, and reads
 // what came of it.
 func (a *attempt) follow(process *supervisor.Process) verdict {
-	out := &output{journal: a.journal, work: a.work, follows: a.follows()}
+	out := newOutput(a.journal, a.work, a.follows())
 	defer out.close()
 	ended := make(chan struct{})
 	watchers := &sync.WaitGroup{}
@@ -354,7 +354,7 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 	}
 	watchers.Go(func() { a.control(process, ended) })
 	if a.job.Split {
-		watchers.Go(func() { a.passGate(process, ended) })
+		watchers.Go(func() { a.passGate(process, out, ended) })
 	}
 	if _, err := process.Wait(nil, adoptedPoll); err != nil {
 		a.logger.Error("wait for the engine", "error", err)

@@ -448,6 +448,13 @@ func (p *controlPlane) untilEnded(h *handout) {
 	p.until(h, "the job has ended", func(h *handout) bool { return h.complete != nil || h.fail != nil })
 }
 
+// ended tells whether the daemon has ended the job.
+func (p *controlPlane) ended(h *handout) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return h.complete != nil || h.fail != nil
+}
+
 // renewed is how often the hand-out was renewed.
 func (p *controlPlane) renewed(h *handout) int {
 	p.mu.Lock()

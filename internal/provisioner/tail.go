@@ -3,6 +3,7 @@ package provisioner
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -91,6 +92,14 @@ type output struct {
 	work    *engineWork
 	// follows are the files in the order of the steps.
 	follows []*follow
+	// asked brings what is closed once everything printed till now was read,
+	// and done is closed when nothing more is.
+	asked chan chan struct{}
+	done  chan struct{}
+}
+
+func newOutput(j *journal, w *engineWork, follows []*follow) *output {
+	return &output{journal: j, work: w, follows: follows, asked: make(chan chan struct{}), done: make(chan struct{})}
 }
 
 type follow struct {
@@ -151,8 +160,20 @@ func (o *output) take(f *follow, line []byte, behind int64) {
 	}
 }
 
+// catchUp returns when what the steps have printed till now is in the journal.
+func (o *output) catchUp(ctx context.Context) {
+	read := make(chan struct{})
+	select {
+	case o.asked <- read:
+		<-read
+	case <-o.done:
+	case <-ctx.Done():
+	}
+}
+
 // run follows until stop is closed, and then reads what is left.
 func (o *output) run(stop <-chan struct{}) error {
+	defer close(o.done)
 	wait := tailSoon
 	for {
 		found, err := o.poll(false)
@@ -168,6 +189,13 @@ func (o *output) run(stop <-chan struct{}) error {
 			timer.Stop()
 			_, err := o.poll(true)
 			return err
+		case read := <-o.asked:
+			timer.Stop()
+			_, err := o.poll(false)
+			close(read)
+			if err != nil {
+				return err
+			}
 		case <-timer.C:
 		}
 	}
