@@ -249,7 +249,11 @@ func leftInSalvage(ctx context.Context, tx *store.Store, build store.WorkspaceBu
 		if f.Held != "" {
 			held = "; " + f.Held
 		}
-		text := fmt.Sprintf("%s (id %s, state version %d%s)", f.Address, f.ID, f.version, held)
+		id := ""
+		if f.ID != "" {
+			id = "id " + f.ID + ", "
+		}
+		text := fmt.Sprintf("%s (%sstate version %d%s)", f.Address, id, f.version, held)
 		left, more = append(left, text), more || f.Held == ""
 	}
 	return left, more, nil

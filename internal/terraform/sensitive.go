@@ -71,3 +71,18 @@ func appendTexts(texts []string, value any) []string {
 	}
 	return texts
 }
+
+// isSensitive tells whether an instance's sensitive paths take in an attribute
+// of the top. Paths that do not parse could name anything.
+func isSensitive(paths json.RawMessage, name string) bool {
+	var parsed [][]attributeStep
+	if len(paths) > 0 && json.Unmarshal(paths, &parsed) != nil {
+		return true
+	}
+	for _, path := range parsed {
+		if len(path) == 0 || path[0].Value == name {
+			return true
+		}
+	}
+	return false
+}

@@ -16,7 +16,8 @@ import (
 // Salvaged is what a merge finds of one object that nobody else knows.
 type Salvaged struct {
 	Address string
-	// ID is the object's own, where it has one.
+	// ID is the object's own, where it has one that may be told: people read
+	// it in logs, so one that the state marks as sensitive is left out.
 	ID string
 	// Deposed is the key under which the next apply destroys it; empty where
 	// it has become the current object of its address.
@@ -51,15 +52,17 @@ type Inventory struct {
 
 // stored is one managed object as a state holds it.
 type stored struct {
-	resource   map[string]json.RawMessage // without its instances
-	instance   map[string]json.RawMessage
-	module     string
-	kind       string
-	name       string
-	provider   string
-	index      string
-	deposed    string
-	id         string
+	resource map[string]json.RawMessage // without its instances
+	instance map[string]json.RawMessage
+	module   string
+	kind     string
+	name     string
+	provider string
+	index    string
+	deposed  string
+	id       string
+	// secret: the state marks the id as sensitive.
+	secret     bool
 	attributes any
 }
 
@@ -167,6 +170,7 @@ func newStored(resource, instance map[string]json.RawMessage) (stored, error) {
 		case json.Number:
 			o.id = id.String()
 		}
+		o.secret = o.id != "" && isSensitive(instance["sensitive_attributes"], "id")
 	}
 	if identity := instance["identity"]; o.id == "" && len(identity) > 0 && string(identity) != "null" {
 		o.id = compact(identity)
@@ -241,7 +245,10 @@ func (m *Merge) Add(content []byte, known []*Inventory, rules MergeRules) ([]Sal
 		if isKnown[at] {
 			continue
 		}
-		told := Salvaged{Address: object.address(), ID: object.id}
+		told := Salvaged{Address: object.address()}
+		if !object.secret {
+			told.ID = object.id
+		}
 		told.Held = m.hold(object, isUnclear[at], rules)
 		if told.Held == "" {
 			if told.Deposed, err = m.take(object, content); err != nil {

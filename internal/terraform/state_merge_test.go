@@ -196,6 +196,24 @@ func TestMergeKeepsTheRestOfTheState(t *testing.T) {
 	require.NotContains(t, string(content), "a<b>", "outputs are what an apply says")
 }
 
+// What is told of an object stands in a log that more people read than may read
+// the state.
+func TestMergeTellsNoSensitiveID(t *testing.T) {
+	t.Parallel()
+	marked := func(paths string) []byte {
+		return []byte(strings.ReplaceAll(string(stateOf(t, 9, "salvage", thing{name: "a", id: "a2"})), `"private":`, `"sensitive_attributes":`+paths+`,"private":`))
+	}
+	for paths, id := range map[string]string{
+		`[]`: "a2", `[[{"type":"get_attr","value":"size"}]]`: "a2",
+		`[[{"type":"get_attr","value":"size"}],[{"type":"get_attr","value":"id"}]]`: "", `[[]]`: "", `"of another form"`: "",
+	} {
+		content, told := merged(t, stateOf(t, 7, "current"), marked(paths), terraform.MergeRules{})
+		require.Len(t, told, 1, paths)
+		require.Equal(t, id, told[0].ID, paths)
+		require.Contains(t, string(content), `"id":"a2"`, "it is merged whole")
+	}
+}
+
 // Every object that only salvage holds is in the merged state once, everything
 // else is as it was, and merging again changes nothing.
 func TestMergeLosesNothing(t *testing.T) {
