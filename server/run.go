@@ -46,11 +46,8 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	reserve := reserveFile(c)
-	if reserve != "" {
-		_ = os.Remove(reserve) // its room may be what the start needs; New holds it again
-	}
-	db, err := store.Open(ctx, store.Options{Dir: c.DataDir, PostgresURL: c.PostgresURL, MaxOpen: c.PostgresMaxOpen, DeploymentKeys: keys, Logger: c.Logger})
+	reserve := reserveFile(c) // its room may be what the start needs; New holds it again
+	db, err := store.Open(ctx, store.Options{Dir: c.DataDir, Reserve: reserve, PostgresURL: c.PostgresURL, MaxOpen: c.PostgresMaxOpen, DeploymentKeys: keys, Logger: c.Logger})
 	if err != nil {
 		return errors.Join(err, listeners.close())
 	}

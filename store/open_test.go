@@ -26,6 +26,20 @@ func TestOpenTakesTheDirectoryForItself(t *testing.T) {
 	storetest.Open(t, o)
 }
 
+// A second server must not take the room that the first holds for states.
+func TestOpenLeavesTheReserveOfAnother(t *testing.T) {
+	o := storetest.SQLiteOptions(t)
+	o.Reserve = filepath.Join(o.Dir, "reserve")
+	s := storetest.Open(t, o)
+	require.NoError(t, os.WriteFile(o.Reserve, nil, 0o600))
+	_, err := store.Open(t.Context(), o)
+	require.ErrorIs(t, err, store.ErrLocked)
+	require.FileExists(t, o.Reserve)
+	require.NoError(t, s.Close())
+	storetest.Open(t, o)
+	require.NoFileExists(t, o.Reserve, "its room may be what the start needs")
+}
+
 func TestOpenLeavesANewerDatabaseAlone(t *testing.T) {
 	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
 		s := storetest.Open(t, o)

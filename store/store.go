@@ -31,6 +31,9 @@ const connectTimeout = 10 * time.Second
 type Options struct {
 	// Dir is the data directory of SQLite; unused with PostgresURL.
 	Dir string
+	// Reserve is a file of room that opening SQLite may need: it is removed
+	// once the data directory is this process's. Empty is none.
+	Reserve string
 	// PostgresURL is a connection URL; empty for SQLite.
 	PostgresURL string
 	// MaxOpen bounds PostgreSQL's connections; 0 is 10.
@@ -118,6 +121,9 @@ func connectSQLite(ctx context.Context, o Options) (*Store, error) {
 	lock, err := lockDir(o.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if o.Reserve != "" {
+		_ = os.Remove(o.Reserve) // there may be none
 	}
 	p, err := openPools(ctx, filepath.Join(o.Dir, "coder.db"))
 	if err != nil {
