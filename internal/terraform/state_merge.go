@@ -128,6 +128,9 @@ func TakeInventory(content []byte) (*Inventory, error) {
 			}
 		}
 		for _, instance := range instances {
+			if instance == nil {
+				continue // JSON's null, which no engine writes, is no object
+			}
 			object, err := newStored(resource, instance)
 			if err != nil {
 				return nil, err

@@ -214,6 +214,15 @@ func TestMergeTellsNoSensitiveID(t *testing.T) {
 	}
 }
 
+// A state that is whole JSON and of no engine must not stop a workspace's builds.
+func TestMergeOfNullInstances(t *testing.T) {
+	t.Parallel()
+	salvage := strings.ReplaceAll(string(stateOf(t, 9, "salvage", thing{name: "a", id: "a2"})), `"instances":[`, `"instances":[null,null,`)
+	_, told := merged(t, stateOf(t, 7, "current", thing{name: "a", id: "a1"}), []byte(salvage), terraform.MergeRules{Destroying: true})
+	require.Len(t, told, 1)
+	require.Equal(t, "a2", told[0].ID)
+}
+
 // Every object that only salvage holds is in the merged state once, everything
 // else is as it was, and merging again changes nothing.
 func TestMergeLosesNothing(t *testing.T) {
