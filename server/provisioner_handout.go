@@ -60,6 +60,10 @@ func (a *api) repeatedHandOut(ctx context.Context, d store.ProvisionerDaemon, re
 	return job, nil
 }
 
+// maxBrokenJobs is how many jobs in a row may turn out to be broken before the
+// trouble is taken for the server's own.
+const maxBrokenJobs = 20
+
 // handOut gives the daemon the first job in rank that it can run, or nil. It
 // fails with errDraining when there is one and the daemon drains.
 func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID uuid.UUID) (*client.AcquiredJob, error) {
@@ -70,6 +74,8 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 	if err != nil {
 		return nil, err
 	}
+	var failed error
+	failures := 0
 	for _, job := range jobs {
 		if !tagsMatch(job.Tags, d.Tags) || !supports(d, job.Provisioner) {
 			continue
@@ -82,13 +88,20 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 			return nil, err
 		}
 		if err != nil {
-			return nil, fmt.Errorf("hand out job %s: %w", job.ID, err)
+			// What is wrong with one workspace must not keep the others waiting.
+			failed = errors.Join(failed, fmt.Errorf("hand out job %s: %w", job.ID, err))
+			var refusal *client.Error
+			if failures++; errors.As(err, &refusal) || ctx.Err() != nil || failures == maxBrokenJobs {
+				return nil, failed
+			}
+			a.logger.ErrorContext(ctx, "job not handed out; it is tried again", "job", job.ID, "organization", job.OrganizationID, "error", err)
+			continue
 		}
 		a.handedOut(job, d, acquired.OrganizationName)
 		a.jobChanged(job)
 		return acquired, nil
 	}
-	return nil, nil
+	return nil, failed
 }
 
 // claim makes an attempt in one transaction: the job, the raised fence, the

@@ -684,3 +684,19 @@ func TestJobsAreHandedOutInTurns(t *testing.T) {
 	require.Equal(t, third, p.acquire(t).ID)
 	require.Equal(t, sixth, p.acquire(t).ID)
 }
+
+func TestABrokenWorkspaceKeepsNoOtherWaiting(t *testing.T) {
+	t.Parallel()
+	p := newProtocol(t)
+	broken := p.workspace(t)
+	_, err := p.Store.InsertWorkspaceState(t.Context(), store.InsertWorkspaceStateParams{
+		WorkspaceID: broken.ID, OrganizationID: p.org.ID, Fence: 1, N: 1, WorkspaceBuildID: broken.LatestBuild.ID, Sha256: "x",
+		Data: []byte("what no key opens"), CreatedAt: store.At(time.Now()),
+	})
+	require.NoError(t, err)
+	good := p.workspace(t)
+	require.Equal(t, good.LatestBuild.Job.ID, p.acquire(t).AcquiredJob.ID)
+	w, err := p.Client.Workspace(t.Context(), broken.ID)
+	require.NoError(t, err)
+	require.Equal(t, client.JobPending, w.LatestBuild.Job.Status)
+}

@@ -836,3 +836,59 @@ func TestWhatStandsIsHeldUntilTheEnd(t *testing.T) {
 	require.Equal(t, client.JobFailed, settled.Status)
 	s.requireUsed(t, 2, 1)
 }
+
+// Until the end is known the larger counts, whichever of both that is.
+func TestTheLargerCountsAcrossAttempts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		left         *client.Standing
+		during, then int64
+	}{
+		"less is left than was granted": {&client.Standing{DailyCost: 4}, 6, 4},
+		"more is left than was granted": {&client.Standing{DailyCost: 9}, 9, 9},
+		"nobody knows what is left":     {nil, 6, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := pricedScene(t, 5, 2)
+			s.allow(t, 100)
+			s.create(t, "box")
+			first := s.worker.take(t)
+			require.True(t, first.plan(t, 6).Granted)
+			settled, err := first.attempt.Fail(t.Context(), client.FailJobRequest{Error: "no", EngineDead: true, Retryable: true, Standing: c.left})
+			require.NoError(t, err)
+			require.True(t, settled.Retry)
+			s.requireUsed(t, c.during, 1)
+			s.worker.take(t).failWith(t, &client.Standing{Untouched: true})
+			s.requireUsed(t, c.then, 1)
+		})
+	}
+}
+
+// A plan is granted to an engine that has started, and to nobody whose key is gone.
+func TestAPlanOfWhoMayNotApplyIsNotGranted(t *testing.T) {
+	t.Parallel()
+	s := pricedScene(t, 5, 2)
+	s.allow(t, 100)
+	s.create(t, "box")
+	job, err := s.worker.client.AcquireJob(t.Context(), s.worker.id, client.AcquireJobRequest{RequestID: uuid.New()})
+	require.NoError(t, err)
+	attempt := s.worker.client.Attempt(job.AttemptID, job.Secret)
+	require.NoError(t, attempt.Confirm(t.Context()))
+	_, err = attempt.DecidePlan(t.Context(), client.PlanRequest{DailyCost: 9})
+	require.Equal(t, http.StatusConflict, client.StatusCode(err), "no engine has planned anything")
+	s.requireUsed(t, 5, 1)
+	require.NoError(t, attempt.StartEngine(t.Context()))
+
+	require.NoError(t, s.Client.DeleteProvisionerKey(t.Context(), s.org.Name, "worker"))
+	require.Eventually(t, func() bool {
+		word, err := attempt.Renew(t.Context(), client.RenewRequest{})
+		return err == nil && word.Revoked
+	}, time.Minute, 50*time.Millisecond)
+	_, err = attempt.DecidePlan(t.Context(), client.PlanRequest{DailyCost: 6})
+	require.Equal(t, http.StatusConflict, client.StatusCode(err), "nothing is applied after a revocation")
+	s.requireUsed(t, 5, 1)
+	_, err = attempt.Fail(t.Context(), client.FailJobRequest{Error: "revoked", EngineDead: true})
+	require.NoError(t, err)
+	s.requireUsed(t, 0, 0)
+}

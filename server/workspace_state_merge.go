@@ -93,6 +93,8 @@ func (a *api) nameSalvage(ctx context.Context, tx *store.Store, job store.Provis
 			e.Output = fmt.Sprintf("%s%s as salvage, was made by a provisioner that had lost its build. Its address is free, so from now on it is the current object there.", what, from)
 		}
 		entries = append(entries, e)
+		// A build's log has a limit, and an operator may look here first.
+		a.logger.WarnContext(ctx, "salvage", "job", job.ID, "organization", job.OrganizationID, "address", f.Address, "version", f.version, "deposed", f.Deposed, "held", f.Held)
 	}
 	if len(entries) == 0 {
 		return nil
