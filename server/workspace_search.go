@@ -67,8 +67,16 @@ func (a *api) readableWorkspaces(ctx context.Context, s *search) (readable, erro
 			r.organizations = append(r.organizations, id)
 		}
 	}
-	if r.actors != nil {
-		r.actors = append(r.actors, r.caller)
+	if r.actors == nil {
+		return r, nil
+	}
+	r.actors = append(r.actors, r.caller)
+	shared, err := a.store.HasSharedWorkspaces(ctx, store.IDs(r.actors))
+	if err != nil {
+		return readable{}, err
+	}
+	if !shared { // as for most people, whose list then is one part of an index
+		r.actors = nil
 	}
 	return r, nil
 }

@@ -48,15 +48,19 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 // What a member's list of workspaces runs must cost what the member's own and
 // shared workspaces are, not what their organization has.
 func filteredPlans(ctx context.Context, s *store.Store, f *fixture, id uuid.UUID) map[string]string {
-	member := store.ReadableWorkspaces{Own: []uuid.UUID{f.organization.ID}, Owner: id, Actors: []uuid.UUID{id, f.organization.ID}}
-	condition, args := member.Condition()
-	var filter store.Filter
-	filter.Where(condition, args...)
 	organizations := store.IDs([]uuid.UUID{f.organization.ID})
-	return s.PlansFiltered(filter, func(q *store.Queries) {
-		_, _ = q.ListWorkspaceIDs(ctx, store.ListWorkspaceIDsParams{OrganizationIds: organizations, ViewerID: id.String(), MaxRows: 50})
-		_, _ = q.CountWorkspaces(ctx, organizations)
-	})
+	plans := map[string]string{}
+	for _, actors := range [][]uuid.UUID{nil, {id, f.organization.ID}} {
+		member := store.ReadableWorkspaces{Own: []uuid.UUID{f.organization.ID}, Owner: id, Actors: actors}
+		condition, args := member.Condition()
+		var filter store.Filter
+		filter.Where(condition, args...)
+		maps.Copy(plans, s.PlansFiltered(filter, func(q *store.Queries) {
+			_, _ = q.ListWorkspaceIDs(ctx, store.ListWorkspaceIDsParams{OrganizationIds: organizations, ViewerID: id.String(), MaxRows: 50})
+			_, _ = q.CountWorkspaces(ctx, organizations)
+		}))
+	}
+	return plans
 }
 
 // isLarge: the name in a plan is a large table or its alias in the query.
@@ -72,6 +76,7 @@ func isLarge(query, name string) bool {
 func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID, ids string) {
 	o := f.organization.ID
 	_, _ = q.GetAPIKeyWithUser(ctx, "key")
+	_, _ = q.HasSharedWorkspaces(ctx, ids)
 	_, _ = q.ListMembershipsOfUser(ctx, id)
 	_, _ = q.ListMembershipsAndGroupsOfUser(ctx, id)
 	_, _ = q.GetUserByUsername(ctx, "name")

@@ -176,6 +176,7 @@ var deploymentWide = map[string]string{
 	"PutUserSetting":                 reasonUser,
 	"DeleteGroupMembershipsOfUser":   "deleting a user takes every membership",
 	"ListWorkspaceDetails":           reasonAuthorized,
+	"HasSharedWorkspaces":            reasonAuthorized,
 	"ListWorkspaceACLNames":          reasonAuthorized,
 	"ListFavoriteWorkspaces":         "the caller's own; server/workspace_search.go keeps those of readable organizations",
 	"ListOtherWorkspaceIDs":          "for those who may read every workspace of the deployment",

@@ -75,6 +75,18 @@ func (q *Queries) DeleteWorkspaceACLOfOrganization(ctx context.Context, organiza
 	return result.RowsAffected()
 }
 
+const hasSharedWorkspaces = `-- name: HasSharedWorkspaces :one
+SELECT EXISTS (SELECT 1 FROM workspace_acl a WHERE a.actor_id IN (SELECT value FROM json_list($1)))
+`
+
+// scope: deployment
+func (q *Queries) HasSharedWorkspaces(ctx context.Context, actorIds string) (bool, error) {
+	row := q.db.QueryRowContext(ctx, hasSharedWorkspaces, actorIds)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const listACLOfWorkspacesOfActor = `-- name: ListACLOfWorkspacesOfActor :many
 SELECT w.id, w.organization_id, w.owner_id, w.owner_name, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at, w.dormant_at, w.deleting_at, w.next_start_at, w.fence, w.daily_cost, w.running, w.refusal, w.retry_at, w.latest_build_id, w.latest_build_number, w.latest_status, w.created_at, w.updated_at, w.deleted, acl.workspace_id, acl.organization_id, acl.actor_type, acl.actor_id, acl.role, acl.created_at, acl.updated_at FROM workspace_acl a
 JOIN workspaces w ON w.id = a.workspace_id

@@ -15,6 +15,10 @@ LEFT JOIN groups g ON g.id = a.actor_id AND a.actor_type = 'group'
 WHERE a.workspace_id IN (SELECT value FROM json_list(@workspace_ids))
 ORDER BY a.workspace_id, a.actor_type DESC, COALESCE(u.username, g.name, ''), a.actor_id;
 
+-- name: HasSharedWorkspaces :one
+-- scope: deployment
+SELECT EXISTS (SELECT 1 FROM workspace_acl a WHERE a.actor_id IN (SELECT value FROM json_list(@actor_ids)));
+
 -- name: ListWorkspacesOfActor :many
 SELECT sqlc.embed(w), a.role FROM workspace_acl a JOIN workspaces w ON w.id = a.workspace_id
 WHERE a.organization_id = @organization_id AND a.actor_id = @actor_id AND w.deleted = FALSE ORDER BY w.id;
