@@ -141,8 +141,8 @@ func errNoRoom() *client.Error {
 }
 
 // admitWrite refuses what writes while the disk is full, except what daemons
-// hand in, and what people need to put it right: to sign in, to cancel and to
-// delete.
+// hand in, and what people need to put it right: to sign in, to cancel, and
+// all that DELETE deletes.
 func (a *api) admitWrite(ctx context.Context, r *http.Request, p permission) error {
 	if !a.room.isShort() || p.scope == scopeAttempt || p.scope == scopeDaemon {
 		return nil
