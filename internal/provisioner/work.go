@@ -51,7 +51,7 @@ func (w *engineWork) note(event terraform.Event) {
 	defer w.mu.Unlock()
 	if event.Error != "" {
 		w.errors = append(w.errors, event.Error)
-		w.silenced = w.silenced || strings.Contains(event.Error, providerDied)
+		w.silenced = w.silenced || slices.ContainsFunc(providerDied, func(word string) bool { return strings.Contains(event.Error, word) })
 	}
 	if event.Wanted != nil {
 		w.wanted = append(w.wanted, *event.Wanted)
@@ -88,8 +88,10 @@ func (w *engineWork) track(hook terraform.Hook) {
 	}
 }
 
-// providerDied is what engines say of a provider that ended while it worked.
-const providerDied = "Plugin did not respond"
+// providerDied is what engines say of a provider that ended while it worked:
+// that it did not respond, that the request was cancelled, or that it returned
+// an unexpected error. The last two name the call.
+var providerDied = []string{"Plugin did not respond", "(*GRPCProvider)."}
 
 // taken notes the newest state that the server has.
 func (w *engineWork) taken(stored *terraform.State) []client.Intent {
