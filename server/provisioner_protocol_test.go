@@ -695,7 +695,7 @@ func TestABrokenWorkspaceKeepsNoOtherWaiting(t *testing.T) {
 	})
 	require.NoError(t, err)
 	good := p.workspace(t)
-	require.Equal(t, good.LatestBuild.Job.ID, p.acquire(t).AcquiredJob.ID)
+	require.Equal(t, good.LatestBuild.Job.ID, p.acquire(t).ID)
 	w, err := p.Client.Workspace(t.Context(), broken.ID)
 	require.NoError(t, err)
 	require.Equal(t, client.JobPending, w.LatestBuild.Job.Status)
