@@ -38,7 +38,7 @@ func (a *api) gate(hctx huma.Context, p permission, next func()) {
 		err = a.limit(w, r, p, hctx.Operation())
 	}
 	if err == nil {
-		err = a.admitWrite(ctx, r, p)
+		err = a.admitWrite(ctx, hctx.Operation(), p)
 	}
 	if err != nil {
 		a.writeError(ctx, w, err)

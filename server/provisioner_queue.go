@@ -61,8 +61,8 @@ type queue struct {
 	work         []store.ListAttemptsUnderWayRow
 	online       func(last, stopped store.Time) bool
 	hasPassed    func(store.Time) bool
-	// full: the server's disk is.
-	full bool
+	// full tells whether the disk of this server is, now.
+	full func() bool
 }
 
 // queueOf reads an organization's queue, or takes the one that was read a
@@ -84,7 +84,7 @@ func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, 
 	if err != nil {
 		return nil, err
 	}
-	q := &queue{organization: org.Name, online: a.isOnline, hasPassed: a.hasPassed, full: a.room.isShort()}
+	q := &queue{organization: org.Name, online: a.isOnline, hasPassed: a.hasPassed, full: a.room.isShort}
 	if q.jobs, err = a.rankedJobs(ctx, a.store, organizationID); err != nil {
 		return nil, err
 	}

@@ -97,7 +97,7 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 		return endedDecision(job)
 	case job.Status != client.JobPending:
 		return q.runningDecision(job)
-	case q.full:
+	case q.full():
 		return decision{client.ExplainServerFull, "The server's disk is full: no job is handed out until there is room on it.", "Make room on the server, or ask its administrator to."}
 	}
 	by := map[string][]store.ListProvisionerDaemonsRow{}

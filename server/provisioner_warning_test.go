@@ -115,7 +115,7 @@ func TestWarningsOfDaemons(t *testing.T) {
 func TestADaemonSaysWhatKeepsItFromTakingJobs(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, st *store.Store) {
 		s := newScene(t, servertest.WithStore(st), servertest.WithoutLoops())
-		const trouble = "its spool in /var/spool has no room"
+		const trouble = "its spool has no room"
 		waiting := s.asked(t, nil)
 		ask := func(trouble string) *client.AcquiredJob {
 			job, err := s.worker.client.AcquireJob(t.Context(), s.worker.id, client.AcquireJobRequest{RequestID: uuid.New(), Trouble: trouble})
@@ -134,5 +134,29 @@ func TestADaemonSaysWhatKeepsItFromTakingJobs(t *testing.T) {
 		list, err = s.Client.ProvisionerDaemons(t.Context(), s.org.Name, client.ProvisionerDaemonsRequest{})
 		require.NoError(t, err)
 		require.Empty(t, list[0].Warnings)
+	})
+}
+
+func TestTroubleNeitherRevivesADaemonNorOutlivesIt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		s := newScene(t, servertest.WithStore(st), servertest.WithoutLoops())
+		listed := func() client.ProvisionerDaemon {
+			list, err := s.Client.ProvisionerDaemons(t.Context(), s.org.Name, client.ProvisionerDaemonsRequest{Offline: true})
+			require.NoError(t, err)
+			require.Len(t, list, 1)
+			return list[0]
+		}
+		ask := func(trouble string) {
+			_, err := s.worker.client.AcquireJob(t.Context(), s.worker.id, client.AcquireJobRequest{RequestID: uuid.New(), Trouble: trouble})
+			require.NoError(t, err)
+		}
+		ask("its spool has no room")
+		require.NoError(t, s.worker.client.DeregisterDaemon(t.Context(), s.worker.id))
+		ask("a word that comes late")
+		require.Equal(t, client.DaemonOffline, *listed().Status)
+		_, err := s.worker.client.RegisterDaemon(t.Context(), client.RegisterDaemonRequest{Name: "worker", Provisioners: []string{"terraform"}, Version: servertest.Version, APIVersion: "1.0", HostID: "a"})
+		require.NoError(t, err)
+		require.Equal(t, client.DaemonIdle, *listed().Status)
+		require.Empty(t, codes(listed().Warnings), "one that starts has not said anything yet")
 	})
 }

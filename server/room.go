@@ -5,10 +5,10 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
 	"coder/client"
@@ -141,21 +141,18 @@ func errNoRoom() *client.Error {
 }
 
 // admitWrite refuses what writes while the disk is full, except what daemons
-// hand in, and what people need to put it right: to sign in, to cancel, and
-// all that DELETE deletes.
-func (a *api) admitWrite(ctx context.Context, r *http.Request, p permission) error {
+// hand in, operations that are marked evenFull, and all that DELETE deletes.
+func (a *api) admitWrite(ctx context.Context, op *huma.Operation, p permission) error {
 	if !a.room.isShort() || p.scope == scopeAttempt || p.scope == scopeDaemon {
 		return nil
 	}
-	switch r.Method {
+	switch op.Method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 	default:
 		return nil
 	}
-	for _, needed := range []string{"/cancel", "/login", "/logout", "/drain", "/resume", "/authcheck"} {
-		if strings.HasSuffix(r.URL.Path, needed) {
-			return nil
-		}
+	if op.Metadata[takenWhenFull] != nil {
+		return nil
 	}
 	if a.lookForRoom(ctx); a.room.isShort() {
 		return errNoRoom()

@@ -58,6 +58,15 @@ func slow(d time.Duration) option { return func(o *operation) { o.timeout = d } 
 func strictQuery() option         { return func(o *operation) { o.RejectUnknownQueryParameters = true } }
 func deprecated() option          { return func(o *operation) { o.Deprecated = true } }
 
+// takenWhenFull is the mark of an operation that a server with a full disk takes.
+const takenWhenFull = "taken when full"
+
+// evenFull lets an operation write while the server's disk is full, because
+// people need it to put that right.
+func evenFull() option {
+	return func(o *operation) { o.Metadata = map[string]any{takenWhenFull: true} }
+}
+
 var created = status(http.StatusCreated)
 var noContent = status(http.StatusNoContent)
 

@@ -73,8 +73,8 @@ func (a *api) rootRoutes(r *router) error {
 func (a *api) sessionRoutes(r *router) {
 	handle(r, get, "/users/first", "Tell whether the deployment has users", public(), a.getFirstUser)
 	handle(r, post, "/users/first", "Create the first user", public(), a.createFirstUser, created)
-	handle(r, post, "/users/login", "Sign in with a password", public(), a.login, created)
-	handle(r, post, "/users/logout", "Sign out", session(), a.logout)
+	handle(r, post, "/users/login", "Sign in with a password", public(), a.login, created, evenFull())
+	handle(r, post, "/users/logout", "Sign out", session(), a.logout, evenFull())
 	handle(r, get, "/users/authmethods", "List the ways to sign in", public(), a.authMethods)
 	handle(r, post, "/users/validate-password", "Tell whether a password is good enough", public(), a.validatePassword)
 	handle(r, put, "/users/{user}/password", "Change a password", onObject(authz.UpdatePersonal, authz.User), a.updatePassword, noContent)
@@ -152,8 +152,8 @@ func (a *api) provisionerKeyRoutes(r *router) {
 func (a *api) provisionerDaemonRoutes(r *router) {
 	handle(r, get, "/organizations/{organization}/provisionerdaemons/demand", "Tell how many provisioner daemons are wanted", readJobs, a.provisionerDemand, strictQuery())
 	handle(r, get, "/organizations/{organization}/provisionerdaemons", "List provisioner daemons", inOrganization(authz.Read, authz.ProvisionerJobs), a.listProvisionerDaemons, strictQuery())
-	handle(r, post, "/organizations/{organization}/provisionerdaemons/{daemon}/drain", "Let a provisioner daemon finish its job and take no other", inOrganization(authz.Update, authz.ProvisionerDaemon), a.drainProvisionerDaemon)
-	handle(r, post, "/organizations/{organization}/provisionerdaemons/{daemon}/resume", "Let a drained provisioner daemon take jobs again", inOrganization(authz.Update, authz.ProvisionerDaemon), a.resumeProvisionerDaemon)
+	handle(r, post, "/organizations/{organization}/provisionerdaemons/{daemon}/drain", "Let a provisioner daemon finish its job and take no other", inOrganization(authz.Update, authz.ProvisionerDaemon), a.drainProvisionerDaemon, evenFull())
+	handle(r, post, "/organizations/{organization}/provisionerdaemons/{daemon}/resume", "Let a drained provisioner daemon take jobs again", inOrganization(authz.Update, authz.ProvisionerDaemon), a.resumeProvisionerDaemon, evenFull())
 }
 
 func (a *api) deploymentRoutes(r *router) {
@@ -177,7 +177,7 @@ func (a *api) deploymentRoutes(r *router) {
 	handle(r, get, "/appearance", "Get how the deployment presents itself", session(), a.getAppearance)
 	handle(r, put, "/appearance", "Change how the deployment presents itself", onSite(authz.Update, authz.DeploymentConfig), a.updateAppearance)
 	handleRaw(r, post, "/csp/reports", "Take a browser's report", public(), a.takeCSPReport)
-	handle(r, post, "/authcheck", "Ask what the caller may do", session(), a.authCheck)
+	handle(r, post, "/authcheck", "Ask what the caller may do", session(), a.authCheck, evenFull())
 	handle(r, get, "/debug/health", "Report on the deployment's parts", onSite(authz.Read, authz.DebugInfo), a.debugHealth)
 	handleRaw(r, get, "/init-script/{os}/{arch}", "Get the script that starts an agent", public(), a.initScript)
 }

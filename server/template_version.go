@@ -23,7 +23,7 @@ func (a *api) templateVersionRoutes(r *router) {
 	handle(r, post, "/templates/{template}/versions/archive", "Archive versions in bulk", update, a.archiveTemplateVersions)
 	handle(r, get, version, "Get a template version", read, a.getTemplateVersion)
 	handle(r, patch, version, "Rename a template version or change its message", update, a.updateTemplateVersion, body(2<<20))
-	handle(r, patch, version+"/cancel", "Cancel an import", update, a.cancelTemplateVersion)
+	handle(r, patch, version+"/cancel", "Cancel an import", update, a.cancelTemplateVersion, evenFull())
 	handle(r, post, version+"/archive", "Archive a template version", update, a.archiveTemplateVersion)
 	handle(r, post, version+"/unarchive", "Take a template version out of the archive", update, a.unarchiveTemplateVersion)
 	handle(r, get, version+"/schema", "Always empty", read, a.getNoVersionSchema, deprecated())

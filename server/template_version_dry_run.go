@@ -19,7 +19,7 @@ func (a *api) dryRunRoutes(r *router, path string) {
 	handle(r, get, path+"/{job}", "Get a dry run", may, a.getDryRun)
 	handle(r, get, path+"/{job}/matched-provisioners", "Count the provisioners that could take a dry run", may, a.getDryRunProvisioners)
 	handle(r, get, path+"/{job}/resources", "List what a dry run would make", may, a.getDryRunResources)
-	handle(r, patch, path+"/{job}/cancel", "Cancel a dry run", may, a.cancelDryRun)
+	handle(r, patch, path+"/{job}/cancel", "Cancel a dry run", may, a.cancelDryRun, evenFull())
 	handleRaw(r, get, path+"/{job}/logs", "Read or follow the log of a dry run", may, a.getDryRunLogs)
 }
 

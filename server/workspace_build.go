@@ -21,7 +21,7 @@ func (a *api) workspaceBuildRoutes(r *router) {
 	handle(r, post, "/workspaces/{workspace}/builds", "Start, stop or delete a workspace", onObject(authz.Read, authz.Workspace), a.createWorkspaceBuild, created, body(maxStateBody))
 	handle(r, get, "/users/{user}/workspace/{name}/builds/{number}", "Get a build by its number", onObject(authz.Read, authz.Workspace), a.getWorkspaceBuildByNumber)
 	handle(r, get, "/workspacebuilds/{build}", "Get a build", onObject(authz.Read, authz.Workspace), a.getWorkspaceBuild)
-	handle(r, patch, "/workspacebuilds/{build}/cancel", "Cancel a build", onObject(authz.Update, authz.Workspace), a.cancelWorkspaceBuild)
+	handle(r, patch, "/workspacebuilds/{build}/cancel", "Cancel a build", onObject(authz.Update, authz.Workspace), a.cancelWorkspaceBuild, evenFull())
 	handle(r, get, "/workspacebuilds/{build}/parameters", "List the parameter values of a build", onObject(authz.Read, authz.Workspace), a.listBuildParameters)
 	handle(r, get, "/workspacebuilds/{build}/resources", "List what a build made", onObject(authz.Read, authz.Workspace), a.listBuildResources, deprecated())
 	handle(r, get, "/workspacebuilds/{build}/timings", "Get how long the parts of a build took", onObject(authz.Read, authz.Workspace), a.getBuildTimings)

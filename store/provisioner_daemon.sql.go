@@ -293,7 +293,7 @@ func (q *Queries) SetDaemonDrained(ctx context.Context, arg SetDaemonDrainedPara
 }
 
 const setDaemonTrouble = `-- name: SetDaemonTrouble :exec
-UPDATE provisioner_daemons SET trouble = $1, last_seen_at = $2, stopped_at = NULL WHERE organization_id = $3 AND id = $4
+UPDATE provisioner_daemons SET trouble = $1, last_seen_at = $2 WHERE organization_id = $3 AND id = $4 AND stopped_at IS NULL
 `
 
 type SetDaemonTroubleParams struct {
@@ -349,7 +349,7 @@ INSERT INTO provisioner_daemons (id, organization_id, key_id, user_id, name, own
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (organization_id, name, owner) DO UPDATE SET
     key_id = excluded.key_id, user_id = excluded.user_id, version = excluded.version, api_version = excluded.api_version,
-    provisioners = excluded.provisioners, tags = excluded.tags, host_id = excluded.host_id, last_seen_at = excluded.last_seen_at, stopped_at = NULL
+    provisioners = excluded.provisioners, tags = excluded.tags, host_id = excluded.host_id, last_seen_at = excluded.last_seen_at, stopped_at = NULL, trouble = ''
 RETURNING id, organization_id, key_id, user_id, name, owner, version, api_version, provisioners, tags, host_id, created_at, last_seen_at, stopped_at, drained_at, trouble
 `
 

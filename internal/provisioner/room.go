@@ -44,7 +44,8 @@ func (s *slot) close() error {
 }
 
 // holdRoom makes sure that a job which the daemon takes has room for what it
-// must not lose. The result says what is wrong when there is none.
+// must not lose. The result says what is wrong when there is none, to whoever
+// waits for a job: where the spool is only the host's own log tells.
 func (d *Daemon) holdRoom() (trouble string) {
 	err := error(nil)
 	if d.slot == nil {
@@ -56,7 +57,7 @@ func (d *Daemon) holdRoom() (trouble string) {
 	if err == nil {
 		return ""
 	}
-	return fmt.Sprintf("its spool in %s has no room for the %d MiB that a job must be able to write (%s)", d.opts.SpoolDir, d.room>>20, causeOf(err))
+	return fmt.Sprintf("its spool has no room for the %d MiB that a job must be able to write (%s)", d.room>>20, causeOf(err))
 }
 
 // causeOf is an error without the path, which changes nothing.

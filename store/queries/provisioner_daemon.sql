@@ -3,7 +3,7 @@ INSERT INTO provisioner_daemons (id, organization_id, key_id, user_id, name, own
 VALUES (@id, @organization_id, @key_id, @user_id, @name, @owner, @version, @api_version, @provisioners, @tags, @host_id, @created_at, @last_seen_at)
 ON CONFLICT (organization_id, name, owner) DO UPDATE SET
     key_id = excluded.key_id, user_id = excluded.user_id, version = excluded.version, api_version = excluded.api_version,
-    provisioners = excluded.provisioners, tags = excluded.tags, host_id = excluded.host_id, last_seen_at = excluded.last_seen_at, stopped_at = NULL
+    provisioners = excluded.provisioners, tags = excluded.tags, host_id = excluded.host_id, last_seen_at = excluded.last_seen_at, stopped_at = NULL, trouble = ''
 RETURNING *;
 
 -- name: GetProvisionerDaemon :one
@@ -49,4 +49,4 @@ ORDER BY j.started_at DESC, j.id;
 SELECT * FROM provisioner_daemons WHERE last_seen_at > @last_seen_at AND stopped_at IS NULL ORDER BY created_at, name;
 
 -- name: SetDaemonTrouble :exec
-UPDATE provisioner_daemons SET trouble = @trouble, last_seen_at = @last_seen_at, stopped_at = NULL WHERE organization_id = @organization_id AND id = @id;
+UPDATE provisioner_daemons SET trouble = @trouble, last_seen_at = @last_seen_at WHERE organization_id = @organization_id AND id = @id AND stopped_at IS NULL;
