@@ -121,9 +121,8 @@ func (d *deployment) join(ctx context.Context, binary, dir, engine string, env .
 	if err != nil {
 		return err
 	}
-	d.daemon = exec.CommandContext(ctx, binary, "provisioner", "start", "--cache-dir", filepath.Join(dir, "daemon"), "--terraform-path", engine)
-	d.daemon.Env = append(append(clean(), env...), "CODER_URL="+d.url, "CODER_PROVISIONER_DAEMON_KEY="+key.Key)
-	d.daemon.Cancel = func() error { return d.daemon.Process.Signal(syscall.SIGTERM) }
+	d.daemon = d.daemonCommand(ctx, binary, dir, key.Key, "--terraform-path", engine)
+	d.daemon.Env = append(d.daemon.Env, env...)
 	if err := d.daemon.Start(); err != nil {
 		return err
 	}
@@ -134,6 +133,15 @@ func (d *deployment) join(ctx context.Context, binary, dir, engine string, env .
 		}
 	}
 	return errors.New("the daemon did not join")
+}
+
+// daemonCommand is a daemon of the binary, whose directories are kept for the
+// next one.
+func (d *deployment) daemonCommand(ctx context.Context, binary, dir, key string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, binary, append([]string{"provisioner", "start", "--cache-dir", filepath.Join(dir, "daemon")}, args...)...)
+	cmd.Env = append(clean(), "CODER_URL="+d.url, "CODER_PROVISIONER_DAEMON_KEY="+key)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	return cmd
 }
 
 func (d *deployment) stop() {

@@ -125,7 +125,7 @@ func (f *fleet) handOut(ctx context.Context, template client.Template, out *repo
 		select {
 		case a := <-f.jobs:
 			times = append(times, a.at.Sub(asked))
-			if err := finish(ctx, a.daemon.client, a.job); err != nil {
+			if err := finish(ctx, a.daemon.client, a.job, nil); err != nil {
 				return err
 			}
 		case <-time.After(30 * time.Second):
@@ -140,8 +140,9 @@ func (f *fleet) handOut(ctx context.Context, template client.Template, out *repo
 	return nil
 }
 
-func finish(ctx context.Context, daemon *client.Client, job *client.AcquiredJob) error {
-	_, err := daemon.Attempt(job.AttemptID, job.Secret).Complete(ctx, client.CompleteJobRequest{Build: &client.BuildResult{
+// finish ends a build well, with the newest state that was handed in.
+func finish(ctx context.Context, daemon *client.Client, job *client.AcquiredJob, state *client.StateRef) error {
+	_, err := daemon.Attempt(job.AttemptID, job.Secret).Complete(ctx, client.CompleteJobRequest{State: state, Build: &client.BuildResult{
 		Resources: []client.ProvisionedResource{{Address: "terraform_data.a", Type: "terraform_data", Name: "a"}},
 	}})
 	return err

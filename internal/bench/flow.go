@@ -47,10 +47,11 @@ func measureFlow(ctx context.Context, binary, dir string, _ int, out *report) er
 	if err := b.log(ctx, d, out); err != nil {
 		return err
 	}
-	if err := b.state(ctx, out); err != nil {
+	state, err := b.state(ctx, out)
+	if err != nil {
 		return err
 	}
-	if err := finish(ctx, d.builder.daemon, b.job); err != nil {
+	if err := finish(ctx, d.builder.daemon, b.job, state); err != nil {
 		return err
 	}
 	return d.jobs(ctx, dir, template, out)
@@ -163,18 +164,19 @@ func (b *busyBuild) crowd(ctx context.Context, d *deployment, out *report) error
 }
 
 // state hands in a state of 20 MB that does not compress well.
-func (b *busyBuild) state(ctx context.Context, out *report) error {
+func (b *busyBuild) state(ctx context.Context, out *report) (*client.StateRef, error) {
 	noise := make([]byte, bigState*3/4)
 	_, _ = rand.Read(noise) // never fails
 	var doc bytes.Buffer
 	fmt.Fprintf(&doc, `{"version":4,"terraform_version":"1.11.4","serial":1,"lineage":"%s","outputs":{"a":{"type":"string","value":"%s"}},"resources":[]}`, uuid.New(), base64.StdEncoding.EncodeToString(noise))
 	sum := sha256.Sum256(doc.Bytes())
+	ref := client.StateRef{N: 1, SHA256: hex.EncodeToString(sum[:])}
 	begun := time.Now()
-	if err := b.attempt.PutState(ctx, client.StateRef{N: 1, SHA256: hex.EncodeToString(sum[:])}, doc.Bytes()); err != nil {
-		return err
+	if err := b.attempt.PutState(ctx, ref, doc.Bytes()); err != nil {
+		return nil, err
 	}
 	out.add("a state of 20 MB is stored", ms(time.Since(begun)), "1 s", "")
-	return nil
+	return &ref, nil
 }
 
 // jobs counts whole jobs from submit to done, each with logs.
@@ -242,7 +244,7 @@ func (b *builder) run(ctx context.Context, done *atomic.Int64) {
 		attempt := b.daemon.Attempt(job.AttemptID, job.Secret)
 		entries := []client.JobLogEntry{{CreatedAt: time.Now(), Source: "provisioner", Level: "info", Stage: "Starting workspace", Output: "nothing to do"}}
 		_, err = attempt.AppendLogs(ctx, client.AppendLogsRequest{Next: 1, Entries: entries})
-		if err = errors.Join(attempt.Confirm(ctx), attempt.StartEngine(ctx), err, finish(ctx, b.daemon, job)); err == nil {
+		if err = errors.Join(attempt.Confirm(ctx), attempt.StartEngine(ctx), err, finish(ctx, b.daemon, job, nil)); err == nil {
 			done.Add(1)
 		}
 	}

@@ -21,7 +21,7 @@ import (
 func main() {
 	binary := flag.String("binary", "./coder", "the binary to measure")
 	rounds := flag.Int("rounds", 10, "pairs of each engine measurement")
-	only := flag.String("only", "", "measure only what holds this word: start, help, list, builds, fleet, flow, pages, audit")
+	only := flag.String("only", "", "measure only what holds this word: start, help, list, daemon, builds, together, fleet, flow, pages, audit")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -63,7 +63,7 @@ func run(ctx context.Context, binary string, rounds int, only string) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, string, string, int, *report) error
-	}{{"start", measureStart}, {"help", measureHelp}, {"list", measureList}, {"builds", measureBuilds}, {"fleet", measureFleet}, {"flow", measureFlow}, {"pages", measurePages}, {"audit", measureAudit}} {
+	}{{"start", measureStart}, {"help", measureHelp}, {"list", measureList}, {"daemon", measureDaemon}, {"builds", measureBuilds}, {"together", measureTogether}, {"fleet", measureFleet}, {"flow", measureFlow}, {"pages", measurePages}, {"audit", measureAudit}} {
 		if only != "" && only != part.name {
 			continue
 		}

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
+
+	"coder/client"
 )
 
 // measureStart times the server's way to its first 200, on an empty data
@@ -33,6 +38,59 @@ func measureStart(ctx context.Context, binary, dir string, rounds int, out *repo
 	out.add("server start to first 200, migrated database", ms(median(migrated)), "60 ms", "40 ms")
 	out.add("server start to first 200, empty directory", ms(median(empty)), "150 ms", "90 ms")
 	return nil
+}
+
+// measureDaemon times a daemon's way to the moment in which it takes jobs, on
+// a cache that an earlier one has filled.
+func measureDaemon(ctx context.Context, binary, dir string, rounds int, out *report) error {
+	d, err := deploy(ctx, binary, dir)
+	if err != nil {
+		return err
+	}
+	defer d.stop()
+	key, err := d.owner.CreateProvisionerKey(ctx, d.org.Name, client.CreateProvisionerKeyRequest{Name: "start"})
+	if err != nil {
+		return err
+	}
+	var times []time.Duration
+	for range rounds + 1 {
+		took, err := startDaemon(d.daemonCommand(ctx, binary, dir, key.Key))
+		if err != nil {
+			return err
+		}
+		times = append(times, took)
+	}
+	out.add("daemon start to ready, empty cache", ms(times[0]), "", "")
+	out.add("daemon start to ready", ms(median(times[1:])), "80 ms", "")
+	return nil
+}
+
+// startDaemon runs a daemon until it says that the server knows it.
+func startDaemon(cmd *exec.Cmd) (time.Duration, error) {
+	words, err := cmd.StderrPipe()
+	if err != nil {
+		return 0, err
+	}
+	begun := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	took := time.Duration(0)
+	for scanner := bufio.NewScanner(words); scanner.Scan(); {
+		if took == 0 && strings.Contains(scanner.Text(), "provisioner daemon registered") {
+			took = time.Since(begun)
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		return 0, fmt.Errorf("stop the daemon: %w", err)
+	}
+	if took == 0 {
+		return 0, errors.New("the daemon did not say that it is registered")
+	}
+	return took, nil
 }
 
 // measureHelp times `coder --help` beside an empty Go program.
