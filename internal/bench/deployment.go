@@ -138,7 +138,7 @@ func (d *deployment) join(ctx context.Context, binary, dir, engine string, env .
 // daemonCommand is a daemon of the binary, whose directories are kept for the
 // next one.
 func (d *deployment) daemonCommand(ctx context.Context, binary, dir, key string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, binary, append([]string{"provisioner", "start", "--cache-dir", filepath.Join(dir, "daemon")}, args...)...)
+	cmd := exec.CommandContext(ctx, binary, append([]string{"provisioner", "start", "--cache-dir", filepath.Join(dir, "daemon"), "--spool-dir", filepath.Join(dir, "spool")}, args...)...)
 	cmd.Env = append(clean(), "CODER_URL="+d.url, "CODER_PROVISIONER_DAEMON_KEY="+key)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	return cmd

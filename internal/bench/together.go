@@ -75,16 +75,20 @@ func measureTogether(ctx context.Context, binary, dir string, rounds int, out *r
 
 // workspaces are stopped ones, built once.
 func (b *builds) workspaces(ctx context.Context, template uuid.UUID) ([]uuid.UUID, error) {
-	var ids []uuid.UUID
-	for i := range together {
-		w, err := b.owner.CreateWorkspace(ctx, b.org.Name, client.Me, client.CreateWorkspaceRequest{TemplateID: &template, Name: fmt.Sprintf("t-%d", i)})
-		if err != nil {
-			return nil, err
-		}
-		if err := b.await(ctx, w.LatestBuild); err != nil {
-			return nil, err
-		}
-		ids = append(ids, w.ID)
+	ids := make([]uuid.UUID, together)
+	group, making := errgroup.WithContext(ctx)
+	for i := range ids {
+		group.Go(func() error {
+			w, err := b.owner.CreateWorkspace(making, b.org.Name, client.Me, client.CreateWorkspaceRequest{TemplateID: &template, Name: fmt.Sprintf("t-%d", i)})
+			if err != nil {
+				return err
+			}
+			ids[i] = w.ID
+			return b.await(making, w.LatestBuild)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	return ids, b.buildAll(ctx, ids, client.TransitionStop)
 }
