@@ -282,6 +282,9 @@ type CompleteJobRequest struct {
 	DryRun  *DryRunResult `json:"dry_run,omitempty"`
 	Build   *BuildResult  `json:"build,omitempty"`
 	Timings []StageTiming `json:"timings"`
+	// PastFence: the engine ran on past the attempt's horizon, when another
+	// attempt may have begun to work beside it.
+	PastFence bool `json:"past_fence,omitempty"`
 }
 
 // FailJobRequest ends an attempt badly, and with it the job, unless the
@@ -304,6 +307,9 @@ type FailJobRequest struct {
 	// Import carries what an import could still read: the variables, above all.
 	Import  *ImportResult `json:"import,omitempty"`
 	Timings []StageTiming `json:"timings"`
+	// PastFence: the engine ran on past the attempt's horizon, when another
+	// attempt may have begun to work beside it.
+	PastFence bool `json:"past_fence,omitempty"`
 }
 
 // Standing is what stands after a build that did not succeed.

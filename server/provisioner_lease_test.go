@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
+	"coder/server"
 	"coder/server/servertest"
 	"coder/store"
 	"coder/store/storetest"
@@ -83,6 +84,56 @@ func TestAnAttemptThatAnotherReplicaHeardOfIsNotEnded(t *testing.T) {
 		})
 		require.NoError(t, err)
 		require.Zero(t, ended)
+	})
+}
+
+// What an attempt says that has lost its build is told once, however often it
+// says it: the doubts, and that its engine may have worked beside another one.
+func TestALostAttemptIsHeard(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		clock, horizon := servertest.NewClock(), 30*time.Second
+		p := newProtocol(t, servertest.WithStore(st), servertest.WithoutLoops(), servertest.WithOptions(func(o *server.Options) { o.Horizon = horizon }))
+		p.Server.Server.LeaseClock(clock.Now)
+		w := p.workspace(t)
+		lost := p.begun(t)
+		require.NoError(t, p.Server.Server.LookAtLeases(t.Context()))
+		for range horizon / time.Second {
+			clock.Advance(time.Second)
+			require.NoError(t, p.Server.Server.LookAtLeases(t.Context()))
+		}
+		late := client.FailJobRequest{Error: "late", EngineDead: true, PastFence: true, InDoubt: []client.DoubtfulResource{{Address: "terraform_data.a", Action: "create"}}}
+		for range 2 {
+			_, err := lost.Fail(t.Context(), late)
+			require.Equal(t, http.StatusConflict, client.StatusCode(err))
+		}
+		_, err := lost.Complete(t.Context(), client.CompleteJobRequest{PastFence: true, Build: &client.BuildResult{}})
+		require.Equal(t, http.StatusConflict, client.StatusCode(err))
+		late.InDoubt = append(late.InDoubt, client.DoubtfulResource{Address: "terraform_data.b", Action: "create"})
+		_, err = lost.Fail(t.Context(), late)
+		require.Equal(t, http.StatusConflict, client.StatusCode(err))
+		rows, err := p.Client.WorkspaceBuildLogs(t.Context(), w.LatestBuild.ID, 0)
+		require.NoError(t, err)
+		told := []string{}
+		for _, row := range rows {
+			if row.Stage == "Reported late" {
+				told = append(told, row.Output)
+			}
+		}
+		require.Len(t, told, 3, "%v", told)
+		require.Contains(t, told[0], "attempt "+lost.AttemptID.String()+" of this build ran past its fence")
+		require.Contains(t, told[1], "terraform_data.a (create)")
+		require.Contains(t, told[2], "terraform_data.b (create)")
+
+		// One that still holds its build overlapped with nobody.
+		w = p.workspace(t)
+		held := p.begun(t)
+		_, err = held.Fail(t.Context(), client.FailJobRequest{Error: "slept", EngineDead: true, PastFence: true})
+		require.NoError(t, err)
+		rows, err = p.Client.WorkspaceBuildLogs(t.Context(), w.LatestBuild.ID, 0)
+		require.NoError(t, err)
+		require.Empty(t, rows)
 	})
 }
 

@@ -37,6 +37,9 @@ type failInput struct {
 
 // completeAttempt ends the job: everything in one transaction, once.
 func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[client.SettledJob], error) {
+	if err := a.nameLate(ctx, requestFrom(ctx).attempt, nil, in.Body.PastFence); err != nil {
+		return nil, err
+	}
 	settled, err := a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), namesNewest(in.Body.State), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
 		salvaged, more, err := a.deleteLeaves(ctx, tx, job)
 		if err != nil {
@@ -127,7 +130,7 @@ func (a *api) deleteAgain(ctx context.Context, tx *store.Store, job store.Provis
 // failAttempt ends the attempt, and the job unless it is tried again.
 func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.SettledJob], error) {
 	req := in.Body
-	if err := a.nameLate(ctx, requestFrom(ctx).attempt, req.InDoubt); err != nil {
+	if err := a.nameLate(ctx, requestFrom(ctx).attempt, req.InDoubt, req.PastFence); err != nil {
 		return nil, err
 	}
 	return a.settle(ctx, req.State, req.Logs, store.JSON(req), attestsDead(req.EngineDead), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
@@ -153,26 +156,21 @@ func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.Se
 	})
 }
 
-// stageLate is the stage of what an attempt names in doubt that has lost its
-// job, and lateRows how many rows of a log are looked through for it.
+// stageLate is the stage of what an attempt says that has lost its job, and
+// lateRows how many rows of a log are looked through for it.
 const (
 	stageLate = "Reported late"
 	lateRows  = 20_000
 )
 
 // nameLate adds to the job's log what an attempt names in doubt that has lost
-// its job, once: nobody else knows of it, and its own log is not taken any more.
-func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, doubts []client.DoubtfulResource) error {
-	if attempt.Current || attempt.Settled != "" || len(doubts) == 0 {
+// its job, and that its engine ran past its fence, each once: nobody else knows
+// of it, and its own log is not taken any more.
+func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, doubts []client.DoubtfulResource, pastFence bool) error {
+	if attempt.Current || attempt.Settled != "" || len(doubts) == 0 && !pastFence {
 		return nil
 	}
-	entries := []client.JobLogEntry{}
-	for _, d := range doubts {
-		entries = append(entries, client.JobLogEntry{
-			CreatedAt: a.now(), Source: "provisioner_daemon", Level: "error", Stage: stageLate,
-			Output: strings.TrimSpace(fmt.Sprintf("%s (%s) %s", d.Address, d.Action, strings.TrimSpace(idText(d.ID)+" "+d.Planned))) + " was being made when a provisioner that had lost this build killed its engine: look whether it exists.",
-		})
-	}
+	entries := a.lateEntries(attempt, doubts, pastFence)
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		job, err := tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())})
 		if err != nil {
@@ -182,16 +180,36 @@ func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, doubts []
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(rows, func(l store.JobLog) bool { return l.Stage == stageLate && l.Output == entries[0].Output }) {
+		said := map[string]bool{}
+		for _, row := range rows {
+			said[row.Output] = said[row.Output] || row.Stage == stageLate
+		}
+		fresh := slices.DeleteFunc(slices.Clone(entries), func(e client.JobLogEntry) bool { return said[e.Output] })
+		if len(fresh) == 0 {
 			return nil // the same call again
 		}
-		return a.insertLogs(ctx, tx, job, nil, entries, false)
+		return a.insertLogs(ctx, tx, job, nil, fresh, false)
 	})
 	if err != nil {
 		return fmt.Errorf("record what is in doubt: %w", err)
 	}
 	a.bus.Publish(jobTopic(attempt.JobID))
 	return nil
+}
+
+// lateEntries are the lines of what nameLate says.
+func (a *api) lateEntries(attempt *store.JobAttempt, doubts []client.DoubtfulResource, pastFence bool) []client.JobLogEntry {
+	entries := []client.JobLogEntry{}
+	say := func(text string) {
+		entries = append(entries, client.JobLogEntry{CreatedAt: a.now(), Source: "provisioner_daemon", Level: "error", Stage: stageLate, Output: cutLine(text)})
+	}
+	if pastFence {
+		say(fmt.Sprintf("The engine of attempt %s of this build ran past its fence: it went on when the build had been taken from it, and may have worked beside a later one, as after its host was suspended. Look at what that build made; what this one made is kept and merged by the next.", attempt.ID))
+	}
+	for _, d := range doubts {
+		say(strings.TrimSpace(fmt.Sprintf("%s (%s) %s", d.Address, d.Action, strings.TrimSpace(idText(d.ID)+" "+d.Planned))) + " was being made when a provisioner that had lost this build killed its engine: look whether it exists.")
+	}
+	return entries
 }
 
 // planRefusal is why the plan of the job's current attempt was refused: then

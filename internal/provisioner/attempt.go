@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"coder/client"
@@ -55,6 +56,9 @@ type attempt struct {
 
 	leaseMu   sync.Mutex
 	leaseSent time.Duration
+	// pastFence: its engine has run on past the horizon, when another attempt
+	// may have begun to work beside it.
+	pastFence atomic.Bool
 
 	prepared *terraform.Prepared
 	// facts are what an import read without the engine.
@@ -408,8 +412,12 @@ func (o *orphan) watch() {
 	if o.process.Alive() {
 		return
 	}
-	limit := time.Duration(o.attempt.job.Clocks.KillAt) * time.Millisecond
-	if (limit == 0 || supervisor.Clock()-o.attempt.lease() < limit) && !o.lingers() {
+	clocks, silent := o.attempt.job.Clocks, supervisor.Clock()-o.attempt.lease()
+	over := func(limit int64) bool { return limit > 0 && silent >= time.Duration(limit)*time.Millisecond }
+	if over(clocks.Horizon) {
+		o.attempt.pastFence.Store(true)
+	}
+	if !over(clocks.KillAt) && !o.lingers() {
 		return
 	}
 	if err := o.process.Kill(); err != nil {

@@ -12,12 +12,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
 	"coder/internal/enginetest"
 	"coder/internal/executable"
+	"coder/internal/supervisor"
 )
 
 // slowTemplate makes one thing at once, then one that takes until the file
@@ -380,6 +382,73 @@ func TestServerIsAway(t *testing.T) {
 		p.untilEnded(h)
 		require.Contains(t, h.fail.Error, "nothing was heard from the server")
 		require.True(t, h.fail.Retryable)
+	})
+}
+
+// An engine that goes on when others may touch the workspace is reported as
+// one, however it ended and whoever noticed.
+func TestPastTheFenceIsReported(t *testing.T) {
+	t.Parallel()
+	begin := func(t *testing.T, clocks client.JobClocks) (p *controlPlane, h *handout, dir, spool string) {
+		t.Helper()
+		p, dir, spool = newControlPlane(t), t.TempDir(), t.TempDir()
+		p.startDaemon(p.options(spool))
+		job := buildOf(p.template(map[string]string{"main.tf": slowTemplate(dir)}), client.TransitionStart)
+		job.Clocks = clocks
+		h = p.submit(job)
+		p.untilTravels(h)
+		return p, h, dir, spool
+	}
+	ends := func(t *testing.T, dir string) {
+		t.Helper()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
+	}
+
+	t.Run("by an engine that ends well", func(t *testing.T) {
+		t.Parallel()
+		p, h, dir, _ := begin(t, client.JobClocks{Lease: 1500, Renew: 500, Horizon: 1})
+		ends(t, dir)
+		p.untilEnded(h)
+		require.True(t, h.complete.PastFence)
+	})
+
+	t.Run("not by one that was renewed in time", func(t *testing.T) {
+		t.Parallel()
+		p, h, dir, _ := begin(t, client.JobClocks{Lease: 24000, Renew: 500, Horizon: 300_000})
+		ends(t, dir)
+		p.untilEnded(h)
+		require.False(t, h.complete.PastFence)
+	})
+
+	t.Run("by one whose daemon first hears that the job is another's", func(t *testing.T) {
+		t.Parallel()
+		const horizon = 2 * time.Second
+		p, h, _, spool := begin(t, client.JobClocks{Lease: 1500, Renew: 200, Horizon: horizon.Milliseconds()})
+		p.setDeaf(true)
+		require.Eventually(t, func() bool {
+			sent, err := supervisor.LeaseSent(filepath.Join(spool, "attempts", h.job.AttemptID.String()))
+			return err == nil && supervisor.Clock()-sent > horizon
+		}, patience, tick)
+		p.tell(h, func(r *client.RenewResponse) { r.Current = false })
+		p.setDeaf(false)
+		p.untilEnded(h)
+		require.Contains(t, h.fail.Error, "another attempt holds the job")
+		require.True(t, h.fail.PastFence)
+	})
+
+	t.Run("by one whose supervisor is dead and whose daemon wakes late", func(t *testing.T) {
+		t.Parallel()
+		p, h, _, spool := begin(t, client.JobClocks{Lease: 1500, Renew: 500, KillAt: 3000, Horizon: 3001})
+		p.setDeaf(true)
+		for pid, command := range processesIn(t, spool) {
+			if strings.Contains(command, "supervise-engine") {
+				require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+			}
+		}
+		require.Eventually(t, func() bool { return len(processesIn(t, spool)) == 0 }, patience, tick)
+		p.setDeaf(false)
+		p.untilEnded(h)
+		require.True(t, h.fail.PastFence)
 	})
 }
 

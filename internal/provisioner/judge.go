@@ -101,6 +101,9 @@ func (a *attempt) noteExit(exit supervisor.Exit) {
 			a.timings = append(a.timings, stageTiming(name, name, a.tools.engine.Product, s.StartedAt, s.EndedAt))
 		}
 	}
+	if exit.Reason == supervisor.ReasonFence {
+		a.pastFence.Store(true)
+	}
 	if exit.Stragglers > 0 {
 		a.journal.say(terraform.LevelWarn, "%d processes that the template had started were still running %s after the engine ended, and were stopped.", exit.Stragglers, engineLinger)
 	}

@@ -121,6 +121,10 @@ func (a *attempt) resume(ctx context.Context) {
 		return
 	}
 	a.logger.Info("taking up an attempt that an earlier daemon began")
+	var err error
+	if a.leaseSent, err = supervisor.LeaseSent(a.folder.dir); err != nil {
+		a.logger.Warn("read the lease of an earlier attempt", "error", err)
+	}
 	ended := a.daemon.opts.Metrics.begin(a.job.Type)
 	a.learn(ctx)
 	a.attend(ctx)
@@ -145,8 +149,5 @@ func (a *attempt) learn(ctx context.Context) {
 		a.logger.Warn("ask about the job", "error", err)
 		return
 	}
-	if err := a.noteLease(sent); err != nil {
-		a.logger.Error("renew the lease", "error", err)
-	}
-	a.obey(reply)
+	a.renewed(sent, reply)
 }

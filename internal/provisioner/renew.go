@@ -39,15 +39,23 @@ func (a *attempt) renew(ctx context.Context) {
 			continue
 		}
 		wait = newBackoff()
-		if err := a.noteLease(sent); err != nil {
-			a.logger.Error("renew the lease", "error", err)
-		}
-		a.obey(reply)
+		a.renewed(sent, reply)
 		if reply.Sequence == seen {
 			a.pace(ctx, sent)
 		}
 		seen = reply.Sequence
 	}
+}
+
+// renewed acts on the server's answer. One that says that another holds the job
+// renews nothing: how long the engine was unheard of must stay to be seen.
+func (a *attempt) renewed(sent time.Duration, reply client.RenewResponse) {
+	if reply.Current {
+		if err := a.noteLease(sent); err != nil {
+			a.logger.Error("renew the lease", "error", err)
+		}
+	}
+	a.obey(reply)
 }
 
 // pace waits when an answer without news came too soon, as a server that is

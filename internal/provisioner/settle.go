@@ -43,6 +43,7 @@ func (a *attempt) handIn(ctx context.Context, v verdict) (client.SettledJob, err
 }
 
 func (a *attempt) report(ctx context.Context, v *verdict) (client.SettledJob, error) {
+	v.complete.PastFence = a.pastFence.Load()
 	if v.failure == nil {
 		settled, err := a.client.Complete(ctx, v.complete)
 		if !isRefusedResult(err) {
@@ -51,6 +52,7 @@ func (a *attempt) report(ctx context.Context, v *verdict) (client.SettledJob, er
 		a.logger.Warn("the server does not take the result of this job", "error", err)
 		v.failure = a.failureOf(v.complete, err)
 	}
+	v.failure.PastFence = v.complete.PastFence
 	return a.client.Fail(ctx, *v.failure)
 }
 

@@ -162,6 +162,18 @@ func Lease(folder string, sent time.Duration) error {
 	return nil
 }
 
+// LeaseSent is what Lease has recorded last; 0 when it has recorded nothing.
+func LeaseSent(folder string) (time.Duration, error) {
+	sent, err := child.ReadLease(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the lease: %w", err)
+	}
+	return sent, nil
+}
+
 // overwrite changes a file in place, which takes no room; it must not become
 // longer.
 func overwrite(path, content string) error {

@@ -70,6 +70,9 @@ func (p *Process) Exit() (*Exit, error) { return nil, errUnsupported }
 // Lease refuses.
 func Lease(string, time.Duration) error { return errUnsupported }
 
+// LeaseSent refuses.
+func LeaseSent(string) (time.Duration, error) { return 0, errUnsupported }
+
 // TryLock refuses.
 func TryLock(string) (*os.File, error) { return nil, errUnsupported }
 

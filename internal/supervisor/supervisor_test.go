@@ -212,6 +212,19 @@ func TestLease(t *testing.T) {
 		require.False(t, exit.Steps[0].Interrupted)
 	})
 
+	t.Run("an engine that ended by itself past its horizon is told of too", func(t *testing.T) {
+		t.Parallel()
+		a := newAttempt(t, `echo up; while [ ! -e go ]; do sleep 0.01; done`)
+		a.run.Horizon = time.Minute
+		process := a.start(t)
+		a.says(t, "out", "up")
+		require.NoError(t, supervisor.Lease(a.folder, supervisor.Clock()-2*time.Minute))
+		require.NoError(t, os.WriteFile(filepath.Join(a.folder, "go"), nil, 0o600))
+		exit := wait(t, process)
+		require.Equal(t, 0, exit.Steps[0].Code)
+		require.Equal(t, supervisor.ReasonFence, exit.Reason)
+	})
+
 	t.Run("a renewal in time keeps the engine", func(t *testing.T) {
 		t.Parallel()
 		a := newAttempt(t, `i=0; while [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done`)

@@ -208,6 +208,7 @@ func (s *state) runStep(step Step) int {
 			result.signal = status.Signal().String()
 		}
 		s.clear(status.Signaled())
+		s.noteFence()
 	}
 	s.giveRoomBack(step)
 	result.endedAt = time.Now()
@@ -308,7 +309,7 @@ func (s *state) kill() {
 // checkLease ends an engine whose daemon hears nothing from the server. After
 // a suspend more than one deadline may be over: the latest one counts.
 func (s *state) checkLease() {
-	sent, err := readLease(s.folder)
+	sent, err := ReadLease(s.folder)
 	if err != nil {
 		return
 	}
@@ -327,6 +328,15 @@ func (s *state) checkLease() {
 	case over(s.run.InterruptAfter) && !s.interrupted:
 		s.exit.reason = silence(silent)
 		s.interrupt()
+	}
+}
+
+// noteFence says that a step has run on past the horizon, whoever ended it:
+// it may have ended, or been killed by its daemon, before the lease was looked at.
+func (s *state) noteFence() {
+	sent, err := ReadLease(s.folder)
+	if err == nil && s.run.Horizon > 0 && Clock()-sent >= s.run.Horizon {
+		s.exit.reason = ReasonFence
 	}
 }
 
@@ -370,8 +380,8 @@ func silence(how time.Duration) string {
 	return "nothing was heard from the server for " + how.Round(time.Second).String()
 }
 
-// readLease reads when the last acknowledged renewal was sent.
-func readLease(folder string) (time.Duration, error) {
+// ReadLease reads when the last acknowledged renewal was sent.
+func ReadLease(folder string) (time.Duration, error) {
 	content, err := os.ReadFile(folder + "/" + LeaseFile)
 	if err != nil {
 		return 0, err
