@@ -117,21 +117,38 @@ func (p *proof) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.server.kill()) }()
-	group, ctx := errgroup.WithContext(ctx)
+	lanes, err := p.openLanes(ctx, d)
+	defer func() {
+		for _, l := range lanes {
+			err = errors.Join(err, l.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	group, living := errgroup.WithContext(ctx)
+	for _, l := range lanes {
+		group.Go(func() error { return p.live(living, l) })
+	}
+	return group.Wait()
+}
+
+// openLanes has all lanes ready before the first fault, which may take the
+// server away. With an error it returns those that are to be closed.
+func (p *proof) openLanes(ctx context.Context, d *deployment) ([]*lane, error) {
+	lanes := []*lane{}
 	for number := range p.opts.Workspaces {
 		l, err := d.newLane(ctx, number, p.mounts)
 		if err != nil {
-			return errors.Join(err, group.Wait())
+			return lanes, err
 		}
-		group.Go(func() error {
-			err := l.importTemplate(ctx)
-			if err == nil {
-				err = p.live(ctx, l)
-			}
-			return errors.Join(err, l.close(context.WithoutCancel(ctx)))
-		})
+		lanes = append(lanes, l)
 	}
-	return group.Wait()
+	group, importing := errgroup.WithContext(ctx)
+	for _, l := range lanes {
+		group.Go(func() error { return l.importTemplate(importing) })
+	}
+	return lanes, group.Wait()
 }
 
 // live lives one life after the other on a lane, while runs are left.
