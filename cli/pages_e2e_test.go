@@ -199,6 +199,7 @@ func (p *visitor) workspace() {
 	p.see("Apply complete!")
 	p.see("running")
 	p.see("Cores 4")
+	p.stagesTook()
 	p.click("Stop")
 	p.see("stopped")
 	p.click("Start")
@@ -210,6 +211,18 @@ func (p *visitor) workspace() {
 	path, err := p.Path()
 	require.NoError(p.t, err)
 	require.Equal(p.t, "/workspaces", path)
+}
+
+// stagesTook reads that each stage of an ended log says how long it took.
+func (p *visitor) stagesTook() {
+	p.t.Helper()
+	require.NoError(p.t, p.SeeGone("so far"))
+	var took []string
+	require.NoError(p.t, p.Evaluate(`[...document.querySelectorAll(".log .stage .took")].map((s) => s.innerText)`, &took))
+	require.NotEmpty(p.t, took)
+	for _, text := range took {
+		require.Regexp(p.t, `^[0-9.]+ (s|min [0-9]+ s)$`, text)
+	}
 }
 
 // TestEndToEndEveryPage adds somebody to an organization as their name is

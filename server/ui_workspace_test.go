@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -137,6 +138,41 @@ func TestAWorkspacesPages(t *testing.T) {
 	require.Contains(t, gone.Form("Delete the workspace").Fill("confirm", "box").Submit().Text, "is being deleted")
 	s.worker.take(t).succeed(t)
 	require.Equal(t, http.StatusNotFound, b.Open("/@dev1/box").Status)
+}
+
+// A log says how long each stage took, and how long the last one has so far.
+func TestALogTellsHowLongItsStagesTook(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	s := newScene(t, servertest.WithClock(clock))
+	b := s.SignedIn(t, s.user.Email)
+	s.create(t, "box")
+	job := s.worker.take(t)
+	begun := clock.Now()
+	at := func(after time.Duration, stage, text string) client.JobLogEntry {
+		return client.JobLogEntry{CreatedAt: begun.Add(after), Source: "provisioner", Level: "info", Stage: stage, Output: text}
+	}
+	_, err := job.attempt.AppendLogs(t.Context(), client.AppendLogsRequest{Next: 1, Entries: []client.JobLogEntry{
+		at(0, "Setting up", "one"), at(200*time.Millisecond, "Setting up", "two"), at(1500*time.Millisecond, "Planning", "three"),
+		at(80*time.Second, "Applying", "four"),
+	}})
+	require.NoError(t, err)
+	clock.Advance(92 * time.Second)
+	for _, path := range []string{"/@dev1/box", "/@dev1/box/builds/1"} {
+		page := b.Open(path)
+		require.Contains(t, page.Text, "Setting up 1.5 s 12:00:00 one two Planning 1 min 18 s 12:00:01 three Applying 12 s so far 12:01:20 four")
+		require.Contains(t, page.Body, `title="Began 2026-07-15 12:01:20 UTC"`)
+		require.Contains(t, page.Body, `http-equiv="refresh"`, "without script the page looks again")
+	}
+	last := at(95*time.Second, "Applying", "five")
+	last.Offset = 1
+	_, err = job.attempt.AppendLogs(t.Context(), client.AppendLogsRequest{Offset: 1, Next: 2, Entries: []client.JobLogEntry{last}})
+	require.NoError(t, err)
+	job.succeed(t, agentResource(7))
+	page := b.Open("/@dev1/box/builds/1")
+	require.Contains(t, page.Text, "Applying 15 s 12:01:20 four five", "an ended stage took as long as its lines")
+	require.NotContains(t, page.Text, "so far")
+	require.NotContains(t, page.Body, `http-equiv="refresh"`)
 }
 
 func TestAWorkspacesSettingsAndSchedule(t *testing.T) {

@@ -22,6 +22,7 @@ func functions(now func() time.Time, asset func(string) (string, error)) templat
 		"ago":      func(t any) string { return ago(now(), t) },
 		"exact":    exact,
 		"machine":  machine,
+		"precise":  machineExact,
 		"took":     took,
 		"size":     byteSize,
 		"plural":   func(n any, noun string) string { return plural(reflect.ValueOf(n).Int(), noun) },

@@ -65,7 +65,7 @@ func (v *visit) versionView(ctx context.Context, version client.TemplateVersion)
 	if w.Busy() {
 		follow = "/api/v2/templateversions/" + version.ID.String() + "/logs?follow"
 	}
-	w.Log = newJobLog(rows, follow)
+	w.Log = newJobLog(rows, follow, v.ui.options.Now())
 	if w.Busy() {
 		return w, nil
 	}

@@ -98,12 +98,36 @@ type jobLog struct {
 	Stages []logStage
 	// Left is how many lines before these are not shown.
 	Left int64
+	// Now is the server's time, by which a script counts on; Last is that of
+	// the last line.
+	Now, Last time.Time
 }
 
 type logStage struct {
 	Name  string
 	At    time.Time
 	Lines []client.ProvisionerJobLog
+	// Took is how long the stage took, or has taken so far if it is Running;
+	// negative if its beginning is among the lines that are not shown.
+	Took    time.Duration
+	Running bool
+}
+
+// Duration is how long the stage took, for people.
+func (s logStage) Duration() string {
+	if s.Running {
+		return soFar(s.Took)
+	}
+	return took(s.Took)
+}
+
+// soFar is the length of something that goes on: whole seconds, since tenths
+// are old when they are read.
+func soFar(d time.Duration) string {
+	if d = max(d, 0); d < 10*time.Second {
+		return strconv.Itoa(int(d.Seconds())) + " s so far"
+	}
+	return took(d) + " so far"
 }
 
 // LastStage is the stage that a script goes on with.
@@ -114,23 +138,40 @@ func (l jobLog) LastStage() string {
 	return l.Stages[len(l.Stages)-1].Name
 }
 
-// newJobLog groups the last rows of a log by stage; ids count its rows.
-func newJobLog(rows []client.ProvisionerJobLog, follow string) jobLog {
-	l := jobLog{Follow: follow}
+// newJobLog groups the last rows of a log by stage; ids count its rows. Stages
+// are measured by the rows' times alone: they are of one clock, the daemon's.
+func newJobLog(rows []client.ProvisionerJobLog, follow string, now time.Time) jobLog {
+	l := jobLog{Follow: follow, Now: now}
 	if len(rows) > 0 {
 		l.Left = rows[0].ID - 1
 	}
 	for _, row := range rows {
 		if len(l.Stages) == 0 || l.LastStage() != row.Stage {
+			l.end(row.CreatedAt)
 			l.Stages = append(l.Stages, logStage{Name: row.Stage, At: row.CreatedAt})
 		}
 		last := &l.Stages[len(l.Stages)-1]
+		last.Took = row.CreatedAt.Sub(last.At)
 		if row.Output != "" {
 			last.Lines = append(last.Lines, row)
 		}
-		l.After = row.ID
+		l.After, l.Last = row.ID, row.CreatedAt
+	}
+	if n := len(l.Stages); n > 0 && follow != "" {
+		l.Stages[n-1].Running = true
+		l.Stages[n-1].Took = now.Sub(l.Stages[n-1].At)
+	}
+	if l.Left > 0 {
+		l.Stages[0].Took, l.Stages[0].Running = -1, false
 	}
 	return l
+}
+
+// end closes the last stage at the moment that the next one begins.
+func (l *jobLog) end(at time.Time) {
+	if n := len(l.Stages); n > 0 {
+		l.Stages[n-1].Took = at.Sub(l.Stages[n-1].At)
+	}
 }
 
 func buildLogPath(b client.WorkspaceBuild) string {
@@ -162,7 +203,7 @@ func (u *UI) workspace(ctx context.Context, v *visit) (reply, error) {
 		if err != nil {
 			return nil, err
 		}
-		data.Log = newJobLog(rows, buildLogPath(build))
+		data.Log = newJobLog(rows, buildLogPath(build), u.options.Now())
 	}
 	return show("workspace.html", data), nil
 }
@@ -200,6 +241,9 @@ func (p workspaceBuildPage) StatePath() string {
 	return "/api/v2/workspacebuilds/" + p.Build.ID.String() + "/state"
 }
 
+// Underway tells whether the page goes on changing.
+func (p workspaceBuildPage) Underway() bool { return !p.Build.Job.Ended() }
+
 // Took is how long the build ran, or nothing before it ended.
 func (p workspaceBuildPage) Took() time.Duration { return jobTook(p.Build.Job) }
 
@@ -231,7 +275,7 @@ func (u *UI) workspaceBuild(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return show("workspace_build.html", &workspaceBuildPage{workspacePage: p, Build: build, Log: newJobLog(rows, buildLogPath(build)), Parameters: values}), nil
+	return show("workspace_build.html", &workspaceBuildPage{workspacePage: p, Build: build, Log: newJobLog(rows, buildLogPath(build), u.options.Now()), Parameters: values}), nil
 }
 
 // actOnWorkspace does what a button of the workspace's page says.

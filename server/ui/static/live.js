@@ -176,7 +176,7 @@
         seen = undefined;
         if (pending) return;
         pending = true;
-        setTimeout(() => { pending = false; refresh(part); }, 300);
+        setTimeout(() => { pending = false; [part, ...all("[data-watched]")].forEach(refresh); }, 300);
       };
       source.addEventListener("data", changed);
       source.onerror = () => {
@@ -187,21 +187,57 @@
     }
   }
 
+  // How long a stage took, or has taken so far.
+  function took(ms) {
+    const s = ms / 1000;
+    if (s < 10) return `${s.toFixed(1)} s`;
+    if (s < 60) return `${Math.floor(s)} s`;
+    if (s < 3600) return `${Math.floor(s / 60)} min ${Math.floor(s) % 60} s`;
+    return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
+  }
+  let skew = 0; // how far this clock is ahead of the server's
+  function counts() {
+    for (const span of all(".took[data-since]")) {
+      const ms = Math.max(0, Date.now() - skew - Date.parse(span.dataset.since));
+      span.textContent = `${ms < 10000 ? `${Math.floor(ms / 1000)} s` : took(ms)} so far`;
+    }
+  }
+  function stageEnds(list, at) {
+    for (const span of all(".took[data-since]", list)) {
+      const ms = Date.parse(at) - Date.parse(span.dataset.since);
+      span.textContent = ms >= 0 ? took(ms) : "";
+      delete span.dataset.since;
+    }
+  }
+
   // Followed: every line of a log as it comes, none twice, none lost.
   const maxLines = 20000;
+  function piece(kind, text) {
+    const span = document.createElement("span");
+    span.className = kind;
+    span.textContent = text;
+    return span;
+  }
   function line(row, list) {
     if (row.stage !== list.dataset.stage) {
       list.dataset.stage = row.stage;
       const stage = document.createElement("li");
       stage.className = "stage";
-      const name = document.createElement("span");
-      name.textContent = row.stage;
-      const at = document.createElement("span");
-      at.className = "at";
-      at.textContent = row.created_at.slice(11, 19);
-      stage.append(name, at);
+      const times = piece("times", "");
+      times.setAttribute("aria-live", "off"); // what counts on is not read out
+      if (row.created_at) {
+        stageEnds(list, row.created_at);
+        const began = piece("took", "");
+        began.dataset.since = row.created_at;
+        const at = piece("at", row.created_at.slice(11, 19));
+        at.title = `Began ${row.created_at.slice(0, 10)} ${at.textContent} UTC`;
+        times.append(began, " ", at);
+      }
+      stage.append(piece("name", row.stage), times);
       list.append(stage);
+      counts();
     }
+    list.dataset.last = row.created_at;
     if (!row.output) return;
     const item = document.createElement("li");
     item.className = `line ${row.log_level}`;
@@ -223,6 +259,7 @@
     };
     const ended = () => {
       draw();
+      if (list.dataset.last) stageEnds(list, list.dataset.last);
       box.removeAttribute("aria-busy");
       for (const part of all("[data-after-log]")) refresh(part);
     };
@@ -246,6 +283,7 @@
       addEventListener("pagehide", () => { socket.onclose = null; socket.close(); });
     };
     box.scrollTop = box.scrollHeight;
+    if (box.dataset.now) skew = Date.now() - Date.parse(box.dataset.now);
     if (box.dataset.log) open();
   }
 
@@ -263,6 +301,7 @@
   document.addEventListener("DOMContentLoaded", () => {
     ready(document);
     setInterval(tick, 10000);
+    setInterval(counts, 1000);
     setInterval(polls, 3000);
   });
   document.addEventListener("htmx:afterSettle", (event) => {
