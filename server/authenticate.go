@@ -88,7 +88,7 @@ func (a *api) authenticate(ctx context.Context, r *http.Request) error {
 	if err := a.admitSession(ctx, row); err != nil {
 		return err
 	}
-	if err := a.touch(ctx, row.User, row.ApiKey); err != nil {
+	if err := a.touch(ctx, req.user, row.ApiKey); err != nil {
 		return err
 	}
 	req.remember(token, a.now())
@@ -121,16 +121,21 @@ func (a *api) admitSession(ctx context.Context, row store.GetAPIKeyWithUserRow) 
 	if row.ApiKey.WorkspaceID != nil {
 		acting.Roles = nil
 	}
-	subject, err := a.subject(ctx, acting)
+	rows, err := a.store.ListMembershipsAndGroupsOfUser(ctx, acting.ID)
+	if err != nil {
+		return err
+	}
+	subject, err := a.subjectOf(ctx, acting, rows)
 	if err != nil {
 		return err
 	}
 	if err := a.confine(ctx, subject, row.ApiKey); err != nil {
 		return err
 	}
+	subject.Settle()
 	subject.Allow, subject.AllowIDs = tokenLimits(row.ApiKey)
 	req := requestFrom(ctx)
-	req.subject, req.user, req.key = subject, &row.User, &row.ApiKey
+	req.subject, req.user, req.key, req.memberships = subject, &row.User, &row.ApiKey, rows
 	return nil
 }
 
@@ -179,6 +184,10 @@ func (a *api) subject(ctx context.Context, user store.User) (*authz.Subject, err
 	if err != nil {
 		return nil, err
 	}
+	return a.subjectOf(ctx, user, rows)
+}
+
+func (a *api) subjectOf(ctx context.Context, user store.User, rows []store.ListMembershipsAndGroupsOfUserRow) (*authz.Subject, error) {
 	var held []string
 	for _, row := range rows {
 		held = append(held, row.Roles...)
@@ -207,7 +216,7 @@ func (a *api) subject(ctx context.Context, user store.User) (*authz.Subject, err
 
 // touch records the use of a key, at most once an hour: the session's end
 // moves, the user was seen, and a dormant account wakes.
-func (a *api) touch(ctx context.Context, user store.User, key store.ApiKey) error {
+func (a *api) touch(ctx context.Context, user *store.User, key store.ApiKey) error {
 	now := a.now()
 	if now.Sub(key.LastUsedAt.Time) < refreshAfter && user.Status != client.UserDormant && !user.LastSeenAt.IsZero() {
 		return nil
@@ -217,13 +226,21 @@ func (a *api) touch(ctx context.Context, user store.User, key store.ApiKey) erro
 	if key.LoginType != client.LoginToken && !a.options.DisableSessionExpiryRefresh && key.ExpiresAt.Sub(now) < lifetime-refreshAfter {
 		expires = store.At(now.Add(lifetime))
 	}
-	return a.store.InTx(ctx, func(tx *store.Store) error {
-		at := store.At(now)
+	at := store.At(now)
+	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		if err := tx.TouchAPIKey(ctx, store.TouchAPIKeyParams{ID: key.ID, LastUsedAt: at, ExpiresAt: expires, UpdatedAt: at}); err != nil {
 			return err
 		}
 		return tx.TouchUser(ctx, store.TouchUserParams{ID: user.ID, LastSeenAt: at})
 	})
+	if err != nil {
+		return err
+	}
+	user.LastSeenAt = at
+	if user.Status == client.UserDormant {
+		user.Status = client.UserActive
+	}
+	return nil
 }
 
 // tokenLimits turns a key's scopes and allow list into what narrows its

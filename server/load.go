@@ -133,6 +133,9 @@ func (a *api) apiKey(ctx context.Context, action authz.Action, userRef, id strin
 
 func (a *api) findUser(ctx context.Context, ref string) (store.User, error) {
 	if ref == client.Me {
+		if user, known := requestFrom(ctx).self(); known {
+			return user, nil
+		}
 		return a.store.GetUser(ctx, callerID(ctx))
 	}
 	if id, err := uuid.Parse(ref); err == nil {

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,6 +31,8 @@ type request struct {
 	subject *authz.Subject
 	user    *store.User
 	key     *store.ApiKey
+	// memberships are the user's, as the gate read them.
+	memberships []store.ListMembershipsAndGroupsOfUserRow
 	// organization is the one in the path, already checked.
 	organization *store.Organization
 	// daemon is set on calls of a joined daemon, attempt on calls of an attempt.
@@ -35,19 +40,42 @@ type request struct {
 	attempt *store.JobAttempt
 	// page is the request of a page that calls the API for its person; nil for
 	// a call from outside.
-	page *request
-	// method is the page's; session is who its first call found behind its token.
-	method  string
+	page   *request
+	method string
+	// session is who a page's first call found behind its token.
 	session *pageSession
+}
+
+// self is the caller as the gate has just read them, where nothing can have
+// been changed since.
+func (r *request) self() (store.User, bool) {
+	if r.method != http.MethodGet || r.user == nil {
+		return store.User{}, false
+	}
+	return *r.user, true
+}
+
+// joined are the organizations of self, in the order in which they were joined.
+func (r *request) joined() []uuid.UUID {
+	rows := slices.Clone(r.memberships)
+	slices.SortFunc(rows, func(x, y store.ListMembershipsAndGroupsOfUserRow) int {
+		return cmp.Or(x.CreatedAt.Compare(y.CreatedAt.Time), bytes.Compare(x.OrganizationID[:], y.OrganizationID[:]))
+	})
+	ids := make([]uuid.UUID, len(rows))
+	for i, row := range rows {
+		ids[i] = row.OrganizationID
+	}
+	return slices.Compact(ids)
 }
 
 // pageSession is what a token stood for when a page first called the API.
 type pageSession struct {
-	token   string
-	at      time.Time
-	subject *authz.Subject
-	user    *store.User
-	key     *store.ApiKey
+	token       string
+	at          time.Time
+	subject     *authz.Subject
+	user        *store.User
+	key         *store.ApiKey
+	memberships []store.ListMembershipsAndGroupsOfUserRow
 }
 
 // recall is what the page's token stood for a moment ago, so that a page looks
@@ -61,14 +89,14 @@ func (r *request) recall(token string, now time.Time) bool {
 	if s.token != token || now.Sub(s.at) > askAgain {
 		return false
 	}
-	r.subject, r.user, r.key = s.subject, s.user, s.key
+	r.subject, r.user, r.key, r.memberships = s.subject, s.user, s.key, s.memberships
 	return true
 }
 
 // remember keeps it for the page's next call.
 func (r *request) remember(token string, now time.Time) {
 	if r.page != nil {
-		r.page.session = &pageSession{token: token, at: now, subject: r.subject, user: r.user, key: r.key}
+		r.page.session = &pageSession{token: token, at: now, subject: r.subject, user: r.user, key: r.key, memberships: r.memberships}
 	}
 }
 

@@ -563,11 +563,7 @@ func (a *api) replyUser(ctx context.Context, user store.User) (*output[client.Us
 // userResponses shows of each user's organizations those that the caller may
 // see the membership of.
 func (a *api) userResponses(ctx context.Context, users []store.User) ([]client.User, error) {
-	ids := make([]uuid.UUID, len(users))
-	for i, u := range users {
-		ids[i] = u.ID
-	}
-	memberships, err := a.store.ListMembershipsOfUsers(ctx, store.IDs(ids))
+	memberships, err := a.membershipsOf(ctx, users)
 	if err != nil {
 		return nil, err
 	}
@@ -582,6 +578,23 @@ func (a *api) userResponses(ctx context.Context, users []store.User) ([]client.U
 		out[i] = client.User{ReducedUser: reducedUserResponse(u), OrganizationIDs: nonNil(organizations[u.ID]), Roles: siteRoleResponses(u.Roles)}
 	}
 	return out, nil
+}
+
+// membershipsOf are those of users, in the order in which they were joined.
+func (a *api) membershipsOf(ctx context.Context, users []store.User) ([]store.ListMembershipsOfUsersRow, error) {
+	r := requestFrom(ctx)
+	if self, known := r.self(); known && len(users) == 1 && users[0].ID == self.ID {
+		var rows []store.ListMembershipsOfUsersRow
+		for _, id := range r.joined() {
+			rows = append(rows, store.ListMembershipsOfUsersRow{OrganizationID: id, UserID: self.ID})
+		}
+		return rows, nil
+	}
+	ids := make([]uuid.UUID, len(users))
+	for i, u := range users {
+		ids[i] = u.ID
+	}
+	return a.store.ListMembershipsOfUsers(ctx, store.IDs(ids))
 }
 
 func reducedUserResponse(u store.User) client.ReducedUser {

@@ -250,7 +250,7 @@ func (q *Queries) ListMembersWithRole(ctx context.Context, arg ListMembersWithRo
 }
 
 const listMembershipsAndGroupsOfUser = `-- name: ListMembershipsAndGroupsOfUser :many
-SELECT m.organization_id, m.roles, o.default_member_roles, o.shareable_workspace_owners, gm.group_id
+SELECT m.organization_id, m.roles, m.created_at, o.default_member_roles, o.shareable_workspace_owners, gm.group_id
 FROM organization_members m JOIN organizations o ON o.id = m.organization_id
 LEFT JOIN group_members gm ON gm.user_id = m.user_id AND gm.organization_id = m.organization_id
 WHERE m.user_id = $1 AND o.deleted = FALSE
@@ -259,6 +259,7 @@ WHERE m.user_id = $1 AND o.deleted = FALSE
 type ListMembershipsAndGroupsOfUserRow struct {
 	OrganizationID           uuid.UUID
 	Roles                    Strings
+	CreatedAt                Time
 	DefaultMemberRoles       Strings
 	ShareableWorkspaceOwners string
 	GroupID                  uuid.UUID
@@ -279,6 +280,7 @@ func (q *Queries) ListMembershipsAndGroupsOfUser(ctx context.Context, userID uui
 		if err := rows.Scan(
 			&i.OrganizationID,
 			&i.Roles,
+			&i.CreatedAt,
 			&i.DefaultMemberRoles,
 			&i.ShareableWorkspaceOwners,
 			&i.GroupID,

@@ -78,6 +78,23 @@ type Subject struct {
 	// type. A type that is not named is not allowed, except that everybody may
 	// read who they are. Nil is no limit.
 	AllowIDs map[Resource][]string
+	// settled are the site permissions of all organizations' roles, each once.
+	settled   [][]Permission
+	isSettled bool
+}
+
+// Settle prepares a subject for many decisions, which else look at the roles
+// of all its organizations each time. Its organizations may not change after it.
+func (s *Subject) Settle() {
+	s.settled, s.isSettled = nil, true
+	for _, m := range s.Organizations {
+		for _, role := range m.Roles {
+			same := func(p []Permission) bool { return len(p) == len(role.Site) && &p[0] == &role.Site[0] }
+			if len(role.Site) > 0 && !slices.ContainsFunc(s.settled, same) {
+				s.settled = append(s.settled, role.Site)
+			}
+		}
+	}
 }
 
 type vote int
@@ -154,6 +171,17 @@ func (s *Subject) Can(a Action, o Object) bool {
 // site permissions too.
 func (s *Subject) siteVote(r Resource, a Action) vote {
 	result := tally(s.Roles, siteLevel, r, a)
+	for _, permissions := range s.settled {
+		if result == deny {
+			return deny
+		}
+		if v := count(permissions, r, a); v != abstain {
+			result = v
+		}
+	}
+	if s.isSettled {
+		return result
+	}
 	for _, m := range s.Organizations {
 		if result == deny {
 			return deny

@@ -273,3 +273,32 @@ func TestWhoMayShare(t *testing.T) {
 	owner.Roles = append(owner.Roles, authz.SharingDisabled())
 	require.False(t, owner.Can(authz.Share, of(authz.Workspace, uuid.New())), "the deployment's word binds owners")
 }
+
+func TestASettledSubjectMayTheSame(t *testing.T) {
+	subject := func(site []string, roles ...string) *authz.Subject {
+		s := &authz.Subject{ID: uuid.New(), Roles: authz.SiteRoles(site), Organizations: map[uuid.UUID]authz.Membership{}}
+		for _, role := range append(roles, authz.RoleOrganizationWorkspaceAccess) {
+			id := uuid.New()
+			s.Organizations[id] = authz.Membership{Roles: authz.OrganizationRoles(id, authz.SharingEveryone, []string{role}, nil, nil)}
+		}
+		return s
+	}
+	for _, s := range []*authz.Subject{
+		subject(nil), subject(nil, authz.RoleOrganizationAdmin, authz.RoleOrganizationUserAdmin, authz.RoleOrganizationAdmin),
+		subject([]string{authz.RoleOwner}, authz.RoleOrganizationAdmin), subject([]string{authz.RoleAuditor}, authz.RoleOrganizationUserAdmin),
+	} {
+		settled := *s
+		settled.Settle()
+		elsewhere := uuid.New()
+		for resource, actions := range authz.Actions {
+			for _, action := range actions {
+				require.Equal(t, s.Everywhere(action, resource), settled.Everywhere(action, resource), "%s:%s", resource, action)
+				for id := range s.Organizations {
+					for _, o := range []authz.Object{{Type: resource}, {Type: resource, OrganizationID: id}, {Type: resource, OrganizationID: id, OwnerID: s.ID}, {Type: resource, OrganizationID: elsewhere, OwnerID: s.ID}} {
+						require.Equal(t, s.Can(action, o), settled.Can(action, o), "%s:%s %v", resource, action, o)
+					}
+				}
+			}
+		}
+	}
+}

@@ -168,6 +168,13 @@ const (
 	SharingServiceAccounts Sharing = "service_accounts"
 )
 
+// membersOfOrganization are made once, because every request needs them.
+var membersOfOrganization = map[Sharing]Role{
+	SharingNone:            memberOfOrganization(SharingNone),
+	SharingEveryone:        memberOfOrganization(SharingEveryone),
+	SharingServiceAccounts: memberOfOrganization(SharingServiceAccounts),
+}
+
 // memberOfOrganization is what every member holds. Who may share sees whom to
 // share with; who may not is denied it, whatever other roles allow.
 func memberOfOrganization(sharing Sharing) Role {
@@ -229,7 +236,10 @@ func SiteRoles(names []string) []Role {
 // may be shared. Those that are not built in are looked up in custom; unknown
 // names grant nothing.
 func OrganizationRoles(organizationID uuid.UUID, sharing Sharing, names, defaults []string, custom map[string]Role) []Role {
-	member := memberOfOrganization(sharing)
+	member, known := membersOfOrganization[sharing]
+	if !known {
+		member = memberOfOrganization(sharing)
+	}
 	member.OrganizationID = organizationID
 	all := slices.Concat([]string{RoleOrganizationMember}, names, defaults)
 	slices.Sort(all)

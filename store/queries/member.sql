@@ -24,7 +24,7 @@ WHERE m.user_id = @user_id AND o.deleted = FALSE;
 -- A row for each group of a membership, and one without where there is none:
 -- every request asks this, so it asks once.
 -- scope: deployment
-SELECT m.organization_id, m.roles, o.default_member_roles, o.shareable_workspace_owners, gm.group_id
+SELECT m.organization_id, m.roles, m.created_at, o.default_member_roles, o.shareable_workspace_owners, gm.group_id
 FROM organization_members m JOIN organizations o ON o.id = m.organization_id
 LEFT JOIN group_members gm ON gm.user_id = m.user_id AND gm.organization_id = m.organization_id
 WHERE m.user_id = @user_id AND o.deleted = FALSE;
