@@ -44,6 +44,10 @@ type Options struct {
 	HTTPClient *http.Client
 	// OnResponse sees the head of every reply, before its body is judged.
 	OnResponse func(*http.Response)
+	// InProcess says that HTTPClient reaches a server of this process, which
+	// may then hand over the values of its replies. They may be shared with
+	// others: whoever gets them must not change what is in them.
+	InProcess bool
 }
 
 // Client calls the API of one deployment. It is safe for concurrent use.
@@ -53,6 +57,7 @@ type Client struct {
 	http       *http.Client
 	resty      *resty.Client
 	onResponse func(*http.Response)
+	inProcess  bool
 }
 
 // New returns a client of the deployment at base, an http or https URL. It
@@ -81,7 +86,7 @@ func New(base string, opts Options) (*Client, error) {
 	transport.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	rc := resty.NewWithClient(transport).SetDisableWarn(true)
 	rc.Header = header
-	return &Client{base: u, header: header, http: transport, resty: rc, onResponse: opts.OnResponse}, nil
+	return &Client{base: u, header: header, http: transport, resty: rc, onResponse: opts.OnResponse, inProcess: opts.InProcess}, nil
 }
 
 // DefaultTransport returns the transport that New uses when it is given none,
@@ -156,11 +161,15 @@ func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 // send makes one request and decodes the JSON of its reply; a reply without
 // content leaves the zero value.
 func send[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
-	var value T
+	var direct handed[T]
+	if c.inProcess {
+		ctx = context.WithValue(ctx, handoverKey{}, &direct)
+	}
 	reply, err := c.request(ctx, method, path, body, nil)
 	if err != nil || len(reply.Body()) == 0 {
-		return value, err
+		return direct.value, err
 	}
+	var value T
 	if !isJSON(reply.Header()) {
 		return value, c.foreignReply(method, path, reply.RawResponse)
 	}

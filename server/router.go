@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -10,6 +12,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/google/uuid"
+
+	"coder/client"
 )
 
 // apiPrefix stands before every path of the table in routes.go.
@@ -89,6 +93,8 @@ func newRouter(a *api) *router {
 func (r *router) describe(on huma.Adapter, entries ...route) huma.API {
 	config := huma.DefaultConfig("coder", r.api.version)
 	config.CreateHooks = nil
+	format := huma.Format{Marshal: encode, Unmarshal: json.Unmarshal}
+	config.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.AllowAdditionalPropertiesByDefault = true
 	config.FieldsOptionalByDefault = true
@@ -160,6 +166,28 @@ func handleRaw(r *router, method, path, summary string, p permission, fn http.Ha
 		described := op.Operation
 		api.OpenAPI().AddOperation(&described)
 	}})
+}
+
+// encode writes a reply's value as JSON, unless it can be handed to a page.
+func encode(w io.Writer, value any) error {
+	if to := handover(w); to != nil && to.Take(value) {
+		return nil
+	}
+	return huma.DefaultJSONFormat.Marshal(w, value)
+}
+
+// handover is the client of a page that w leads to; nil where there is none.
+func handover(w io.Writer) client.Handover {
+	for {
+		switch inner := w.(type) {
+		case client.Handover:
+			return inner
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = inner.Unwrap()
+		default:
+			return nil
+		}
+	}
 }
 
 // pattern is how the mux knows an operation: this path only, not all below it.

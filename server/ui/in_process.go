@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+
+	"coder/client"
 )
 
 // inProcess carries requests to a handler of this process, on behalf of the
@@ -21,7 +23,7 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if inner.Body == nil {
 		inner.Body = http.NoBody
 	}
-	w := &recorder{header: http.Header{}, status: http.StatusOK}
+	w := &recorder{header: http.Header{}, status: http.StatusOK, handover: client.HandoverFrom(r.Context())}
 	t.handler.ServeHTTP(w, inner)
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -29,11 +31,18 @@ func (t *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// recorder keeps a reply.
+// recorder keeps a reply. The value of one that is as expected goes to the
+// page's client as it is; a refusal is encoded.
 type recorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+	header   http.Header
+	status   int
+	body     bytes.Buffer
+	handover client.Handover
+}
+
+// Take implements client.Handover.
+func (w *recorder) Take(value any) bool {
+	return w.handover != nil && w.status < http.StatusBadRequest && w.handover.Take(value)
 }
 
 func (w *recorder) Header() http.Header { return w.header }

@@ -47,6 +47,7 @@ func (v *visit) client(token string) (*client.Client, error) {
 	return client.New(v.ui.options.AccessURL.String(), client.Options{
 		Token:      token,
 		HTTPClient: &http.Client{Transport: &inProcess{handler: v.ui.options.API, browser: v.r}},
+		InProcess:  true,
 		OnResponse: func(reply *http.Response) { v.setCookies = append(v.setCookies, reply.Cookies()...) },
 	})
 }
