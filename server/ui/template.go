@@ -62,11 +62,7 @@ func (u *UI) templates(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := v.page(ctx, "Templates", useChecks(all))
-	if err != nil {
-		return nil, err
-	}
-	data := &templatesPage{page: p, Query: query, Organization: organization, Problem: problem, Organizations: organizationsOf(all)}
+	data := &templatesPage{Query: query, Organization: organization, Problem: problem, Organizations: organizationsOf(all)}
 	for _, t := range all {
 		if organization == "" || t.OrganizationName == organization {
 			data.Templates = append(data.Templates, t)
@@ -76,6 +72,9 @@ func (u *UI) templates(ctx context.Context, v *visit) (reply, error) {
 	count, offset := len(data.Templates), min(v.offset(), len(data.Templates))
 	data.Templates = data.Templates[offset:min(offset+listed, count)]
 	data.Pager = v.pager(offset, len(data.Templates), count)
+	if data.page, err = v.page(ctx, "Templates", useChecks(data.Templates)); err != nil {
+		return nil, err
+	}
 	if problem != "" {
 		return showAs(http.StatusBadRequest, "templates.html", data), nil
 	}
