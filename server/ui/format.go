@@ -18,27 +18,29 @@ import (
 // functions are what templates may call.
 func functions(now func() time.Time, asset func(string) (string, error)) template.FuncMap {
 	return template.FuncMap{
-		"asset":    asset,
-		"ago":      func(t any) string { return ago(now(), t) },
-		"exact":    exact,
-		"machine":  machine,
-		"precise":  machineExact,
-		"took":     took,
-		"size":     byteSize,
-		"plural":   func(n any, noun string) string { return plural(reflect.ValueOf(n).Int(), noun) },
-		"tags":     tagList,
-		"markdown": markdown,
-		"initial":  initial,
-		"hue":      hue,
-		"pill":     pillOf,
-		"shell":    shell.Word,
-		"jobtype":  jobType,
-		"short":    func(id fmt.Stringer) string { return id.String()[:8] },
-		"join":     strings.Join,
-		"title":    words,
-		"hasItem":  func(list []string, item string) bool { return slices.Contains(list, item) },
-		"pair":     func(a, b any) [2]any { return [2]any{a, b} },
-		"dict":     dict,
+		"asset":         asset,
+		"ago":           func(t any) string { return ago(now(), t) },
+		"exact":         exact,
+		"precise":       machineExact,
+		"time":          func(t any) template.HTML { return timeMark(now(), t) },
+		"took":          took,
+		"size":          byteSize,
+		"plural":        func(n any, noun string) string { return plural(reflect.ValueOf(n).Int(), noun) },
+		"tags":          tagList,
+		"markdown":      markdown,
+		"initial":       initial,
+		"hue":           hue,
+		"avatar":        avatar,
+		"pill":          pill,
+		"shell":         shell.Word,
+		"jobtype":       jobType,
+		"short":         func(id fmt.Stringer) string { return id.String()[:8] },
+		"join":          strings.Join,
+		"title":         words,
+		"hasItem":       func(list []string, item string) bool { return slices.Contains(list, item) },
+		"organizations": organizationOptions,
+		"pair":          func(a, b any) [2]any { return [2]any{a, b} },
+		"dict":          dict,
 	}
 }
 
@@ -108,13 +110,14 @@ func exact(t any) string {
 	return at.UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
-// machine is a time as scripts read it.
-func machine(t any) string {
+// timeMark is how long ago a time was, with the exact one for whoever hovers
+// and for scripts. It holds nothing that would have to be escaped.
+func timeMark(now time.Time, t any) template.HTML {
 	at, ok := instant(t)
 	if !ok {
-		return ""
+		return `<span class="quiet">never</span>`
 	}
-	return at.UTC().Format(time.RFC3339)
+	return template.HTML(`<time datetime="` + at.UTC().Format(time.RFC3339) + `" title="` + exact(at) + `">` + ago(now, at) + `</time>`)
 }
 
 // took is a length of time to the tenth of a second, and coarser when longer.
@@ -176,12 +179,9 @@ func hue(name string) int {
 }
 
 // words turns a name of the API into words: workspace_build is workspace build.
-func words(name string) string {
-	return strings.NewReplacer("_", " ", "-", " ").Replace(name)
-}
+func words(name string) string { return wordBounds.Replace(name) }
 
-// pill is a status with its colour; the colour never says more than the text.
-type pill struct{ Text, Tone string }
+var wordBounds = strings.NewReplacer("_", " ", "-", " ")
 
 // Tones of a pill.
 const (
@@ -199,11 +199,17 @@ var tones = map[string]string{
 	client.JobFailed: toneBad, "error": toneBad, "suspended": toneBad, "unhealthy": toneBad, "in doubt": toneBad, "expired": toneBad, client.OutcomeLost: toneBad, client.OutcomeTakenOver: toneBad,
 }
 
-// pillOf is the pill of a status as the API names it.
-func pillOf(status string) pill {
+// pill is a status as the API names it, with its colour; the colour never says
+// more than the text.
+func pill(status string) template.HTML {
 	tone, ok := tones[status]
 	if !ok {
 		tone = toneOff
 	}
-	return pill{Text: words(status), Tone: tone}
+	return template.HTML(`<span class="pill ` + tone + `">` + template.HTMLEscapeString(words(status)) + `</span>`)
+}
+
+// avatar stands for somebody without a picture.
+func avatar(name string) template.HTML {
+	return template.HTML(`<span class="avatar hue-` + strconv.Itoa(hue(name)) + `" aria-hidden="true">` + template.HTMLEscapeString(initial(name)) + `</span>`)
 }

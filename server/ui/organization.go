@@ -66,6 +66,7 @@ type organizationsPage struct {
 	page
 	Organizations []client.Organization
 	Query         string
+	Pager         pager
 }
 
 func (u *UI) organizations(ctx context.Context, v *visit) (reply, error) {
@@ -79,7 +80,9 @@ func (u *UI) organizations(ctx context.Context, v *visit) (reply, error) {
 	}
 	q := strings.TrimSpace(v.query("q"))
 	shown := slices.DeleteFunc(all, func(o client.Organization) bool { return !mentions(q, o.Name, o.DisplayName, o.Description) })
-	return show("organizations.html", &organizationsPage{page: p, Organizations: shown, Query: q}), nil
+	offset := min(v.offset(), len(shown))
+	listing := shown[offset:min(offset+listed, len(shown))]
+	return show("organizations.html", &organizationsPage{page: p, Organizations: listing, Query: q, Pager: v.pager(offset, len(listing), len(shown))}), nil
 }
 
 // mentions tells whether one of the texts has what is looked for.

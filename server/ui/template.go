@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"context"
+	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ type templatesPage struct {
 	page
 	Templates []client.Template
 	// Organizations are those that templates are of; a single one is not shown.
-	Organizations       []templateOrganization
+	Organizations       []namedOrganization
 	Query, Organization string
 	Pager               pager
 	Problem             string
@@ -39,8 +40,21 @@ type templatesPage struct {
 	First bool
 }
 
-// templateOrganization is an organization to narrow the list to.
-type templateOrganization struct{ Name, Title string }
+// namedOrganization is an organization to narrow a list to.
+type namedOrganization struct{ Name, Title string }
+
+// organizationOptions are the options of a field that narrows a list to one.
+func organizationOptions(organizations []namedOrganization, chosen string) template.HTML {
+	var b strings.Builder
+	for _, o := range organizations {
+		selected := ""
+		if o.Name == chosen {
+			selected = " selected"
+		}
+		b.WriteString(`<option value="` + template.HTMLEscapeString(o.Name) + `"` + selected + `>` + template.HTMLEscapeString(o.Title) + "</option>\n")
+	}
+	return template.HTML(b.String())
+}
 
 // Path is the address of a template's page.
 func (templatesPage) Path(t client.Template, parts ...string) string {
@@ -82,13 +96,13 @@ func (u *UI) templates(ctx context.Context, v *visit) (reply, error) {
 }
 
 // organizationsOf are the organizations of templates, in the order of theirs.
-func organizationsOf(templates []client.Template) []templateOrganization {
-	var out []templateOrganization
+func organizationsOf(templates []client.Template) []namedOrganization {
+	var out []namedOrganization
 	seen := map[string]bool{}
 	for _, t := range templates {
 		if !seen[t.OrganizationName] {
 			seen[t.OrganizationName] = true
-			out = append(out, templateOrganization{t.OrganizationName, cmp.Or(t.OrganizationDisplayName, t.OrganizationName)})
+			out = append(out, namedOrganization{t.OrganizationName, cmp.Or(t.OrganizationDisplayName, t.OrganizationName)})
 		}
 	}
 	return out

@@ -40,7 +40,7 @@ type workspacesPage struct {
 	page
 	Workspaces []client.Workspace
 	// Organizations are to narrow by; a single one is not offered.
-	Organizations []client.Organization
+	Organizations []namedOrganization
 	Query         string
 	Organization  string
 	Pager         pager
@@ -61,8 +61,12 @@ func (u *UI) workspaces(ctx context.Context, v *visit) (reply, error) {
 	if !v.r.URL.Query().Has("q") {
 		data.Query = "owner:me"
 	}
-	if data.Organizations, err = v.api.UserOrganizations(ctx, client.Me); err != nil {
+	joined, err := v.api.UserOrganizations(ctx, client.Me)
+	if err != nil {
 		return nil, err
+	}
+	for _, o := range joined {
+		data.Organizations = append(data.Organizations, namedOrganization{o.Name, cmp.Or(o.DisplayName, o.Name)})
 	}
 	offset := v.offset()
 	q := data.Query
