@@ -360,13 +360,14 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 	if a.job.Split {
 		watchers.Go(func() { a.passGate(process, out, ended) })
 	}
-	if _, err := process.Wait(nil, adoptedPoll); err != nil {
-		a.logger.Error("wait for the engine", "error", err)
-	}
+	_, err := process.Wait(nil, adoptedPoll)
 	close(ended)
 	// What is left to be written, for the room of which it was held.
 	_ = os.Remove(a.folder.path(supervisor.ReserveFile))
 	watchers.Wait()
+	if err != nil {
+		return verdict{unknown: fmt.Errorf("tell whether the engine lives: %w", err)}
+	}
 	return a.judge()
 }
 
@@ -380,6 +381,7 @@ func (a *attempt) control(process *supervisor.Process, ended <-chan struct{}) {
 		case <-ended:
 			return
 		case <-watch.C:
+			a.watchFolder()
 			orphan.watch()
 		case reason := <-a.reasons:
 			tell := process.Interrupt
@@ -389,11 +391,22 @@ func (a *attempt) control(process *supervisor.Process, ended <-chan struct{}) {
 			if errors.Is(reason, errCanceledHard) || errors.Is(reason, errNotCurrent) {
 				tell = process.Kill
 			}
-			if err := tell(); err != nil {
+			if err := tell(); err != nil && !errors.Is(reason, errGone) {
 				a.logger.Warn("end the engine", "reason", reason, "error", err)
 			}
 		}
 	}
+}
+
+// watchFolder says, once, that the attempt's folder is gone. The supervisor sees
+// that too, and interrupts the engine, which nobody else can reach any more.
+func (a *attempt) watchFolder() {
+	if a.endedFor() != nil || !a.folder.gone() {
+		return
+	}
+	a.logger.Error("the spool is gone while an engine runs: what the server has not acknowledged is in doubt", "folder", a.folder.dir)
+	a.journal.say(terraform.LevelError, "The provisioner's spool is gone, so the state of this build can be kept no longer. The engine is interrupted; what is not in the state that the server holds is named in doubt.")
+	a.end(errGone)
 }
 
 // orphan does for an engine whose supervisor was killed what that would have
@@ -444,6 +457,11 @@ func (o *orphan) lingers() bool {
 // conclude hands the verdict in. What cannot be handed in now stays in the
 // spool, for this daemon's next look at it or for another's.
 func (a *attempt) conclude(ctx context.Context, v verdict) (outcome string) {
+	if v.unknown != nil {
+		// The server waits for the horizon then.
+		a.logger.Error("report the job's end: it stays in the spool", "error", v.unknown)
+		return outcomeKept
+	}
 	a.journal.enterStage(stageCleanUp)
 	report, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), reportPatience, errors.New("the server could not be reached for long"))
 	defer cancel()

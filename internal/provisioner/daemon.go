@@ -315,14 +315,18 @@ const troublePause = 2 * time.Second
 
 // noteTrouble says in the log what keeps the daemon from taking jobs, once.
 func (d *Daemon) noteTrouble(trouble string) string {
-	switch {
-	case trouble != "" && d.trouble == "":
-		d.logger.Error("this daemon takes no jobs: " + trouble + ". " + d.diskAdvice())
-	case trouble == "" && d.trouble != "":
-		d.logger.Info("this daemon takes jobs again: its spool has room")
-	}
+	said := d.trouble
 	d.trouble = trouble
-	return trouble
+	switch {
+	case trouble != "" && said == "":
+		if !d.spool.gone() {
+			trouble += ". " + d.diskAdvice()
+		}
+		d.logger.Error("this daemon takes no jobs: " + trouble)
+	case trouble == "" && said != "":
+		d.logger.Info("this daemon takes jobs again: its spool is there and has room")
+	}
+	return d.trouble
 }
 
 // takeJobs tells also whether the server has known the daemon at least once.

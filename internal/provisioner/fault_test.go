@@ -452,6 +452,53 @@ func TestPastTheFenceIsReported(t *testing.T) {
 	})
 }
 
+// A spool that is lost costs what the server has not acknowledged, which is
+// named, and never the word that an engine is dead that lives.
+func TestTheSpoolIsLost(t *testing.T) {
+	t.Parallel()
+	p, dir, spool := newControlPlane(t), t.TempDir(), t.TempDir()
+	opts := p.options(spool)
+	// An engine that does not heed its interrupt.
+	opts.TerraformPath = engineScript(t, fmt.Sprintf(`if [ "$1" = apply ]; then
+  trap '' INT
+  %[1]s "$@"
+  while [ ! -e %[2]s/end ]; do sleep 0.05; done
+  exit 0
+fi`, enginetest.Path(t), dir))
+	stop := p.startDaemon(opts)
+	h := p.slowBuild(dir)
+	entries, err := os.ReadDir(spool)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		require.NoError(t, os.RemoveAll(filepath.Join(spool, entry.Name())))
+	}
+	p.until(h, "the loss is told", func(h *handout) bool { return strings.Contains(logOf(h), "The provisioner's spool is gone") })
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
+	p.until(h, "the rest of what the engine says arrives", func(h *handout) bool { return strings.Contains(logOf(h), "Apply complete!") })
+	require.NotEmpty(t, processesIn(t, spool))
+	require.False(t, p.ended(h), "its engine lives")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "end"), nil, 0o600))
+	p.untilEnded(h)
+	require.Empty(t, processesIn(t, spool))
+	require.Contains(t, h.fail.Error, "the provisioner's spool is gone")
+	require.True(t, h.fail.EngineDead)
+	require.True(t, h.fail.Retryable)
+	require.NotEmpty(t, h.fail.InDoubt)
+	p.requireKnown(h)
+	require.Eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return slices.ContainsFunc(p.troubles, func(text string) bool { return strings.Contains(text, "is gone, or was replaced") })
+	}, patience, tick, "it takes no job without a spool")
+	stop()
+
+	opts.TerraformPath = enginetest.Path(t)
+	p.startDaemon(opts)
+	next := p.submit(buildOf(p.template(map[string]string{"main.tf": slowTemplate(dir)}), client.TransitionStart))
+	p.untilEnded(next)
+	require.Nil(t, next.fail, "its successor has a new one")
+}
+
 // engineScript makes an engine that is the real one, except where the script
 // says otherwise before it.
 func engineScript(t *testing.T, before string) string {

@@ -3,6 +3,8 @@ package provisioner
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -101,6 +103,10 @@ func (d *Daemon) adopt(ctx context.Context, f *folder) (*attempt, error) {
 		return nil, err
 	}
 	job, err := f.job()
+	if unreadable := (*fs.PathError)(nil); errors.As(err, &unreadable) && !errors.Is(err, fs.ErrNotExist) {
+		f.disown()
+		return nil, fmt.Errorf("read the job: %w", err)
+	}
 	if err != nil {
 		// Cut off while it was written, and so never confirmed.
 		return nil, f.remove()

@@ -17,6 +17,9 @@ import (
 // errNoRoom: the disk of the spool takes no more.
 var errNoRoom = errors.New(supervisor.ReasonFull)
 
+// errGone: the folder of an attempt can be read no more.
+var errGone = errors.New(supervisor.ReasonGone)
+
 // slot is the room that a daemon holds in the spool for its next job. It is
 // handed to that job's folder, and made again before another one is asked for.
 type slot struct {
@@ -47,6 +50,9 @@ func (s *slot) close() error {
 // must not lose. The result says what is wrong when there is none, to whoever
 // waits for a job: where the spool is only the host's own log tells.
 func (d *Daemon) holdRoom() (trouble string) {
+	if d.spool.gone() {
+		return fmt.Sprintf("its spool in %s is gone, or was replaced: bring it back, or start the provisioner again, which makes a new one", d.opts.SpoolDir)
+	}
 	err := error(nil)
 	if d.slot == nil {
 		d.slot, err = d.spool.newSlot()

@@ -16,6 +16,9 @@ type verdict struct {
 	failure  *client.FailJobRequest
 	// state to hand in; nil when the attempt has none.
 	state []byte
+	// unknown is why nobody can tell whether the engine is dead: then nothing
+	// is reported.
+	unknown error
 }
 
 // handIn brings up the final state and the rest of the log, and then the

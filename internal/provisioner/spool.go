@@ -78,6 +78,13 @@ func (s *spool) readHostID() error {
 	return errors.New("open the spool: its host_id cannot be read back")
 }
 
+// gone tells that the directory can be read no more, or is another one, such as
+// a new disk in the place of one that is lost.
+func (s *spool) gone() bool {
+	content, err := os.ReadFile(filepath.Join(s.dir, "host_id"))
+	return err != nil || strings.TrimSpace(string(content)) != s.hostID
+}
+
 // generation is the highest server generation that this spool has seen.
 func (s *spool) generation() (int64, error) {
 	content, err := os.ReadFile(filepath.Join(s.dir, "generation"))
@@ -189,6 +196,10 @@ func (f *folder) job() (client.AcquiredJob, error) {
 	}
 	return job, json.Unmarshal(content, &job)
 }
+
+// gone tells that the folder of an attempt, which has its job at least, can be
+// read no more: its disk is away, or somebody has removed it.
+func (f *folder) gone() bool { return !f.has(jobFile) }
 
 func (f *folder) has(name string) bool {
 	_, err := os.Stat(f.path(name))

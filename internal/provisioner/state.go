@@ -43,6 +43,11 @@ type stateKeeper struct {
 	lineage string
 	sent    upload
 	seen    fs.FileInfo
+	// newest is the last whole state that was read while the engine worked:
+	// all that is left of it when the folder is gone. unrecorded: uploads are
+	// numbered without a record there.
+	newest     []byte
+	unrecorded bool
 }
 
 // upload is the newest state that was sent, or is being sent.
@@ -102,6 +107,7 @@ func (k *stateKeeper) watch(ctx context.Context, stop <-chan struct{}) {
 
 // send tries once; what failed is looked at again.
 func (k *stateKeeper) send(ctx context.Context, content []byte) {
+	k.newest = content
 	if err := k.keep(content); err != nil {
 		k.logger.Warn("keep a copy of the state", "error", err)
 	}
@@ -183,7 +189,10 @@ func (k *stateKeeper) upload(ctx context.Context, content []byte) error {
 			return err
 		}
 		if err := k.write(k.folder.path(uploadFile), record); err != nil {
-			return fmt.Errorf("record the upload: %w", err)
+			if !k.folder.gone() {
+				return fmt.Errorf("record the upload: %w", err)
+			}
+			next.N += k.unrecordedJump()
 		}
 		k.sent = next
 	}
@@ -205,6 +214,16 @@ func (k *stateKeeper) upload(ctx context.Context, content []byte) error {
 	return nil
 }
 
+// unrecordedJump is how far the numbers go up when there is no record any more,
+// once: whoever finds an old one must not use the same again.
+func (k *stateKeeper) unrecordedJump() int64 {
+	if k.unrecorded {
+		return 0
+	}
+	k.unrecorded = true
+	return lostNumbers
+}
+
 func (k *stateKeeper) ref() client.StateRef {
 	return client.StateRef{N: k.sent.N, SHA256: k.sent.SHA256}
 }
@@ -218,7 +237,8 @@ func hashOf(content []byte) string {
 // engine's file, the one it leaves when it cannot write that, the one that it
 // prints when it can write neither, and the copy held back, the valid one of
 // the expected lineage with the highest serial. With none of them, and
-// only then, it is the state that the attempt began with.
+// only then, it is the state that the attempt began with; unless the folder is
+// gone, when the server may have a newer one and is given none.
 func (k *stateKeeper) final(job client.AcquiredJob) ([]byte, *terraform.State, error) {
 	var best []byte
 	newest := &terraform.State{Serial: -1}
@@ -227,7 +247,7 @@ func (k *stateKeeper) final(job client.AcquiredJob) ([]byte, *terraform.State, e
 		return content
 	}
 	candidates := [][]byte{
-		read(filepath.Join(workDir, terraform.StateFile)), read(filepath.Join(workDir, "errored.tfstate")), dumpedState(k.folder.path(stepApply + ".out")), read(goodState),
+		read(filepath.Join(workDir, terraform.StateFile)), read(filepath.Join(workDir, "errored.tfstate")), dumpedState(k.folder.path(stepApply + ".out")), read(goodState), k.newest,
 	}
 	for _, content := range candidates {
 		if k.check(content) != nil {
@@ -242,5 +262,8 @@ func (k *stateKeeper) final(job client.AcquiredJob) ([]byte, *terraform.State, e
 		return best, newest, nil
 	}
 	before, err := terraform.ParseState(job.State)
+	if k.folder.gone() {
+		return nil, before, err
+	}
 	return job.State, before, err
 }

@@ -24,6 +24,9 @@ const ReasonFence = child.ReasonFence
 // ReasonFull is the reason of a supervisor whose disk was full.
 const ReasonFull = child.ReasonFull
 
+// ReasonGone is the reason of a supervisor whose spool is gone.
+const ReasonGone = child.ReasonGone
+
 // ReserveFile holds room in an attempt's folder for its states.
 const ReserveFile = child.ReserveFile
 

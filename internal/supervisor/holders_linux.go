@@ -33,7 +33,7 @@ func holders(path string) ([]int, error) {
 	pids := []int{}
 	for _, link := range links {
 		target, err := os.Readlink(link)
-		if err != nil || target != path {
+		if err != nil || strings.TrimSuffix(target, " (deleted)") != path {
 			continue
 		}
 		pid, err := strconv.Atoi(strings.Split(link, "/")[2])

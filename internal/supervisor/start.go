@@ -25,6 +25,9 @@ const Supported = true
 type Process struct {
 	folder string
 	own    *os.Process
+	// lock is the attempt's lock, open but not held: it tells what lives also
+	// when the folder is gone. nil when it could not be opened.
+	lock *os.File
 }
 
 // Pending is a supervisor that waits to be told what to run. It holds the
@@ -48,7 +51,9 @@ func (p *Pending) Begin(run Run, leaseSent time.Duration) (*Process, error) {
 	if err = errors.Join(err, p.idle.input.Close()); err != nil {
 		return nil, fmt.Errorf("tell the supervisor what to run: %w", err)
 	}
-	return &Process{folder: p.folder, own: p.idle.process}, nil
+	process := Find(p.folder)
+	process.own = p.idle.process
+	return process, nil
 }
 
 // Abandon ends a supervisor that is not needed.
@@ -64,12 +69,22 @@ func Start(binary, folder string, run Run, leaseSent time.Duration) (*Process, e
 }
 
 // Find returns the supervisor of a folder whose lock is held.
-func Find(folder string) *Process { return &Process{folder: folder} }
+func Find(folder string) *Process {
+	lock, err := os.OpenFile(filepath.Join(folder, child.LockFile), os.O_RDWR, 0)
+	if err != nil {
+		lock = nil // Wait meets the same error
+	}
+	return &Process{folder: folder, lock: lock}
+}
 
 // Wait returns when nothing of the attempt lives any more, or when stop is
 // closed; the result is false then. A process that this one started is
-// reaped at once; any other is asked for every poll.
+// reaped at once; any other is asked for every poll. An error says that
+// nobody can tell. It is called once.
 func (p *Process) Wait(stop <-chan struct{}, poll time.Duration) (bool, error) {
+	if p.lock != nil {
+		defer p.lock.Close()
+	}
 	ended := make(chan struct{})
 	if p.own != nil {
 		go func() {
@@ -80,7 +95,7 @@ func (p *Process) Wait(stop <-chan struct{}, poll time.Duration) (bool, error) {
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	for {
-		free, err := Free(p.folder)
+		free, err := p.free()
 		if err != nil || free {
 			return free, err
 		}
@@ -94,14 +109,26 @@ func (p *Process) Wait(stop <-chan struct{}, poll time.Duration) (bool, error) {
 	}
 }
 
+// free tells whether nothing of the attempt lives.
+func (p *Process) free() (bool, error) {
+	if p.lock == nil {
+		return Free(p.folder)
+	}
+	held, err := flock(p.lock)
+	if err != nil || !held {
+		return false, err
+	}
+	return true, syscall.Flock(int(p.lock.Fd()), syscall.LOCK_UN)
+}
+
 // Interrupt asks for the one gentle signal; further asks do nothing.
 func (p *Process) Interrupt() error { return p.tell(child.WordInterrupt) }
 
 // Kill ends the engine and all that it started, at once. Where the supervisor
-// itself is dead, whoever still holds the attempt's lock is killed.
+// is dead, or its folder is gone, whoever still holds the attempt's lock is killed.
 func (p *Process) Kill() error {
 	err := p.tell(child.WordKill)
-	if errors.Is(err, syscall.ENXIO) {
+	if errors.Is(err, syscall.ENXIO) || errors.Is(err, os.ErrNotExist) {
 		return killHolders(filepath.Join(p.folder, child.LockFile))
 	}
 	return err
@@ -204,15 +231,23 @@ func FileLock(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
+	held, err := flock(file)
+	if held {
 		return file, nil
 	}
-	file.Close()
+	return nil, errors.Join(err, file.Close())
+}
+
+// flock takes a file's exclusive lock, unless another holds it.
+func flock(file *os.File) (held bool, err error) {
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, nil
+		return false, nil
 	}
-	return nil, fmt.Errorf("lock %s: %w", path, err)
+	if err != nil {
+		return false, fmt.Errorf("lock %s: %w", file.Name(), err)
+	}
+	return true, nil
 }
 
 // Free tells whether nothing of the attempt lives.

@@ -225,6 +225,22 @@ func TestLease(t *testing.T) {
 		require.Equal(t, supervisor.ReasonFence, exit.Reason)
 	})
 
+	t.Run("a folder that is gone takes no renewals: the engine is interrupted", func(t *testing.T) {
+		t.Parallel()
+		a := newAttempt(t, `trap 'echo interrupted > "$OUTSIDE"; exit 1' INT; echo up; while :; do sleep 0.05; done`)
+		outside := filepath.Join(t.TempDir(), "outside")
+		a.run.Steps[0].Env = append(a.run.Steps[0].Env, "OUTSIDE="+outside)
+		process := a.start(t)
+		a.says(t, "out", "up")
+		require.NoError(t, os.RemoveAll(a.folder))
+		stop := make(chan struct{})
+		defer time.AfterFunc(patience, func() { close(stop) }).Stop()
+		dead, err := process.Wait(stop, time.Millisecond)
+		require.NoError(t, err)
+		require.True(t, dead)
+		require.FileExists(t, outside)
+	})
+
 	t.Run("a renewal in time keeps the engine", func(t *testing.T) {
 		t.Parallel()
 		a := newAttempt(t, `i=0; while [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done`)

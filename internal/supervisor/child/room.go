@@ -115,8 +115,10 @@ func sizeOf(path string) int64 {
 // comes to its end in the room that is held.
 func (s *state) watchRoom(step Step) {
 	err := s.keepRoom(step, 0)
-	// The daemon takes the reserve away when it has met a full disk.
-	if IsFull(err) || errors.Is(err, os.ErrNotExist) {
+	// The daemon takes the reserve away when it has met a full disk; with all
+	// else there, it is that.
+	_, gone := os.Stat(s.folder + "/" + LeaseFile)
+	if IsFull(err) || errors.Is(err, os.ErrNotExist) && gone == nil {
 		s.runFull()
 	}
 }

@@ -96,6 +96,9 @@ type Step struct {
 // might have begun already.
 const ReasonFence = "it ran past its fence"
 
+// ReasonGone is the reason when the attempt's folder can be read no more.
+const ReasonGone = "the provisioner's spool is gone"
+
 // ReasonFull is the reason when the disk with the attempt's folder was full.
 const ReasonFull = "the disk with the provisioner's spool is full"
 

@@ -37,6 +37,10 @@ type state struct {
 	interrupted bool
 	killed      bool
 	proceed     bool
+	// leased is when the last acknowledged renewal was sent, as far as it is
+	// known; unleased is how often in a row that could not be read.
+	leased   time.Duration
+	unleased int
 	// full: the disk took no more; roomUpTo is how far a step's output has room.
 	full     bool
 	roomUpTo int64
@@ -138,6 +142,9 @@ func (s *state) open() (begun bool, err error) {
 	// Open for both, so that it neither waits for a writer nor ever ends.
 	pipe, err := os.OpenFile(s.folder+"/"+ControlFile, os.O_RDWR, 0)
 	if err != nil {
+		return false, err
+	}
+	if s.leased, err = ReadLease(s.folder); err != nil {
 		return false, err
 	}
 	go s.listen(pipe)
@@ -309,11 +316,7 @@ func (s *state) kill() {
 // checkLease ends an engine whose daemon hears nothing from the server. After
 // a suspend more than one deadline may be over: the latest one counts.
 func (s *state) checkLease() {
-	sent, err := ReadLease(s.folder)
-	if err != nil {
-		return
-	}
-	silent := Clock() - sent
+	silent := Clock() - s.readLease()
 	over := func(limit time.Duration) bool { return limit > 0 && silent >= limit }
 	switch {
 	case over(s.run.KillAfter):
@@ -334,10 +337,27 @@ func (s *state) checkLease() {
 // noteFence says that a step has run on past the horizon, whoever ended it:
 // it may have ended, or been killed by its daemon, before the lease was looked at.
 func (s *state) noteFence() {
-	sent, err := ReadLease(s.folder)
-	if err == nil && s.run.Horizon > 0 && Clock()-sent >= s.run.Horizon {
+	if s.run.Horizon > 0 && Clock()-s.readLease() >= s.run.Horizon {
 		s.exit.reason = ReasonFence
 	}
+}
+
+// readLease returns the newest lease that could be read. A folder that can be
+// read no more takes no renewals, nor states: the engine is interrupted.
+func (s *state) readLease() time.Duration {
+	sent, err := ReadLease(s.folder)
+	if err == nil {
+		s.leased, s.unleased = sent, 0
+		return s.leased
+	}
+	if s.unleased++; s.unleased == 2 {
+		complain("read the lease", err)
+		if s.exit.reason == "" && !s.interrupted && !s.killed {
+			s.exit.reason = ReasonGone
+		}
+		s.interrupt()
+	}
+	return s.leased
 }
 
 // tick is short against every deadline, and no longer than a second, because
