@@ -322,7 +322,7 @@ func (d *Daemon) noteTrouble(trouble string) string {
 		if !d.spool.gone() {
 			trouble += ". " + d.diskAdvice()
 		}
-		d.logger.Error("this daemon takes no jobs: " + trouble)
+		d.logger.Error("this daemon takes no jobs: "+trouble, "spool", d.opts.SpoolDir)
 	case trouble == "" && said != "":
 		d.logger.Info("this daemon takes jobs again: its spool is there and has room")
 	}

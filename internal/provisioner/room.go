@@ -51,7 +51,7 @@ func (s *slot) close() error {
 // waits for a job: where the spool is only the host's own log tells.
 func (d *Daemon) holdRoom() (trouble string) {
 	if d.spool.gone() {
-		return fmt.Sprintf("its spool in %s is gone, or was replaced: bring it back, or start the provisioner again, which makes a new one", d.opts.SpoolDir)
+		return "its spool is gone, or was replaced: bring it back, or start the provisioner again, which makes a new one"
 	}
 	err := error(nil)
 	if d.slot == nil {
