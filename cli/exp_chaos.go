@@ -36,7 +36,8 @@ func newExpChaos(env *Env) *cobra.Command {
 Starts a server and provisioners of this binary in a directory of their own,
 on free ports of 127.0.0.1, and builds workspaces of 24 resources with real
 Terraform. Each build meets a fault: a killed or paused daemon, engine,
-supervisor, server or host, a cut, hanging or slow link. Afterwards every real
+supervisor, server or host, a cut, hanging or slow link, a full or lost disk, a
+clock that jumps. Afterwards every real
 resource must be in the workspace's state, in a state that is kept as salvage,
 or named in doubt by the build, and the workspace must be usable.
 
@@ -113,7 +114,9 @@ func (o *expChaosOptions) print(report *chaos.Report) error {
 	if report.Noticed > 0 {
 		o.env.outf("Until a person reads that a provisioner is silent: p50 %.1f s, p99 %.1f s, of %d.\n", report.NoticeP50, report.NoticeP99, report.Noticed)
 	}
-	o.env.outf("Left out: %s.\n", strings.Join(report.LeftOut, "; "))
+	if len(report.LeftOut) > 0 {
+		o.env.outf("Left out: %s.\n", strings.Join(report.LeftOut, "; "))
+	}
 	for _, p := range report.Problems {
 		o.env.outf("%s in run %d (%s): %s\n", strings.ToUpper(p.Kind), p.Run, p.Fault, printableLines(p.What))
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"coder/client"
+	"coder/internal/chaos"
 	"coder/internal/provisioner"
 )
 
@@ -133,6 +134,9 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 		Registered: func(r client.RegisteredDaemon) {
 			logger.Debug("connected", "organization", r.OrganizationName, "tags", tagList(r.Tags), "server", r.ServerVersion)
 		},
+	}
+	if opts.Now, err = chaos.WallClock(o.env.Getenv); err != nil {
+		return err
 	}
 	if err := o.connect(ctx, &opts); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"coder/client"
+	"coder/internal/chaos"
 	"coder/server"
 )
 
@@ -76,6 +77,9 @@ func (o *serverOptions) run(ctx context.Context, f *pflag.FlagSet) error {
 		o.env.outf("Stopping: running builds may finish for %s. Press ctrl+\\ to end at once.\n", o.config.ShutdownGrace)
 	})
 	defer withdraw()
+	if o.config.API.Now, err = chaos.WallClock(o.env.Getenv); err != nil {
+		return err
+	}
 	return server.Run(ctx, o.config)
 }
 

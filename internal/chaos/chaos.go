@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -94,29 +95,31 @@ type proof struct {
 	results []*result
 }
 
-// leaveOut takes away what this host cannot do.
+// leaveOut takes away what this host, or the database, cannot do.
 func (p *proof) leaveOut() error {
-	p.leftOut = []string{"jumps of the clock, which would need a host of their own"}
-	isFull := func(f fault) bool { return f.name == diskFull }
-	if !slices.ContainsFunc(p.faults, isFull) {
-		return nil
+	mounts := func(f fault) bool { return f.mounts }
+	sqlite := func(f fault) bool { return f.sqlite }
+	p.leftOut = []string{}
+	if p.opts.PostgresURL != "" && slices.ContainsFunc(p.faults, sqlite) {
+		p.leftOut = append(p.leftOut, "the full disk of the server, whose database is elsewhere")
+		p.faults = slices.DeleteFunc(p.faults, sqlite)
 	}
-	if p.mounts = canMount(p.dir); p.mounts {
-		return nil
+	if p.mounts = slices.ContainsFunc(p.faults, mounts) && canMount(p.dir); !p.mounts && slices.ContainsFunc(p.faults, mounts) {
+		p.leftOut = append(p.leftOut, "full disks, which need the right to mount a file system: run it as root")
+		p.faults = slices.DeleteFunc(p.faults, mounts)
 	}
-	p.leftOut = append(p.leftOut, "full disks, which need the right to mount a file system: run it as root")
-	if p.faults = slices.DeleteFunc(p.faults, isFull); len(p.faults) == 0 {
-		return errors.New("no fault is left: " + diskFull + " needs the right to mount a file system; run it as root")
+	if len(p.faults) == 0 {
+		return fmt.Errorf("no fault is left: left out are %s", strings.Join(p.leftOut, "; "))
 	}
 	return nil
 }
 
 func (p *proof) run(ctx context.Context) (err error) {
-	d, err := deploy(ctx, p.opts, p.dir)
+	d, err := deploy(ctx, p.opts, p.dir, p.mounts)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.server.kill()) }()
+	defer func() { err = errors.Join(err, d.close()) }()
 	lanes, err := p.openLanes(ctx, d)
 	defer func() {
 		for _, l := range lanes {

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -83,6 +84,28 @@ func TestStates(t *testing.T) {
 	require.True(t, state{}.olderThan(s), "an empty state after one with resources")
 	require.False(t, s.olderThan(s))
 	require.False(t, s.olderThan(state{}))
+}
+
+func TestWallClock(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "clock")
+	none, err := WallClock(func(string) string { return "" })
+	require.NoError(t, err)
+	require.Nil(t, none, "nobody else's clock is touched")
+	now, err := WallClock(func(name string) string { return map[string]string{clockVariable: path}[name] })
+	require.NoError(t, err)
+	before := now()
+	require.WithinDuration(t, time.Now(), before, time.Minute)
+	for _, jump := range []time.Duration{5 * time.Hour, -5 * time.Hour} {
+		require.NoError(t, setClock(path, jump))
+		after := now()
+		require.WithinDuration(t, before.Round(0).Add(jump), after.Round(0), time.Minute, "the wall reading jumps")
+		require.InDelta(t, 0, after.Sub(before), float64(time.Minute), "and the monotonic one does not")
+	}
+	for run := range 1000 {
+		jump := planOf(7, run, faults(), time.Minute).jump.Abs()
+		require.True(t, jump >= shortestJump && jump <= longestJump, jump)
+	}
 }
 
 func TestPlan(t *testing.T) {

@@ -40,9 +40,15 @@ type deployment struct {
 	// and shared by those under one that takes a daemon beyond the takeover
 	// time: a server that starts has heard of every daemon just now.
 	serverFault sync.RWMutex
+	// mounted: its data has a file system of its own.
+	mounted bool
 }
 
-func deploy(ctx context.Context, opts Options, dir string) (*deployment, error) {
+// dataSize is room for the database of hundreds of runs, the server's reserve
+// and more.
+const dataSize = 192
+
+func deploy(ctx context.Context, opts Options, dir string, mounts bool) (*deployment, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -52,7 +58,7 @@ func deploy(ctx context.Context, opts Options, dir string) (*deployment, error) 
 			return nil, fmt.Errorf("make the throwaway deployment: %w", err)
 		}
 	}
-	env := environment()
+	env := environment(clockVariable + "=" + filepath.Join(dir, "server.clock"))
 	if opts.PostgresURL != "" {
 		key := make([]byte, 32)
 		_, _ = rand.Read(key) // it never fails
@@ -65,13 +71,29 @@ func deploy(ctx context.Context, opts Options, dir string) (*deployment, error) 
 			"--provisioner-daemons", "0", "--takeover-after", opts.Horizon.String(), "--dangerous-disable-rate-limits",
 		},
 	}}
+	if mounts && opts.PostgresURL == "" {
+		if err := mountSmall(d.data(), dataSize); err != nil {
+			return nil, err
+		}
+		d.mounted = true
+	}
 	if err := d.startServer(ctx); err != nil {
-		return nil, errors.Join(err, d.server.kill())
+		return nil, errors.Join(err, d.close())
 	}
 	if err := d.signIn(ctx); err != nil {
-		return nil, errors.Join(err, d.server.kill())
+		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
+}
+
+func (d *deployment) data() string { return filepath.Join(d.dir, "data") }
+
+func (d *deployment) close() error {
+	err := d.server.kill()
+	if d.mounted {
+		err = errors.Join(err, saveTree(d.data()), unmount(d.data()))
+	}
+	return err
 }
 
 func freeAddress(ctx context.Context) (string, error) {
@@ -149,10 +171,12 @@ type lane struct {
 	*deployment
 	// host is the one that a fault hurts.
 	*host
-	hosts    []*host
-	number   int
-	dir      string
-	objects  string
+	hosts   []*host
+	number  int
+	dir     string
+	objects string
+	// jump is how far the fault's clock jumps.
+	jump     time.Duration
 	org      client.Organization
 	template client.Template
 }

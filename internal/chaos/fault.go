@@ -23,12 +23,17 @@ type fault struct {
 	server bool
 	// overtaken: the next build is made on another host before it is healed, always.
 	// No protocol can promise that a frozen engine does nothing when it wakes
-	// up after that, so such a fault strikes only where it is asked for.
+	// up after that.
 	overtaken bool
 	// alone: the next build is never made before it is healed.
-	alone  bool
-	strike func(context.Context, *lane) error
-	heal   func(context.Context, *lane) error
+	alone bool
+	// asked: it strikes only where it is asked for by name.
+	asked bool
+	// mounts: it needs the right to mount a file system; sqlite: and a
+	// database of the server's own.
+	mounts, sqlite bool
+	strike         func(context.Context, *lane) error
+	heal           func(context.Context, *lane) error
 }
 
 // faults are all that there are.
@@ -50,15 +55,20 @@ func faults() []fault {
 		{name: "reboot", what: "kill -9 of the server and of all processes of the host", longest: 4 * s, server: true, strike: both(killServer, crashHost), heal: both(startServer, startDaemon)},
 		{name: "link-cut", what: "connections between daemon and server end, new ones are refused", shortest: s, longest: 15 * s, strike: setLink(link{cut: true}), heal: setLink(link{})},
 		{name: "link-hang", what: "connections stay, and nothing comes through", shortest: s, longest: 15 * s, strike: setLink(link{hung: true}), heal: setLink(link{})},
+		{name: "spool-lost", what: "all that is in the spool is removed; the daemon is killed later, and started again", longest: 12 * s, strike: loseSpool, heal: both(killDaemon, startDaemon)},
+		{name: "server-clock", what: "the wall clock of the server jumps by minutes or hours, forwards or backwards, and back later", shortest: s, longest: 8 * s, server: true, strike: jumpServer, heal: jumpServerBack},
+		{name: "daemon-clock", what: "the same of the daemon", shortest: s, longest: 8 * s, strike: jumpDaemon, heal: jumpDaemonBack},
 		{name: "link-slow", what: "every 16 KiB come half a second late", shortest: 4 * s, longest: 12 * s, strike: setLink(link{delay: 500 * time.Millisecond}), heal: setLink(link{})},
 	}
 	return append(short,
-		fault{name: diskFull, what: "no space on the disk of the spool", shortest: s, longest: 6 * s, strike: fillDisk, heal: freeDisk},
+		fault{name: "disk-full", what: "no space on the disk of the spool", shortest: s, longest: 6 * s, mounts: true, strike: fillSpool, heal: freeSpool},
+		fault{name: "server-full", what: "no space on the disk of the server's data", shortest: s, longest: 8 * s, server: true, mounts: true, sqlite: true, strike: fillData, heal: freeData},
 		fault{name: "daemon-gone", what: "kill -9 of the daemon, back after the takeover", beyond: true, strike: killDaemon, heal: startDaemon},
 		fault{name: "daemon-frozen", what: "SIGSTOP of the daemon until after the takeover", beyond: true, strike: pauseDaemon, heal: resumeDaemon},
 		fault{name: "host-frozen", what: "SIGSTOP of all processes of the host until after the takeover", beyond: true, alone: true, strike: freezeHost, heal: thawHost},
-		fault{name: "host-overtaken", what: "the same, and the next build is made on another host before SIGCONT; only where it is asked for", beyond: true, overtaken: true, strike: freezeHost, heal: thawHost},
+		fault{name: "host-overtaken", what: "the same, and the next build is made on another host before SIGCONT; only where it is asked for", beyond: true, overtaken: true, asked: true, strike: freezeHost, heal: thawHost},
 		fault{name: "host-gone", what: "kill -9 of all processes of the host, back after the takeover", beyond: true, strike: crashHost, heal: startDaemon},
+		fault{name: "host-lost", what: "kill -9 of all processes of the host, and its spool is lost; only where it is asked for", beyond: true, asked: true, strike: both(crashHost, loseSpool), heal: startDaemon},
 		fault{name: "link-gone", what: "no link between daemon and server until after the takeover", beyond: true, strike: setLink(link{cut: true}), heal: setLink(link{})},
 	)
 }
@@ -144,6 +154,8 @@ type plan struct {
 	lasts time.Duration
 	// meanwhile: the next build is made on another host before it is healed.
 	meanwhile bool
+	// jump is how far a clock jumps.
+	jump time.Duration
 }
 
 // Of five faults four are aimed between the first and the last write, and a
@@ -183,6 +195,7 @@ func planOf(seed uint64, run int, from []fault, horizon time.Duration) plan {
 		p.meanwhile = (r.IntN(2) == 0 || p.fault.overtaken) && !p.fault.alone
 		p.lasts = horizon + 5*time.Second + time.Duration(r.Int64N(int64(5*time.Second)))
 	}
+	p.jump = jumpOf(r)
 	return p
 }
 
@@ -190,7 +203,7 @@ func planOf(seed uint64, run int, from []fault, horizon time.Duration) plan {
 func selectFaults(names []string) ([]fault, error) {
 	all := faults()
 	if len(names) == 0 {
-		return slices.DeleteFunc(all, func(f fault) bool { return f.overtaken }), nil
+		return slices.DeleteFunc(all, func(f fault) bool { return f.asked }), nil
 	}
 	chosen := []fault{}
 	for _, name := range names {

@@ -26,7 +26,7 @@ func (l *lane) newHost(ctx context.Context, number int, key, config string, moun
 		return nil, err
 	}
 	if mounts {
-		if err := mountSmall(h.spool); err != nil {
+		if err := mountSmall(h.spool, spoolSize); err != nil {
 			return nil, err
 		}
 		h.mounted = true
@@ -38,7 +38,7 @@ func (l *lane) newHost(ctx context.Context, number int, key, config string, moun
 	h.daemon = &service{
 		name: "provisioner of " + name, binary: l.opts.Binary, log: filepath.Join(l.deployment.dir, "logs", name+".log"),
 		args: []string{"provisioner", "start", "--verbose", "--name", name, "--cache-dir", filepath.Join(l.dir, "cache"), "--spool-dir", h.spool},
-		env:  environment("CODER_URL="+h.proxy.url(), "CODER_PROVISIONER_DAEMON_KEY="+key, "TF_CLI_CONFIG_FILE="+config),
+		env:  environment("CODER_URL="+h.proxy.url(), "CODER_PROVISIONER_DAEMON_KEY="+key, "TF_CLI_CONFIG_FILE="+config, clockVariable+"="+h.clock()),
 	}
 	return h, h.daemon.start(nil)
 }
@@ -61,7 +61,7 @@ func (h *host) close(ctx context.Context) (err error) {
 		h.proxy.close()
 	}
 	if h.mounted {
-		err = errors.Join(err, h.saveSpool(), unmount(h.spool))
+		err = errors.Join(err, saveTree(h.spool), unmount(h.spool))
 	}
 	return err
 }

@@ -137,9 +137,10 @@ func note(d *schema.ResourceData, verb, id string) error {
 	return errors.Join(err, file.Close())
 }
 
-// attemptOfDirectory is the attempt in whose work directory this process runs.
+// attemptOfDirectory is the attempt in whose work directory this process runs,
+// or ran before the directory was removed.
 func attemptOfDirectory() string {
-	dir, err := os.Getwd()
+	dir, err := os.Readlink("/proc/self/cwd")
 	if err != nil {
 		return "unknown"
 	}

@@ -70,9 +70,9 @@ func (r running) signal(s syscall.Signal) error {
 	return nil
 }
 
-// mountSmall puts a file system of 32 MiB at a directory, which root may.
-func mountSmall(dir string) error {
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "size=32m,mode=0700"); err != nil {
+// mountSmall puts a file system of so many MiB at a directory, which root may.
+func mountSmall(dir string, size int) error {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, fmt.Sprintf("size=%dm,mode=0700", size)); err != nil {
 		return fmt.Errorf("mount a small file system at %s: %w", dir, err)
 	}
 	return nil

@@ -22,6 +22,6 @@ func runningBelow(string) ([]running, error) { return nil, errUnsupported }
 
 func (r running) signal(syscall.Signal) error { return errUnsupported }
 
-func mountSmall(string) error { return errUnsupported }
+func mountSmall(string, int) error { return errUnsupported }
 
 func unmount(string) error { return errUnsupported }

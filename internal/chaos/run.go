@@ -205,6 +205,7 @@ func (w *workspace) strike(ctx context.Context, r *result, p plan, op operation,
 	if err := w.aimAt(p.run); err != nil {
 		return err
 	}
+	w.jump = p.jump
 	r.land(writes(entries[skip:]), op.writes)
 	r.struck = time.Now()
 	if p.fault.beyond {
