@@ -484,6 +484,10 @@ fi`, enginetest.Path(t), dir))
 	require.True(t, h.fail.EngineDead)
 	require.True(t, h.fail.Retryable)
 	require.NotEmpty(t, h.fail.InDoubt)
+	if !isTofu(t) {
+		require.NotNil(t, h.fail.Standing)
+		require.False(t, h.fail.Standing.Empty, "what the server has stands")
+	}
 	p.requireKnown(h)
 	require.Eventually(t, func() bool {
 		p.mu.Lock()

@@ -123,7 +123,9 @@ func (a *attempt) judgeBuild(ended *badEnd) verdict {
 			Error: ended.message, Code: ended.code, Canceled: ended.canceled, Retryable: ended.retryable,
 			InDoubt: a.work.doubtful(before, final), Tainted: newlyTainted(before, final),
 		})
-		v.failure.Standing = a.standing(before, final, v.failure.InDoubt)
+		if content != nil || !a.folder.gone() { // else the server may know of more
+			v.failure.Standing = a.standing(before, final, v.failure.InDoubt)
+		}
 		v.state = content
 		a.nameDoubts(v.failure)
 		return v
