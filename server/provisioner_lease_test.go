@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"log/slog"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -84,6 +86,82 @@ func TestAnAttemptThatAnotherReplicaHeardOfIsNotEnded(t *testing.T) {
 		})
 		require.NoError(t, err)
 		require.Zero(t, ended)
+	})
+}
+
+// A renewal says that a daemon lives, not that it has the job on its disk: a
+// hand-out that is renewed and never confirmed goes back all the same.
+func TestRenewingIsNotConfirming(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		t.Parallel()
+		clock := servertest.NewClock()
+		p := newProtocol(t, servertest.WithStore(st), servertest.WithoutLoops())
+		p.Server.Server.LeaseClock(clock.Now)
+		w := p.workspace(t)
+		h := p.acquire(t)
+		for range 10 {
+			_, err := h.Renew(t.Context(), client.RenewRequest{})
+			require.NoError(t, err)
+			clock.Advance(time.Second)
+			require.NoError(t, p.Server.Server.LookAtLeases(t.Context()))
+		}
+		word, err := h.Renew(t.Context(), client.RenewRequest{})
+		require.NoError(t, err)
+		require.False(t, word.Current)
+		read, err := p.Client.Workspace(t.Context(), w.ID)
+		require.NoError(t, err)
+		require.Equal(t, client.JobPending, read.LatestBuild.Job.Status)
+	})
+}
+
+// A daemon renews at one replica: the other one hears of it through the
+// database, for as long as it does.
+func TestReplicasHearOfEachOthersDaemons(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		if o.PostgresURL == "" {
+			t.Skip("SQLite has one server")
+		}
+		clock, horizon := servertest.NewClock(), 30*time.Second
+		shorter := servertest.WithOptions(func(so *server.Options) { so.Horizon = horizon })
+		p := newProtocol(t, servertest.WithStore(storetest.Open(t, o)), servertest.WithoutLoops(), shorter)
+		p.Server.Server.LeaseClock(clock.Now)
+		elsewhere, err := url.Parse("http://elsewhere.invalid")
+		require.NoError(t, err)
+		other, err := server.New(t.Context(), server.Options{AccessURL: elsewhere, Store: storetest.Open(t, o), Version: servertest.Version, PasswordMemory: 64, Horizon: horizon, Logger: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		other.LeaseClock(clock.Now)
+		w := p.workspace(t)
+		h := p.begun(t)
+		pass := func(d time.Duration, renews bool) {
+			t.Helper()
+			for range d / time.Second {
+				if renews {
+					_, err := h.Renew(t.Context(), client.RenewRequest{})
+					require.NoError(t, err)
+				}
+				clock.Advance(time.Second)
+				require.NoError(t, p.Server.Server.LookAtLeases(t.Context()))
+				require.NoError(t, other.LookAtLeases(t.Context()))
+			}
+		}
+		status := func() (string, int) {
+			t.Helper()
+			read, err := p.Client.Workspace(t.Context(), w.ID)
+			require.NoError(t, err)
+			rows, err := p.Client.WorkspaceBuildLogs(t.Context(), w.LatestBuild.ID, 0)
+			require.NoError(t, err)
+			return read.LatestBuild.Job.Status, len(rows)
+		}
+		pass(2*horizon, true)
+		now, said := status()
+		require.Equal(t, client.JobRunning, now)
+		require.Zero(t, said, "nobody is called lost")
+		pass(horizon+10*time.Second, false)
+		now, _ = status()
+		require.Equal(t, client.JobFailed, now, "and no longer than that")
 	})
 }
 

@@ -568,7 +568,9 @@ func (m *model) lateWord(rt *rapid.T) {
 	a := rapid.SampledFrom(lost).Draw(rt, "attempt")
 	m.putState(rt, a, a.lastN+1, m.content(a, []string{"late"}))
 	name := fmt.Sprintf("doubt%d", a.job.Fence)
-	m.failWith(rt, a, client.FailJobRequest{Error: "late", EngineDead: true, InDoubt: []client.DoubtfulResource{{Address: "terraform_data." + name, Action: "create"}}}, []string{name})
+	for range rapid.IntRange(1, 2).Draw(rt, "says it again") {
+		m.failWith(rt, a, client.FailJobRequest{Error: "late", EngineDead: true, InDoubt: []client.DoubtfulResource{{Address: "terraform_data." + name, Action: "create"}}}, []string{name})
+	}
 }
 
 // revokedBetween is a daemon whose key goes between confirm and engine.

@@ -20,6 +20,10 @@ func (m *model) advance(rt *rapid.T, d time.Duration) {
 			if a.current && a.confirmed && a.daemon.alive && m.clock.Now().Sub(a.renewed) >= 8*time.Second {
 				m.renew(rt, a, m.running()[rapid.IntRange(0, len(m.running())-1).Draw(rt, "renews at")])
 			}
+			if a.current && !a.confirmed && a.job.Fence%2 == 0 { // which keeps nothing
+				_, err := m.running()[0].client(rt, client.Options{}).Attempt(a.job.AttemptID, a.job.Secret).Renew(context.Background(), client.RenewRequest{})
+				require.NoError(rt, err)
+			}
 		}
 		for i, r := range m.replicas {
 			if r.stopped {

@@ -350,7 +350,8 @@ func (s *state) readLease() time.Duration {
 		s.leased, s.unleased = sent, 0
 		return s.leased
 	}
-	if s.unleased++; s.unleased == 2 {
+	s.unleased++
+	if s.unleased == 2 || s.unleased == 1 && errors.Is(err, os.ErrNotExist) {
 		complain("read the lease", err)
 		if s.exit.reason == "" && !s.interrupted && !s.killed {
 			s.exit.reason = ReasonGone
