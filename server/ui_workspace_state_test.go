@@ -57,6 +57,36 @@ func TestAStateIsRestoredOnAPage(t *testing.T) {
 	}
 }
 
+// Many versions come in pages, and what is said of all of them is said on each.
+func TestManyStatesComeInPages(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	b := s.SignedIn(t, "owner@example.com")
+	w := s.create(t, "box")
+	s.worker.take(t).succeed(t)
+	build, err := s.Client.CreateWorkspaceBuild(t.Context(), w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStop})
+	require.NoError(t, err)
+	stop := s.worker.take(t)
+	stop.fail(t, "the cloud said no")
+	stop.putState(t, 1, string(objects(4, "late=7")))
+	for i := range 27 {
+		state := client.UpdateWorkspaceBuildStateRequest{State: objects(5+i, "a=1")}
+		require.NoError(t, s.Client.UpdateWorkspaceBuildState(t.Context(), build.ID, state))
+	}
+	states, err := s.Client.WorkspaceStates(t.Context(), w.ID)
+	require.NoError(t, err)
+	require.Len(t, states, 29)
+	first := b.Open("/@dev1/box/states")
+	require.Contains(t, first.Text, "1–25 of 29")
+	require.Contains(t, first.Text, "has handed in 1 state", "it is on the next page")
+	require.NotContains(t, first.Text, "Version 2 ")
+	second := first.Click("Next")
+	require.Contains(t, second.Text, "26–29 of 29")
+	require.Contains(t, second.Text, "Version 2 ")
+	require.Contains(t, second.Links(), "/@dev1/box/states/1/restore")
+	require.Equal(t, http.StatusOK, b.Open("/@dev1/box/states?offset=999").Status)
+}
+
 // owner is the name of the deployment's first user.
 func (s *scene) owner(t *testing.T) string {
 	t.Helper()

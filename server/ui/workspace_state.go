@@ -17,8 +17,9 @@ func (u *UI) workspaceStateRoutes(on *table) {
 type workspaceStatesPage struct {
 	workspacePage
 	States []client.WorkspaceState
-	// Salvage is how many of them the next build merges.
+	// Salvage is how many of all versions the next build merges.
 	Salvage int
+	Pager   pager
 }
 
 func (u *UI) workspaceStates(ctx context.Context, v *visit) (reply, error) {
@@ -35,6 +36,10 @@ func (u *UI) workspaceStates(ctx context.Context, v *visit) (reply, error) {
 			p.Salvage++
 		}
 	}
+	count := len(p.States)
+	offset := min(v.offset(), count)
+	p.States = p.States[offset:min(offset+listed, count)]
+	p.Pager = v.pager(offset, len(p.States), count)
 	return show("workspace_states.html", p), nil
 }
 
