@@ -327,6 +327,9 @@ func (a *api) ensureDefaultOrganization(ctx context.Context) error {
 
 func readableOrganizations(ctx context.Context, orgs []store.Organization) []store.Organization {
 	subject := subjectFrom(ctx)
+	if subject.All(authz.Read, authz.Organization) {
+		return orgs
+	}
 	return slices.DeleteFunc(orgs, func(o store.Organization) bool { return !subject.Can(authz.Read, organizationObject(o.ID)) })
 }
 

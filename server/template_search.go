@@ -38,7 +38,7 @@ func (a *api) searchTemplates(ctx context.Context, orgs []store.Organization, q 
 		return nil, err
 	}
 	subject := subjectFrom(ctx)
-	all := subject.Everywhere(authz.Read, authz.Template) && subject.Only(authz.Template) == nil
+	all := subject.All(authz.Read, authz.Template)
 	rows = slices.DeleteFunc(rows, func(t store.Template) bool {
 		return !all && !subject.Can(authz.Read, templateObject(t)) || slices.ContainsFunc(search.conditions, func(matches func(store.Template) bool) bool { return !matches(t) })
 	})

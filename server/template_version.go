@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -300,7 +302,9 @@ func (a *api) jobsByID(ctx context.Context, rows []store.ProvisionerJob) (map[uu
 }
 
 func (a *api) usersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]client.MinimalUser, error) {
-	rows, err := a.store.ListUsersByIDs(ctx, store.IDs(ids))
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
+	rows, err := a.store.ListUsersByIDs(ctx, store.IDs(slices.Compact(ids)))
 	if err != nil {
 		return nil, err
 	}

@@ -568,8 +568,9 @@ func (a *api) userResponses(ctx context.Context, users []store.User) ([]client.U
 		return nil, err
 	}
 	subject, organizations := subjectFrom(ctx), map[uuid.UUID][]uuid.UUID{}
+	all := subject.All(authz.Read, authz.OrganizationMember)
 	for _, m := range memberships {
-		if subject.Can(authz.Read, memberObject(m.OrganizationID, m.UserID)) {
+		if all || subject.Can(authz.Read, memberObject(m.OrganizationID, m.UserID)) {
 			organizations[m.UserID] = append(organizations[m.UserID], m.OrganizationID)
 		}
 	}

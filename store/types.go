@@ -99,7 +99,37 @@ func (m StringMap) Value() (driver.Value, error) {
 }
 
 // Scan implements sql.Scanner.
-func (m *StringMap) Scan(src any) error { return scanJSON(src, (*map[string]string)(m)) }
+func (m *StringMap) Scan(src any) error {
+	if text, ok := src.(string); ok {
+		if plain, ok := plainMap(text); ok {
+			*m = plain
+			return nil
+		}
+	}
+	return scanJSON(src, (*map[string]string)(m))
+}
+
+// plainMap is plainList for a map: its names and values in turn.
+func plainMap(text string) (map[string]string, bool) {
+	if text == "{}" {
+		return map[string]string{}, true
+	}
+	inner, begins := strings.CutPrefix(text, `{"`)
+	inner, ends := strings.CutSuffix(inner, `"}`)
+	if !begins || !ends || strings.Contains(inner, `\`) {
+		return nil, false
+	}
+	pairs := strings.Split(inner, `","`)
+	m := make(map[string]string, len(pairs))
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, `":"`)
+		if !ok || strings.Contains(name, `"`) || strings.Contains(value, `"`) {
+			return nil, false
+		}
+		m[name] = value
+	}
+	return m, true
+}
 
 // JSON encodes a value for a column that is only read as a whole. The types
 // it is used with always encode.

@@ -250,6 +250,10 @@ func (s *Subject) Everywhere(a Action, r Resource) bool {
 	return s != nil && s.inScope(a, Object{Type: r}) && s.siteVote(r, a) == allow
 }
 
+// All tells whether the subject may do this to every object of a kind, so that
+// the rows of a list need not be asked for one by one.
+func (s *Subject) All(a Action, r Resource) bool { return s.Everywhere(a, r) && s.Only(r) == nil }
+
 // May tells where the subject could do this to at least some objects: in the
 // organizations named, or everywhere. Lists start from it and then check rows.
 func (s *Subject) May(a Action, r Resource) (everywhere bool, organizations []uuid.UUID) {
