@@ -20,10 +20,39 @@ const idleKept = time.Second
 type idle struct {
 	keys    shared[string, error]
 	pending shared[uuid.UUID, bool]
+
+	mu sync.Mutex
+	// begun is what the beats are counted from; next are those that are waited for.
+	begun time.Time
+	next  [beats]chan struct{}
 }
 
+// beats is how many times in askAgain waiting daemons look, each of them once.
+// To wake a process costs more than what all of them ask then: those of one
+// beat look together, and not so many that others would have to wait.
+const beats = 8
+
 func newIdle() *idle {
-	return &idle{keys: newShared[string, error](), pending: newShared[uuid.UUID, bool]()}
+	return &idle{keys: newShared[string, error](), pending: newShared[uuid.UUID, bool](), begun: time.Now()}
+}
+
+// beat is closed when the daemon is to look again: at the latest after askAgain.
+func (i *idle) beat(daemon uuid.UUID) <-chan struct{} {
+	n := daemon[len(daemon)-1] % beats
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.next[n] == nil {
+		beat := make(chan struct{})
+		i.next[n] = beat
+		late := (time.Since(i.begun) + time.Duration(n)*askAgain/beats) % askAgain
+		time.AfterFunc(askAgain-late, func() {
+			i.mu.Lock()
+			i.next[n] = nil
+			i.mu.Unlock()
+			close(beat)
+		})
+	}
+	return i.next[n]
 }
 
 // look tells a waiting daemon whether a job may be there for it. The error

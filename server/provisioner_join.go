@@ -246,9 +246,8 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 	if err := a.admitJobs(); err != nil {
 		return nil, err
 	}
-	timeout, again := time.NewTimer(a.acquireWait), time.NewTicker(askAgain)
+	timeout := time.NewTimer(a.acquireWait)
 	defer timeout.Stop()
-	defer again.Stop()
 	if !d.DrainedAt.IsZero() {
 		return acquired(nil), a.standAside(ctx, d.ID, timeout.C)
 	}
@@ -275,7 +274,7 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 			return acquired(nil), nil
 		case woken = <-w.wake:
 			wanted, err = true, a.daemonAgain(ctx, d.ID)
-		case <-again.C:
+		case <-a.idle.beat(d.ID):
 			wanted, err = a.idle.look(ctx, a, d)
 		}
 		if err != nil {
