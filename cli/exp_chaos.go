@@ -157,6 +157,7 @@ func chaosTable() table[chaos.Row] {
 		{"lost states", number(func(r chaos.Row) int { return r.LostStates })},
 		{"unknown", number(func(r chaos.Row) int { return r.Unknown })},
 		{"double applies", number(func(r chaos.Row) int { return r.DoubleApply })},
+		{"reported", number(func(r chaos.Row) int { return r.Reported })},
 		{"not ended", number(func(r chaos.Row) int { return r.NotEnded })},
 		{"unusable", number(func(r chaos.Row) int { return r.Unusable })},
 	}}

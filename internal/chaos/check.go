@@ -97,8 +97,9 @@ func inDoubt(build client.WorkspaceBuild) []string {
 }
 
 // namedLate finds the addresses that a host names in the log of a build that
-// it had lost, beside those that the build itself names.
-func (w *workspace) namedLate(ctx context.Context, build uuid.UUID) (addresses []string, err error) {
+// it had lost, beside those that the build itself names, and whether it says
+// there that its engine ran past its fence.
+func (w *workspace) namedLate(ctx context.Context, build uuid.UUID) (addresses []string, overtaken bool, err error) {
 	var rows []client.ProvisionerJobLog
 	err = w.call(ctx, "read the log", func(ctx context.Context) error {
 		var err error
@@ -108,11 +109,12 @@ func (w *workspace) namedLate(ctx context.Context, build uuid.UUID) (addresses [
 		return err
 	})
 	for _, row := range rows {
+		overtaken = overtaken || row.Stage == "Reported late" && strings.Contains(row.Output, "ran past its fence")
 		if address, _, found := strings.Cut(row.Output, " (create) "); found && row.Stage == "Reported late" {
 			addresses = append(addresses, address)
 		}
 	}
-	return addresses, err
+	return addresses, overtaken, err
 }
 
 // check compares what exists with what is known, after a build has ended and
@@ -135,10 +137,11 @@ func (w *workspace) check(ctx context.Context, r *result, build client.Workspace
 	if err != nil {
 		return err
 	}
-	late, err := w.namedLate(ctx, build.ID)
+	late, overtaken, err := w.namedLate(ctx, build.ID)
 	if err != nil {
 		return err
 	}
+	r.told = r.told || overtaken
 	doubts := slices.Concat(inDoubt(build), r.named)
 	for _, address := range late {
 		if !slices.Contains(doubts, address) {

@@ -45,6 +45,8 @@ type result struct {
 	// what that one named in doubt.
 	meanwhile bool
 	named     []string
+	// told: the build's log says that its engine ran past its fence.
+	told bool
 
 	mu       sync.Mutex
 	Problems []Problem
@@ -119,9 +121,11 @@ type Row struct {
 	Salvaged int `json:"salvaged"`
 
 	// What must be zero.
-	LostStates   int `json:"lost_states"`
-	Unknown      int `json:"unknown"`
-	DoubleApply  int `json:"double_apply"`
+	LostStates  int `json:"lost_states"`
+	Unknown     int `json:"unknown"`
+	DoubleApply int `json:"double_apply"`
+	// Reported are double applies that the build's log tells of.
+	Reported     int `json:"reported"`
 	NotEnded     int `json:"not_ended"`
 	Unusable     int `json:"unusable"`
 	noticedTimes []time.Duration
@@ -155,6 +159,9 @@ func (row *Row) add(r *result) {
 			row.Unknown++
 		case doubleApply:
 			row.DoubleApply++
+			if r.told {
+				row.Reported++
+			}
 		case notEnded:
 			row.NotEnded++
 		case unusable:
