@@ -3,6 +3,9 @@ package terraform_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"coder/internal/enginetest"
 	"coder/internal/terraform"
 )
 
@@ -299,4 +303,56 @@ func requireAddressesOnce(t require.TestingT, content []byte) {
 			seen[at] = true
 		}
 	}
+}
+
+// Both engines take a merged state for their own: what another attempt made
+// where something stands is destroyed, and what stands alone stays.
+func TestEnginesTakeAMergedState(t *testing.T) {
+	t.Parallel()
+	for _, engine := range enginetest.Paths(t) {
+		t.Run(filepath.Base(engine), func(t *testing.T) {
+			t.Parallel()
+			const source = `resource "terraform_data" "a" {}
+resource "terraform_data" "b" { count = 2 }
+`
+			run := func(dir string, words ...string) string {
+				t.Helper()
+				cmd := exec.Command(engine, words...)
+				cmd.Dir, cmd.Env = dir, append(os.Environ(), "CHECKPOINT_DISABLE=1", "TF_CLI_CONFIG_FILE="+os.DevNull)
+				said, err := cmd.CombinedOutput()
+				require.NoError(t, err, "%s", said)
+				return string(said)
+			}
+			apply := func(source string, before []byte) (state []byte, said string) {
+				t.Helper()
+				dir := t.TempDir()
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "main.tf"), []byte(source), 0o600))
+				path := filepath.Join(dir, terraform.StateFile)
+				if before != nil {
+					require.NoError(t, os.WriteFile(path, before, 0o600))
+				}
+				run(dir, "init", "-input=false", "-no-color")
+				said = run(dir, "apply", "-auto-approve", "-input=false", "-no-color")
+				state, err := os.ReadFile(path)
+				require.NoError(t, err)
+				return state, said
+			}
+			current, _ := apply(`resource "terraform_data" "a" {}`, nil)
+			salvage, _ := apply(source, nil)
+			content, told := merged(t, current, salvage, terraform.MergeRules{})
+			require.Len(t, told, 3)
+			final, said := apply(source, content)
+			require.Contains(t, said, "0 added, 0 changed, 1 destroyed")
+			require.Equal(t, kept(t, content), inside(t, final))
+			next, said := apply(source, final)
+			require.Contains(t, said, "0 added, 0 changed, 0 destroyed")
+			require.Equal(t, inside(t, final), inside(t, next))
+		})
+	}
+}
+
+// kept is what is inside a state without what is deposed.
+func kept(t *testing.T, content []byte) []string {
+	t.Helper()
+	return slices.DeleteFunc(inside(t, content), func(thing string) bool { return strings.Contains(thing, "~=") })
 }
