@@ -98,9 +98,11 @@ type CreateWorkspaceRequest struct {
 	TemplateVersionPresetID *uuid.UUID       `json:"template_version_preset_id,omitempty" format:"uuid"`
 }
 
-// UpdateWorkspaceRequest renames a workspace.
+// UpdateWorkspaceRequest renames a workspace, and says whether its builds move
+// to the active version: both, or neither. What is empty stays as it is.
 type UpdateWorkspaceRequest struct {
-	Name string `json:"name,omitempty" maxLength:"32"`
+	Name             string `json:"name,omitempty" maxLength:"32"`
+	AutomaticUpdates string `json:"automatic_updates,omitempty" doc:"always or never: an addition to the reference"`
 }
 
 // UpdateWorkspaceAutostartRequest sets the schedule of automatic starts; null

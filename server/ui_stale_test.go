@@ -83,6 +83,30 @@ func TestAScheduleIsSavedWhollyOrNotAtAll(t *testing.T) {
 	require.Equal(t, "CRON_TZ=Europe/Dublin 30 9 * * 1,2,3,4,5", *now.AutostartSchedule)
 }
 
+// A workspace's name and its updates are one form, and saved wholly or not at all.
+func TestAWorkspacesSettingsAreSavedWhollyOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	w := s.running(t, "box")
+	s.running(t, "other")
+	b, path := s.SignedIn(t, s.user.Email), "/@"+s.user.Username+"/box/settings"
+	taken := b.Open(path).Form("Save").Fill("name", "other").Fill("updates", "on").Submit()
+	require.Equal(t, http.StatusConflict, taken.Status)
+	require.Contains(t, taken.Text, "This value is taken")
+	require.Equal(t, client.AutomaticUpdatesNever, s.read(t, w.ID).AutomaticUpdates)
+	again := taken.Form("Save")
+	require.Equal(t, "on", again.Value("updates"), "what was chosen stays")
+	saved := again.Fill("name", "box2").Submit()
+	require.Equal(t, "/@"+s.user.Username+"/box2/settings", saved.URL.Path)
+	now := s.read(t, w.ID)
+	require.Equal(t, "box2", now.Name)
+	require.Equal(t, client.AutomaticUpdatesAlways, now.AutomaticUpdates)
+
+	err := s.member.UpdateWorkspace(t.Context(), w.ID, client.UpdateWorkspaceRequest{Name: "box3", AutomaticUpdates: "sometimes"})
+	require.Equal(t, http.StatusBadRequest, client.StatusCode(err))
+	require.Equal(t, "box2", s.read(t, w.ID).Name, "a good name beside a bad answer is not saved")
+}
+
 // A part of a path that is only dots would lead elsewhere: nothing has it.
 func TestPathsOfDotsAreNotFound(t *testing.T) {
 	t.Parallel()

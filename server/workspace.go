@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -327,8 +328,8 @@ func (a *api) newWorkspaceRow(owner store.User, template store.Template, req cli
 	if updates == "" {
 		updates = client.AutomaticUpdatesNever
 	}
-	if updates != client.AutomaticUpdatesNever && updates != client.AutomaticUpdatesAlways {
-		return none, invalid("automatic_updates", "%q is neither always nor never.", updates)
+	if err := checkAutomaticUpdates(updates); err != nil {
+		return none, err
 	}
 	autostart, err := checkAutostart(req.AutostartSchedule, template)
 	if err != nil {
@@ -433,26 +434,36 @@ func (a *api) renameWorkspace(ctx context.Context, in *renameWorkspaceInput) (*e
 	if w.Deleted {
 		return nil, refuse(http.StatusMethodNotAllowed, "The workspace has been deleted; it cannot be renamed.", "")
 	}
-	if in.Body.Name == "" || in.Body.Name == w.Name {
+	after := w
+	after.Name, after.AutomaticUpdates = cmp.Or(in.Body.Name, w.Name), cmp.Or(in.Body.AutomaticUpdates, w.AutomaticUpdates)
+	if after.Name == w.Name && after.AutomaticUpdates == w.AutomaticUpdates {
 		return &empty{}, nil
 	}
-	if err := checkName("name", client.NameWorkspace, in.Body.Name); err != nil {
+	if err := checkName("name", client.NameWorkspace, after.Name); err != nil {
+		return nil, err
+	}
+	if err := checkAutomaticUpdates(after.AutomaticUpdates); err != nil {
 		return nil, err
 	}
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
-		err := tx.RenameWorkspace(ctx, store.RenameWorkspaceParams{OrganizationID: w.OrganizationID, ID: w.ID, Name: in.Body.Name, UpdatedAt: store.At(a.now())})
-		if err != nil {
-			return err
+		at := store.At(a.now())
+		if after.Name != w.Name {
+			if err := tx.RenameWorkspace(ctx, store.RenameWorkspaceParams{OrganizationID: w.OrganizationID, ID: w.ID, Name: after.Name, UpdatedAt: at}); err != nil {
+				return err
+			}
 		}
-		after := w
-		after.Name = in.Body.Name
+		if after.AutomaticUpdates != w.AutomaticUpdates {
+			if err := tx.SetWorkspaceAutomaticUpdates(ctx, store.SetWorkspaceAutomaticUpdatesParams{OrganizationID: w.OrganizationID, ID: w.ID, AutomaticUpdates: after.AutomaticUpdates, UpdatedAt: at}); err != nil {
+				return err
+			}
+		}
 		return a.audit(ctx, tx, workspaceChanged(client.AuditWrite, &w, &after))
 	})
 	if store.IsConflict(err) {
-		return nil, taken("Workspace", in.Body.Name, "name")
+		return nil, taken("Workspace", after.Name, "name")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("rename workspace: %w", err)
+		return nil, fmt.Errorf("update workspace: %w", err)
 	}
 	a.workspaceChanged(w.ID)
 	return &empty{}, nil

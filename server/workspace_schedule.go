@@ -467,8 +467,8 @@ func (a *api) updateAutomaticUpdates(ctx context.Context, in *updateAutomaticUpd
 		return nil, err
 	}
 	updates := in.Body.AutomaticUpdates
-	if updates != client.AutomaticUpdatesAlways && updates != client.AutomaticUpdatesNever {
-		return nil, invalid("automatic_updates", "%q is neither always nor never.", updates)
+	if err := checkAutomaticUpdates(updates); err != nil {
+		return nil, err
 	}
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
 		err := tx.SetWorkspaceAutomaticUpdates(ctx, store.SetWorkspaceAutomaticUpdatesParams{
@@ -486,6 +486,13 @@ func (a *api) updateAutomaticUpdates(ctx context.Context, in *updateAutomaticUpd
 	}
 	a.workspaceChanged(w.ID)
 	return &empty{}, nil
+}
+
+func checkAutomaticUpdates(updates string) error {
+	if updates != client.AutomaticUpdatesAlways && updates != client.AutomaticUpdatesNever {
+		return invalid("automatic_updates", "%q is neither always nor never.", updates)
+	}
+	return nil
 }
 
 // followsActive: its starts move to the template's active version.
