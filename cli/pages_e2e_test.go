@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -194,7 +195,9 @@ func (p *visitor) workspace() {
 	p.t.Helper()
 	p.open("/templates/data-platform/minimal/workspace")
 	p.fill("Name", "dev1")
+	p.mistypes()
 	p.fill("Cores", "4")
+	require.NoError(p.t, p.SeeGone("Choose between"))
 	p.click("Create workspace")
 	p.see("Apply complete!")
 	p.see("running")
@@ -211,6 +214,24 @@ func (p *visitor) workspace() {
 	path, err := p.Path()
 	require.NoError(p.t, err)
 	require.Equal(p.t, "/workspaces", path)
+}
+
+// mistypes sees what is wrong beside the field while it is typed, where it is
+// read out, and nothing moves.
+func (p *visitor) mistypes() {
+	p.t.Helper()
+	const where = `JSON.stringify([...document.querySelectorAll("main button, main .field")].map((e) => e.getBoundingClientRect().top))`
+	var before, after, blamed string
+	require.NoError(p.t, p.Evaluate(where, &before))
+	p.fill("Cores", "99")
+	p.see("Choose between 1 and 16 cores, not 99.")
+	require.NoError(p.t, p.Evaluate(where, &after))
+	require.Equal(p.t, before, after, "the page jumped")
+	require.NoError(p.t, p.Evaluate(`(() => {
+		const at = document.activeElement, told = at.getAttribute("aria-describedby").split(" ").map((id) => document.getElementById(id));
+		return [at.name, at.getAttribute("aria-invalid"), told.find((e) => e.getAttribute("aria-live") === "polite").innerText].join("|");
+	})()`, &blamed))
+	require.Equal(p.t, "parameter.cores|true|Choose between 1 and 16 cores, not 99.", blamed)
 }
 
 // stagesTook reads that each stage of an ended log says how long it took.
@@ -238,21 +259,60 @@ func TestEndToEndEveryPage(t *testing.T) {
 	p.workspaceForLooks(d)
 	p.adds(d)
 	p.calm()
-	for _, look := range []struct {
-		width int64
-		dark  bool
-	}{{1280, false}, {375, true}} {
-		require.NoError(t, p.Look(look.width, look.dark))
-		pages := 0
-		require.NoError(t, p.Every([]string{"/workspaces", "/@ada/dev1", "/organizations/data-platform/members", "/templates/data-platform/minimal"}, func(path string) error {
-			wrongs, err := p.Wrongs()
-			for _, wrong := range append(wrongs, p.Troubles()...) {
-				t.Errorf("%d px %s: %s", look.width, path, wrong)
-			}
-			pages++
-			return err
-		}))
-		require.Greater(t, pages, 55)
+	starts := []string{"/workspaces", "/@ada/dev1", "/organizations/data-platform/members", "/templates/data-platform/minimal"}
+	p.everyPage("ada", 1280, false, starts, 56)
+	p.everyPage("ada", 375, true, starts, 56)
+	p.everyPersonsPages(d)
+}
+
+// everyPage looks at each kind of page, at least so many of them.
+func (p *visitor) everyPage(who string, width int64, dark bool, starts []string, least int) {
+	p.t.Helper()
+	require.NoError(p.t, p.Look(width, dark))
+	var pages []string
+	require.NoError(p.t, p.Every(starts, func(path string) error {
+		wrongs, err := p.Wrongs()
+		for _, wrong := range append(wrongs, p.Troubles()...) {
+			p.t.Errorf("%s, %d px, %s: %s", who, width, path, wrong)
+		}
+		pages = append(pages, path)
+		return err
+	}))
+	require.GreaterOrEqual(p.t, len(pages), least, "%s: %v", who, pages)
+}
+
+// everyPersonsPages looks at every kind of page as those who may less, each at
+// one width. A page that they are led to and refused is an error of the browser.
+func (p *visitor) everyPersonsPages(d *deploymentByHand) {
+	p.t.Helper()
+	for i, who := range []struct {
+		name, org string
+		role      []string
+		width     int64
+		least     int
+	}{
+		{"admin", "data-platform", []string{"organizations", "members", "edit-roles", "admin", "organization-admin", "--org", "data-platform"}, 375, 40},
+		{"auditor", "data-platform", []string{"users", "edit-roles", "auditor", "--roles", "auditor", "--yes"}, 1280, 15},
+		{"member", "data-platform", nil, 375, 20},
+		{"outsider", "coder", nil, 1280, 10},
+	} {
+		d.command("users", "create", "--username", who.name, "--email", who.name+"@example.com", "--password", pagesPassword, "--org", who.org)
+		if who.role != nil {
+			d.command(who.role...)
+		}
+		starts := []string{"/workspaces", "/templates", "/organizations"}
+		if who.org == "data-platform" {
+			d.command("create", who.name+"/dev"+strconv.Itoa(i), "--template", "minimal", "--org", "data-platform", "--use-parameter-defaults", "--yes")
+			starts = append(starts, "/@"+who.name+"/dev"+strconv.Itoa(i))
+		}
+		require.NoError(p.t, p.Forget())
+		p.open("/")
+		p.fill("Email", who.name+"@example.com")
+		p.fill("Password", pagesPassword)
+		p.click("Sign in")
+		p.see("New workspace")
+		p.calm()
+		p.everyPage(who.name, who.width, i%2 == 0, starts, who.least)
 	}
 }
 
@@ -277,6 +337,94 @@ func (p *visitor) adds(d *deploymentByHand) {
 	p.see("grace@example.com")
 	require.NoError(p.t, p.Evaluate(`document.querySelector("[aria-label='Add grace-hopper']").click()`, nil))
 	p.see("grace-hopper is a member now")
+}
+
+// walkTemplate asks to choose, and takes its time.
+const walkTemplate = `
+terraform {
+  required_providers {
+    coder = { source = "coder/coder" }
+  }
+}
+
+data "coder_parameter" "region" {
+  name         = "region"
+  display_name = "Region"
+  default      = "eu"
+  form_type    = "radio"
+  option {
+    name  = "Europe"
+    value = "eu"
+  }
+  option {
+    name  = "America"
+    value = "us"
+  }
+}
+
+resource "terraform_data" "slow" {
+  provisioner "local-exec" {
+    command = "for i in 1 2 3 4 5 6; do echo still at it in ${data.coder_parameter.region.value} $i; sleep 0.5; done"
+  }
+}
+`
+
+// TestEndToEndPagesByKeyboard signs in, makes a workspace, follows its log,
+// stops it and deletes it without a mouse. Each Tab shows where one is.
+func TestEndToEndPagesByKeyboard(t *testing.T) {
+	d := startDeployment(t)
+	d.command("login", d.URL, "--first-user-username", "ada", "--first-user-email", "ada@example.com")
+	d.start(nil, "provisionerd", "start", "--org", "coder")
+	source := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(source, "main.tf"), []byte(walkTemplate), 0o600))
+	d.command("templates", "push", "walk", "--directory", source, "--yes")
+	p := d.person()
+	p.open("/")
+	p.at("Email", "ada@example.com")
+	p.at("Password", pagesPassword, browser.Enter)
+	p.see("Your first workspace")
+	p.at("Skip to the content", browser.Enter, browser.Tab)
+	require.Equal(t, "New workspace", p.focus(), "behind the bar")
+	p.press(browser.Enter)
+	p.see("What workspaces are made of")
+	p.at("Create a workspace of walk", browser.Enter)
+	p.see("New workspace")
+	p.at("Name", "dev1")
+	p.at("Europe", browser.ArrowDown)
+	require.Equal(t, "America", p.focus())
+	p.at("Create workspace", browser.Space)
+	p.see("still at it in us 1")
+	p.at("Cancel")
+	p.see("running")
+	require.NoError(t, p.SeeGone("Cancel"))
+	require.NotEmpty(t, p.focus(), "the button is gone, and the place is kept")
+	p.at("Log")
+	p.at("Stop", browser.Space)
+	p.see("is being stopped")
+	require.NoError(t, p.SeeGone("Cancel"))
+	p.at("Delete", browser.Enter)
+	p.at("Type dev1 to confirm", "dev1")
+	p.at("Delete the workspace", browser.Enter)
+	p.see("dev1 is gone")
+	p.calm()
+}
+
+// at goes to a control by Tab and presses keys there.
+func (p *visitor) at(name string, keys ...string) {
+	p.t.Helper()
+	require.NoError(p.t, p.TabTo(name))
+	if len(keys) > 0 {
+		p.press(keys...)
+	}
+}
+
+func (p *visitor) press(keys ...string) { p.t.Helper(); require.NoError(p.t, p.Press(keys...)) }
+
+func (p *visitor) focus() string {
+	p.t.Helper()
+	name, err := p.Focus()
+	require.NoError(p.t, err)
+	return name
 }
 
 // slowTemplate writes a line every half second for a while.
@@ -321,7 +469,7 @@ func TestEndToEndPagesOutliveTheServer(t *testing.T) {
 func (d *deploymentByHand) command(args ...string) {
 	d.t.Helper()
 	cmd := exec.Command(d.bin, args...)
-	cmd.Env = append(os.Environ(), "CODER_CONFIG_DIR="+filepath.Join(d.dir, "config"), "CODER_LOGIN_PASSWORD="+pagesPassword)
+	cmd.Env = append(os.Environ(), "CODER_CONFIG_DIR="+filepath.Join(d.dir, "config"), "CODER_LOGIN_PASSWORD="+pagesPassword, "CODER_FIRST_USER_PASSWORD="+pagesPassword)
 	out, err := cmd.CombinedOutput()
 	require.NoError(d.t, err, "%s", out)
 }

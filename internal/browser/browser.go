@@ -37,7 +37,7 @@ func Start(ctx context.Context, base string) (*Browser, error) {
 	window, stopWindow := chromedp.NewContext(allocator)
 	b := &Browser{ctx: window, stop: []context.CancelFunc{stopWindow, stopAllocator}, base: base}
 	chromedp.ListenTarget(window, b.listen)
-	if err := chromedp.Run(window, network.Enable(), log.Enable(), chromedp.EmulateViewport(1280, 900)); err != nil {
+	if err := chromedp.Run(window, network.Enable(), log.Enable(), emulation.SetFocusEmulationEnabled(true), chromedp.EmulateViewport(1280, 900)); err != nil {
 		b.Close()
 		return nil, fmt.Errorf("start Chromium: %w", err)
 	}
@@ -106,6 +106,9 @@ func (b *Browser) Open(path string) error {
 	}
 	return b.run("open "+path, chromedp.Navigate(path))
 }
+
+// Forget takes the browser's cookies: nobody is signed in with it any more.
+func (b *Browser) Forget() error { return b.run("forget", network.ClearBrowserCookies()) }
 
 // Click presses the first link or button of that text.
 func (b *Browser) Click(text string) error {

@@ -57,8 +57,8 @@ func kind(path string) string {
 	return strings.Join(parts, "/") + "?" + strings.Join(keys, "&")
 }
 
-// Wrongs are what no page may have at its width: what sticks out to the side,
-// a control without a name, and what moved after it was drawn.
+// Wrongs are what no page may have at its width: what sticks out to the side
+// or is cut off, a control without a name, and what moved after it was drawn.
 func (b *Browser) Wrongs() ([]string, error) {
 	var wrongs []string
 	err := b.Evaluate(`(async () => {
@@ -72,6 +72,12 @@ func (b *Browser) Wrongs() ([]string, error) {
 			if (!e.checkVisibility()) continue;
 			const name = e.getAttribute("aria-label") || (e.labels && [...e.labels].map((l) => l.textContent).join("").trim()) || e.textContent.trim() || e.title;
 			if (!name) found.push("no name: " + e.outerHTML.slice(0, 120));
+		}
+		for (const e of document.querySelectorAll("body *")) {
+			if (!e.checkVisibility() || e.closest(".unseen, .log, pre") || !e.textContent.trim() || e.clientWidth < 2) continue;
+			const style = getComputedStyle(e);
+			const hides = style.overflowX === "hidden" || style.overflowX === "clip" || style.scrollbarWidth === "none" && style.overflowX === "auto";
+			if (hides && style.textOverflow !== "ellipsis" && e.scrollWidth > e.clientWidth + 1) found.push("cut off: " + e.tagName + "." + e.className + " " + e.textContent.trim().slice(0, 40));
 		}
 		const shift = await new Promise((done) => {
 			let sum = 0;

@@ -233,6 +233,13 @@ func (f *Form) Value(name string) string { return f.values.Get(name) }
 // Values are what controls of that name hold.
 func (f *Form) Values(name string) []string { return f.values[name] }
 
+// To is the form as a script sends it to another address than its own.
+func (f *Form) To(path string) *Form {
+	other := *f
+	other.action = path
+	return &other
+}
+
 // Submit sends the form and returns the page at the end of redirects.
 func (f *Form) Submit() *Page {
 	t := f.page.browser.t

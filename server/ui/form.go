@@ -3,6 +3,7 @@ package ui
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"coder/client"
 )
@@ -53,6 +56,8 @@ type field struct {
 	Autofocus bool
 	// Expect is what must be typed before the form's button wakes.
 	Expect string
+	// Live fields are checked as they are typed; see faults.
+	Live bool
 }
 
 // fieldOption is one answer to choose.
@@ -69,8 +74,23 @@ func (f field) Type() string {
 	return f.Kind
 }
 
-// ID is what labels and hints refer to.
-func (f field) ID() string { return "field-" + f.Name }
+// ID is what labels and hints refer to; a blank would end it.
+func (f field) ID() string { return "field-" + strings.Join(strings.Fields(f.Name), "_") }
+
+// FaultID is where it is said what is wrong with a live field.
+func (f field) FaultID() string { return f.ID() + "-fault" }
+
+// Described are the ids of the texts that belong to the field.
+func (f field) Described() string {
+	var ids []string
+	if f.Hint != "" || f.Error != "" && !f.Live {
+		ids = append(ids, f.ID()+"-notes")
+	}
+	if f.Live {
+		ids = append(ids, f.FaultID())
+	}
+	return strings.Join(ids, " ")
+}
 
 // Checked tells whether an option, or the checkbox, is chosen.
 func (f field) Checked(value string) bool {
@@ -150,7 +170,7 @@ func (f form) named(name string) int {
 // fault says what is wrong with a field.
 func (f *form) fault(name, text string) {
 	if i := f.named(name); i >= 0 {
-		f.Fields[i].Error = text
+		f.Fields[i].Error = beside(name, text)
 		return
 	}
 	f.Problem = strings.TrimSpace(f.Problem + " " + text)
@@ -172,7 +192,55 @@ func (f *form) refused(err error) (status int, ok bool) {
 		f.Problem = strings.TrimSpace(strings.Join([]string{e.Message, f.Problem, e.Detail}, " "))
 	}
 	f.forgetSecrets()
+	f.lead()
 	return e.StatusCode, true
+}
+
+// lead puts whoever comes back to the form at the first field that is wrong.
+func (f *form) lead() {
+	i := slices.IndexFunc(f.Fields, func(q field) bool { return q.Error != "" })
+	for j := range f.Fields {
+		f.Fields[j].Autofocus = j == i || i < 0 && f.Fields[j].Autofocus
+	}
+}
+
+// beside is a fault without the name of the parameter that it stands beside.
+func beside(name, text string) string {
+	rest, ok := strings.CutPrefix(text, fmt.Sprintf("parameter %q", name))
+	if !ok {
+		return text
+	}
+	first, size := utf8.DecodeRuneInString(strings.TrimLeft(rest, ": "))
+	return string(unicode.ToUpper(first)) + strings.TrimLeft(rest, ": ")[size:]
+}
+
+// checked makes the fields ones that a script asks about while they are typed.
+func (f *form) checked() {
+	for i := range f.Fields {
+		f.Fields[i].Live = f.Fields[i].Kind != "hidden" && !f.Fields[i].ReadOnly
+	}
+}
+
+// faults are what is wrong with each live field, by the id of where it is
+// said; empty for those that are well.
+type faults map[string]string
+
+func (f form) faults(wrong []client.ValidationError) faults {
+	for _, w := range wrong {
+		f.fault(w.Field, w.Detail)
+	}
+	out := faults{}
+	for _, q := range f.Fields {
+		if q.Live {
+			out[q.FaultID()] = q.Error
+		}
+	}
+	return out
+}
+
+func (f faults) write(v *visit) {
+	v.w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(v.w).Encode(f) // the browser is gone; nobody is left to tell
 }
 
 // aboutInput tells whether a refusal can be mended by typing something else.

@@ -138,6 +138,14 @@ func listText(items []string) string {
 	return string(text)
 }
 
+func presetValues(p client.Preset) []client.BuildParameter {
+	values := make([]client.BuildParameter, len(p.Parameters))
+	for i, value := range p.Parameters {
+		values[i] = client.BuildParameter(value)
+	}
+	return values
+}
+
 // linked are values that an address brings along: ?param.region=eu.
 func linked(query url.Values) map[string]string {
 	values := map[string]string{}

@@ -3,17 +3,20 @@ package ui
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 
 	"github.com/google/uuid"
 
 	"coder/client"
+	"coder/internal/parameter"
 )
 
 func (u *UI) workspaceCreateRoutes(on *table) {
 	on.page(get, "/templates/{organization}/{template}/workspace", u.newWorkspaceForm)
 	on.page(post, "/templates/{organization}/{template}/workspace", u.createWorkspace)
+	on.page(post, "/templates/{organization}/{template}/workspace/check", u.checkNewWorkspace)
 }
 
 // newWorkspacePage asks what a template wants to know.
@@ -28,6 +31,20 @@ type newWorkspacePage struct {
 	Quota  client.WorkspaceQuota
 
 	parameters []client.TemplateVersionParameter
+	// asked is the query of the page's address.
+	asked url.Values
+}
+
+// CheckPath is where a script asks what is wrong with what is typed.
+func (p newWorkspacePage) CheckPath() string {
+	return templatePath(p.Template, "workspace", "check") + "?" + url.Values{"version": {p.asked.Get("version")}}.Encode()
+}
+
+// PresetPath is this page with another preset, or none.
+func (p newWorkspacePage) PresetPath(id string) string {
+	q := maps.Clone(p.asked)
+	q.Set("preset", id)
+	return templatePath(p.Template, "workspace") + "?" + q.Encode()
 }
 
 // Limited tells whether costs count against anything.
@@ -40,7 +57,7 @@ func (u *UI) newWorkspacePage(ctx context.Context, v *visit, preset string, give
 	if err != nil {
 		return nil, err
 	}
-	p := &newWorkspacePage{Template: template}
+	p := &newWorkspacePage{Template: template, asked: v.r.URL.Query()}
 	if p.page, err = v.page(ctx, "New workspace"); err != nil {
 		return nil, err
 	}
@@ -79,6 +96,7 @@ func (p *newWorkspacePage) choose(preset string, given map[string]string) {
 		{Name: "name", Label: "Name", Required: true, MaxLength: 32, Autofocus: true, Hint: "Letters, digits and single hyphens."},
 		{Name: "preset", Kind: "hidden", Value: preset},
 	}, parameterFields(p.parameters, given, fixed)...)
+	p.Form.checked()
 }
 
 func (u *UI) newWorkspaceForm(ctx context.Context, v *visit) (reply, error) {
@@ -126,6 +144,44 @@ func (u *UI) createWorkspace(ctx context.Context, v *visit) (reply, error) {
 		return nil, err
 	}
 	return redirect{to: workspacePath(w.OwnerName, w.Name), said: w.Name + " is being made."}, nil
+}
+
+// checkNewWorkspace says what the API would find wrong with what is typed.
+func (u *UI) checkNewWorkspace(ctx context.Context, v *visit) (reply, error) {
+	values, err := v.parsed()
+	if err != nil {
+		return nil, err
+	}
+	p, err := u.newWorkspacePage(ctx, v, values.Get("preset"), map[string]string{})
+	if err != nil {
+		return nil, err
+	}
+	p.Form.read(values)
+	var preset []client.BuildParameter
+	if p.Preset != nil {
+		preset = presetValues(*p.Preset)
+	}
+	_, wrong := parameter.Resolve(p.parameters, parameterValues(p.parameters, p.Form), nil, preset, true)
+	name, err := v.nameFault(ctx, p.Viewer.Username, p.Form.value("name"))
+	if err != nil {
+		return nil, err
+	}
+	return p.Form.faults(append(wrong, name...)), nil
+}
+
+// nameFault is what keeps a workspace of its owner from having a name.
+func (v *visit) nameFault(ctx context.Context, owner, name string) ([]client.ValidationError, error) {
+	if err := client.CheckName(client.NameWorkspace, name); err != nil {
+		return []client.ValidationError{{Field: "name", Detail: err.Error()}}, nil
+	}
+	_, err := v.api.WorkspaceByOwnerAndName(ctx, owner, name)
+	switch {
+	case err == nil:
+		return []client.ValidationError{{Field: "name", Detail: "There is a workspace of this name already; choose another one."}}, nil
+	case client.IsNotFound(err):
+		return nil, nil
+	}
+	return nil, err
 }
 
 // templatePath is the address of a page of a template.

@@ -6,11 +6,13 @@ import (
 	"slices"
 
 	"coder/client"
+	"coder/internal/parameter"
 )
 
 func (u *UI) workspaceSettingRoutes(on *table) {
 	on.page(get, "/workspaces/@/{owner}/{workspace}/parameters", u.workspaceParameters)
 	on.page(post, "/workspaces/@/{owner}/{workspace}/parameters", u.changeParameters)
+	on.page(post, "/workspaces/@/{owner}/{workspace}/parameters/check", u.checkParameters)
 	on.page(get, "/workspaces/@/{owner}/{workspace}/settings", u.workspaceSettings)
 	on.page(post, "/workspaces/@/{owner}/{workspace}/settings", u.changeWorkspace)
 	on.page(get, "/workspaces/@/{owner}/{workspace}/delete", u.deleteWorkspaceForm)
@@ -27,6 +29,17 @@ type workspaceParametersPage struct {
 	Newest  bool
 
 	parameters []client.TemplateVersionParameter
+	// before are the answers that the workspace has now.
+	before []client.BuildParameter
+}
+
+// CheckPath is where a script asks what is wrong with what is typed.
+func (p workspaceParametersPage) CheckPath() string {
+	path := p.Path("parameters", "check")
+	if p.Newest {
+		path += "?version=newest"
+	}
+	return path
 }
 
 func (u *UI) workspaceParametersPage(ctx context.Context, v *visit, newest bool) (*workspaceParametersPage, error) {
@@ -49,11 +62,13 @@ func (u *UI) workspaceParametersPage(ctx context.Context, v *visit, newest bool)
 	if err != nil {
 		return nil, err
 	}
+	p.before = values
 	given := valuesByName(values)
 	p.Form.Fields = parameterFields(p.parameters, given, func(q client.TemplateVersionParameter) bool {
 		_, answered := given[q.Name]
 		return !q.Mutable && answered
 	})
+	p.Form.checked()
 	if len(p.Form.Fields) > 0 {
 		p.Form = p.Form.guardedByContent(version.String())
 	}
@@ -66,6 +81,21 @@ func (u *UI) workspaceParameters(ctx context.Context, v *visit) (reply, error) {
 		return nil, err
 	}
 	return show("workspace_parameters.html", p), nil
+}
+
+// checkParameters says what the API would find wrong with what is typed.
+func (u *UI) checkParameters(ctx context.Context, v *visit) (reply, error) {
+	values, err := v.parsed()
+	if err != nil {
+		return nil, err
+	}
+	p, err := u.workspaceParametersPage(ctx, v, v.query("version") == "newest")
+	if err != nil {
+		return nil, err
+	}
+	p.Form.read(values)
+	_, wrong := parameter.Resolve(p.parameters, parameterValues(p.parameters, p.Form), p.before, nil, false)
+	return p.Form.faults(wrong), nil
 }
 
 // changeParameters builds the workspace with the answers: a start, or a stop
@@ -148,16 +178,12 @@ func (u *UI) changeWorkspace(ctx context.Context, v *visit) (reply, error) {
 		return nil, err
 	}
 	p.Form.read(values)
-	name := p.Form.value("name")
-	if err = p.Form.stale(); err == nil && name != p.Workspace.Name {
-		err = v.api.UpdateWorkspace(ctx, p.Workspace.ID, client.UpdateWorkspaceRequest{Name: name})
+	name, updates := p.Form.value("name"), client.AutomaticUpdatesNever
+	if p.Form.on("updates") {
+		updates = client.AutomaticUpdatesAlways
 	}
-	if err == nil {
-		updates := client.AutomaticUpdatesNever
-		if p.Form.on("updates") {
-			updates = client.AutomaticUpdatesAlways
-		}
-		err = v.api.UpdateWorkspaceAutomaticUpdates(ctx, p.Workspace.ID, client.UpdateWorkspaceAutomaticUpdatesRequest{AutomaticUpdates: updates})
+	if err = p.Form.stale(); err == nil {
+		err = v.api.UpdateWorkspace(ctx, p.Workspace.ID, client.UpdateWorkspaceRequest{Name: name, AutomaticUpdates: updates})
 	}
 	if status, ok := p.Form.refused(err); ok {
 		return showAs(status, "workspace_settings.html", p), nil

@@ -77,6 +77,43 @@
     }
   }
 
+  // A form whose answers the server knows the rules of is asked about while it
+  // is typed; only what somebody has touched is found fault with. What cannot
+  // be asked now is said when the form is sent.
+  function rules(root) {
+    for (const form of all("form[data-check]", root)) {
+      const touched = new Set();
+      let timer, asking;
+      const ask = async () => {
+        asking?.abort();
+        asking = new AbortController();
+        try {
+          const reply = await fetch(form.dataset.check, { method: "POST", body: new URLSearchParams(new FormData(form)), signal: asking.signal, redirect: "error" });
+          if (!reply.ok) return;
+          const faults = await reply.json();
+          for (const place of touched) blame(place, faults[place.id] ?? "");
+        } catch { /* said when it is sent */ }
+      };
+      const typed = (event, delay) => {
+        const place = event.target.closest(".field")?.querySelector(".fault.live");
+        if (!place) return;
+        touched.add(place);
+        clearTimeout(timer);
+        timer = setTimeout(ask, delay);
+      };
+      form.addEventListener("input", (event) => typed(event, 300));
+      form.addEventListener("change", (event) => typed(event, 0));
+    }
+  }
+  function blame(place, text) {
+    if (place.textContent !== text) place.textContent = text;
+    const field = place.closest(".field");
+    field.classList.toggle("wrong", text !== "");
+    const control = field.matches("fieldset") ? field : field.querySelector("input, select, textarea");
+    if (text) control.setAttribute("aria-invalid", "true");
+    else control.removeAttribute("aria-invalid");
+  }
+
   // One box ticks all rows, and what is done to rows says to how many.
   function batches(root) {
     for (const form of all("form[data-batch]", root)) {
@@ -127,6 +164,26 @@
       time.textContent = words((Date.now() - Date.parse(time.dateTime)) / 1000);
     }
   }
+
+  // Whoever is at a control keeps their place when the part around it is drawn
+  // anew: the same control, else the part itself.
+  const places = new Map();
+  const nameOf = (e) => e.getAttribute("aria-label") || e.textContent.trim() || e.name;
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const part = event.detail.target;
+    const at = document.activeElement;
+    if (part.id && at !== part && part.contains(at)) places.set(part.id, nameOf(at));
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const [id, name] of places) {
+      places.delete(id);
+      const part = document.getElementById(id);
+      if (!part || (document.activeElement && document.activeElement !== document.body)) continue;
+      const same = all("a[href], button:enabled, input:enabled, select, textarea, summary", part).find((e) => nameOf(e) === name);
+      if (!same) part.tabIndex = -1;
+      (same ?? part).focus({ preventScroll: true });
+    }
+  });
 
   // Trouble: the server is asked until it answers, then the page goes on.
   let troubled = false;
@@ -293,6 +350,7 @@
     confirmations(root);
     batches(root);
     dependents(root);
+    rules(root);
     watches(root);
     all(".log", root).forEach(follow);
     for (const part of all("[data-retry]", root)) trouble(() => setTimeout(() => location.reload(), 3000));
