@@ -86,6 +86,11 @@ type ProvisionerJobLog struct {
 	Output    string    `json:"output"`
 }
 
+// StageLost is the stage of a job's log in which the server says that the
+// job's provisioner has fallen silent, until when it is waited for, and what
+// happens then.
+const StageLost = "Waiting for the provisioner"
+
 // MatchedProvisioners counts the daemons that could take a job: known ones,
 // and those seen lately.
 type MatchedProvisioners struct {

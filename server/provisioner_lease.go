@@ -411,7 +411,7 @@ func (a *api) markLost(ctx context.Context, attempt store.ListCurrentAttemptsRow
 		if err != nil {
 			return err
 		}
-		return a.serverLog(ctx, tx, job, "warn", "Waiting for the provisioner", text)
+		return a.serverLog(ctx, tx, job, "warn", client.StageLost, text)
 	})
 	if err == nil {
 		a.metrics.jobs.lost.WithLabelValues(a.organizationLabel(ctx, attempt.OrganizationID)).Inc()

@@ -1,14 +1,17 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
+	"coder/server"
 	"coder/server/servertest"
 )
 
@@ -67,6 +70,58 @@ func TestAWorkspaceIsMadeOnAPage(t *testing.T) {
 	require.ElementsMatch(t, []client.BuildParameter{
 		{Name: "region", Value: "us"}, {Name: "cores", Value: "4"}, {Name: "debug", Value: "false"}, {Name: "tools", Value: `["git","vim"]`}, {Name: "owner", Value: "ada"},
 	}, values)
+}
+
+// What a script asks while a form is filled in is answered as the API would
+// answer when it is sent, and makes nothing.
+func TestAnswersAreCheckedAsTheyAreTyped(t *testing.T) {
+	t.Parallel()
+	s, b := pageScene(t)
+	s.newWorkspaceAt(t, "taken")
+	const page = "/templates/data-platform/docker/workspace"
+	form := b.Open(page).Form("Create workspace")
+	form.Fill("name", "two--hyphens").Fill("parameter.owner", "UPPER").Fill("parameter.cores", "99").Fill("parameter.region", "mars")
+	faults := checked(t, page+"/check", form)
+	require.Equal(t, "Small letters only", faults["field-parameter.owner-fault"], "the template's own words")
+	require.Contains(t, faults["field-parameter.cores-fault"], "99 is more than the maximum 16")
+	require.Contains(t, faults["field-parameter.region-fault"], "no option")
+	require.Contains(t, faults["field-name-fault"], "hyphen")
+	require.Empty(t, faults["field-parameter.tools-fault"])
+	sent := form.Fill("name", "free").Submit()
+	require.Equal(t, http.StatusBadRequest, sent.Status)
+	for _, parameter := range []string{"owner", "cores", "region"} {
+		require.Contains(t, sent.Text, faults["field-parameter."+parameter+"-fault"], "without script the form says the same")
+	}
+	require.Contains(t, checked(t, page+"/check", form.Fill("name", "taken"))["field-name-fault"], "already")
+	form.Fill("name", "free").Fill("parameter.owner", "ada").Fill("parameter.cores", "4").Fill("parameter.region", "us")
+	for place, fault := range checked(t, page+"/check", form) {
+		require.Empty(t, fault, place)
+	}
+	require.Equal(t, http.StatusNotFound, b.Open("/@dev1/free").Status, "asking makes nothing")
+
+	parameters := b.Open("/@dev1/taken/parameters").Form("Save and restart")
+	require.NotContains(t, b.Open("/@dev1/taken/parameters").Body, "field-parameter.region-fault", "what cannot be changed is not asked about")
+	faults = checked(t, "/@dev1/taken/parameters/check", parameters.Fill("parameter.cores", "0"))
+	require.Contains(t, faults["field-parameter.cores-fault"], "0 is less than the minimum 1")
+	require.Contains(t, parameters.Submit().Text, "0 is less than the minimum 1")
+}
+
+// newWorkspaceAt makes a workspace with answers to all questions, and runs it.
+func (s *scene) newWorkspaceAt(t *testing.T, name string) {
+	t.Helper()
+	s.running(t, name, func(r *client.CreateWorkspaceRequest) {
+		r.RichParameterValues = []client.BuildParameter{{Name: "owner", Value: "ada"}}
+	})
+}
+
+// checked asks what is wrong with a form as it is filled in, as a script does.
+func checked(t *testing.T, path string, form *servertest.Form) map[string]string {
+	t.Helper()
+	reply := form.To(path).Submit()
+	require.Equal(t, http.StatusOK, reply.Status, reply.Body)
+	var faults map[string]string
+	require.NoError(t, json.Unmarshal([]byte(reply.Body), &faults))
+	return faults
 }
 
 func TestAPresetFixesItsAnswers(t *testing.T) {
@@ -175,6 +230,50 @@ func TestALogTellsHowLongItsStagesTook(t *testing.T) {
 	require.NotContains(t, page.Body, `http-equiv="refresh"`)
 }
 
+// A provisioner that dies in the middle of a build: the pages say what is
+// waited for and until when, the build comes to an end by itself, and then the
+// workspace's page says what to do.
+func TestAProvisionerThatDiesInABuild(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	p := newProtocol(t, servertest.WithClock(clock), servertest.WithoutLoops(), servertest.WithOptions(func(o *server.Options) { o.Horizon = 40 * time.Second }))
+	p.Server.Server.LeaseClock(clock.Now)
+	w := p.workspace(t)
+	b, path := p.SignedIn(t, "owner@example.com"), "/@"+w.OwnerName+"/"+w.Name
+	h := p.begun(t)
+	logs := lines(0, "creating")
+	logs.Intents = []client.Intent{{Address: "terraform_data.b", Action: "create"}}
+	_, err := h.AppendLogs(t.Context(), logs)
+	require.NoError(t, err)
+	require.NotContains(t, b.Open(path).Text, "has not been heard of")
+	silent := func(until string) *servertest.Page {
+		for range 60 {
+			clock.Advance(time.Second)
+			require.NoError(t, p.Server.Server.LookAtLeases(t.Context()))
+			if page := b.Open(path + "/builds/1"); strings.Contains(page.Text, until) {
+				return page
+			}
+		}
+		require.Fail(t, "the build's page never says: "+until)
+		return nil
+	}
+	lost := silent("The provisioner has not been heard of")
+	require.Contains(t, lost.Body, `<p class="notice warn after">`)
+	require.Contains(t, lost.Text, "Unless it comes back, the job ends after")
+	front := b.Open(path)
+	require.Contains(t, front.Text, "Its engine may still be running; nothing else touches the workspace meanwhile.")
+	require.True(t, front.HasButton("Cancel"))
+
+	ended := silent("The last state that it handed in is kept")
+	require.NotContains(t, ended.Body, `<p class="notice warn after">`, "nothing is waited for any more")
+	require.Contains(t, ended.Text, "terraform_data.b (create)", "what may exist is named")
+	front = b.Open(path)
+	require.Contains(t, front.Text, "put right what it names, and start it again")
+	require.True(t, front.HasButton("Stop"))
+	require.Contains(t, front.Links(), path+"/delete")
+	require.Contains(t, front.Form("Start").Submit().Text, "is being started")
+}
+
 func TestAWorkspacesSettingsAndSchedule(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -198,6 +297,53 @@ func TestAWorkspacesSettingsAndSchedule(t *testing.T) {
 
 	require.Contains(t, b.Open("/@dev1/box/settings").Form("Save").Fill("updates", "on").Submit().Text, "were saved")
 	require.Equal(t, client.AutomaticUpdatesAlways, s.read(t, w.ID).AutomaticUpdates)
+}
+
+// Who is in several organizations narrows the lists to one, and every link of
+// the list stays there; who is in one alone is not asked.
+func TestListsAreNarrowedToOneOrganization(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	alone := s.SignedIn(t, s.Person(t, s.org).User.Email)
+	other := &scene{Server: s.Server, org: s.Organization(t, "mobile"), member: s.member, user: s.user}
+	_, err := s.Client.AddOrganizationMember(t.Context(), "mobile", s.user.Username)
+	require.NoError(t, err)
+	other.worker = other.newWorker(t, "mobiles-worker", nil)
+	other.template = other.newTemplate(t, "phone", client.ImportResult{}, nil)
+	s.create(t, "of-data")
+	for i := range 26 {
+		other.create(t, fmt.Sprintf("of-mobile-%d", i))
+	}
+	b := s.SignedIn(t, s.user.Email)
+	everything := b.Open("/workspaces")
+	require.Contains(t, everything.Text, "of 27")
+	require.Contains(t, everything.Text, "Organization", "which one each belongs to")
+
+	narrow := everything.Form("Search").Fill("organization", "mobile").Submit()
+	require.Contains(t, narrow.Text, "1–25 of 26")
+	require.NotContains(t, narrow.Text, "of-data")
+	require.Equal(t, "mobile", narrow.Form("Search").Value("organization"))
+	for _, link := range []string{"Next", "Mine", "All", "Running", "Outdated", "New workspace"} {
+		to := narrow.Click(link)
+		require.Equal(t, "mobile", to.URL.Query().Get("organization"), link)
+		require.NotContains(t, to.Text, "of-data", link)
+		require.NotContains(t, to.Links(), "/templates/data-platform/docker", link)
+	}
+	require.Equal(t, "mobile", narrow.Form("Start").Submit().URL.Query().Get("organization"), "so does what is done in the list")
+	require.Contains(t, b.Open("/workspaces?q=of-data&organization=mobile").Text, "No workspace matches")
+
+	templates := b.Open("/templates")
+	require.Contains(t, templates.Links(), "/templates/data-platform/docker")
+	one := templates.Form("Search").Fill("organization", "mobile").Submit()
+	require.Contains(t, one.Links(), "/templates/mobile/phone")
+	require.NotContains(t, one.Links(), "/templates/data-platform/docker")
+
+	for _, path := range []string{"/workspaces?q=", "/templates"} {
+		page := alone.Open(path)
+		require.NotContains(t, page.Body, `name="organization"`, path)
+		require.NotContains(t, page.Text, "mobile", path)
+		require.NotContains(t, alone.Open(path+map[bool]string{true: "?", false: "&"}[path == "/templates"]+"organization=mobile").Text, "phone")
+	}
 }
 
 func TestSharingAWorkspaceOnAPage(t *testing.T) {

@@ -37,6 +37,23 @@ func (p workspacePage) On() bool {
 	return p.Workspace.LatestBuild.Transition == "start" && p.Workspace.LatestBuild.Status == client.WorkspaceRunning
 }
 
+// Failed tells whether the latest build came to no good end.
+func (p workspacePage) Failed() bool {
+	status := p.Workspace.LatestBuild.Job.Status
+	return status == client.JobFailed || status == client.JobCanceled
+}
+
+// Next is what to do after a build that came to no good end.
+func (p workspacePage) Next() string {
+	switch p.Workspace.LatestBuild.Transition {
+	case "stop":
+		return "What it runs may still be there. Read the log, and stop it again."
+	case "delete":
+		return "What was not destroyed is still there. Read the log, and delete it again."
+	}
+	return "Read the log, put right what it names, and start it again. Stop it to take down what was made."
+}
+
 // workspacePage loads the workspace of the page's path, and what its person
 // may do with it.
 func (v *visit) workspacePage(ctx context.Context, tab, title string) (workspacePage, error) {
@@ -136,6 +153,15 @@ func (l jobLog) LastStage() string {
 		return ""
 	}
 	return l.Stages[len(l.Stages)-1].Name
+}
+
+// Lost is what a job under way waits for whose provisioner has fallen silent.
+func (l jobLog) Lost() string {
+	if l.Follow == "" || l.LastStage() != client.StageLost {
+		return ""
+	}
+	lines := l.Stages[len(l.Stages)-1].Lines
+	return lines[len(lines)-1].Output
 }
 
 // newJobLog groups the last rows of a log by stage; ids count its rows. Stages
