@@ -73,8 +73,9 @@ func (w *world) bend() {
 	w.rows["provisioner_jobs"][seedRows]["status"] = "pending"
 	w.rows["templates"][5]["deleted"] = false                                    // its workspace is deleted
 	w.rows["templates"][4]["active_version_id"] = seedID("template_versions", 0) // so version 4 may be archived
-	w.rows["provisioner_daemons"][0]["drained_at"] = nil                         // it may be handed a job
-	session := w.rows["api_keys"][3]                                             // where somebody is signed in
+	daemon := w.rows["provisioner_daemons"][0]                                   // it may be handed a job
+	daemon["drained_at"], daemon["stopped_at"] = nil, nil
+	session := w.rows["api_keys"][3] // where somebody is signed in
 	session["workspace_id"], session["expires_at"] = nil, int64(seedBase+seedRows*seedStep)
 	w.rows["workspaces"][4]["deleted"] = true
 	w.rows["workspaces"][0]["favorite"], w.rows["workspaces"][0]["deleted"] = true, false
