@@ -55,7 +55,7 @@ func faults() []fault {
 		{name: "reboot", what: "kill -9 of the server and of all processes of the host", longest: 4 * s, server: true, strike: both(killServer, crashHost), heal: both(startServer, startDaemon)},
 		{name: "link-cut", what: "connections between daemon and server end, new ones are refused", shortest: s, longest: 15 * s, strike: setLink(link{cut: true}), heal: setLink(link{})},
 		{name: "link-hang", what: "connections stay, and nothing comes through", shortest: s, longest: 15 * s, strike: setLink(link{hung: true}), heal: setLink(link{})},
-		{name: "spool-lost", what: "all that is in the spool is removed; the daemon is killed later, and started again", longest: 12 * s, strike: loseSpool, heal: both(killDaemon, startDaemon)},
+		{name: "spool-lost", what: "all that is in the spool is removed; the daemon is killed when it has had time to hand in, and started again", shortest: 10 * s, longest: 15 * s, strike: loseSpool, heal: both(killDaemon, startDaemon)},
 		{name: "server-clock", what: "the wall clock of the server jumps by minutes or hours, forwards or backwards, and back later", shortest: s, longest: 8 * s, server: true, strike: jumpServer, heal: jumpServerBack},
 		{name: "daemon-clock", what: "the same of the daemon", shortest: s, longest: 8 * s, strike: jumpDaemon, heal: jumpDaemonBack},
 		{name: "link-slow", what: "every 16 KiB come half a second late", shortest: 4 * s, longest: 12 * s, strike: setLink(link{delay: 500 * time.Millisecond}), heal: setLink(link{})},

@@ -368,6 +368,7 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 	if err != nil {
 		return verdict{unknown: fmt.Errorf("tell whether the engine lives: %w", err)}
 	}
+	a.watchFolder() // the engine may have ended before anybody looked
 	return a.judge()
 }
 
