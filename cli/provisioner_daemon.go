@@ -13,7 +13,7 @@ import (
 
 func newProvisioner(env *Env) *cobra.Command {
 	return group("provisioner", "Run provisioners, and see them and their jobs", []string{"provisioners"},
-		newProvisionerStart(env), newProvisionerList(env), newProvisionerDrain(env), newProvisionerResume(env), newProvisionerKeys(env), newProvisionerJobs(env), newProvisionerCache(env))
+		newProvisionerStart(env), newProvisionerList(env), newProvisionerDrain(env), newProvisionerResume(env), newProvisionerKeys(env), newProvisionerJobs(env), newProvisionerCache(env), newProvisionerRecovery(env))
 }
 
 // newProvisionerd keeps the old name of the start command.
@@ -125,6 +125,10 @@ func (o *provisionerListOptions) run(ctx context.Context) error {
 		for _, w := range d.Warnings {
 			o.env.warnf("%s", printable(w.Message))
 		}
+	}
+	// Whoever may not see it can do nothing about it either.
+	if r, err := c.Recovery(ctx, org.ID.String()); err == nil && r.Recovering {
+		o.env.warnf("The database is an older copy: no build of %s starts until provisioners have told what it lacks. See: coder provisioner recovery --org %[1]s", org.Name)
 	}
 	return printList(o.env, o.list, daemonTable(), rows, rows,
 		fmt.Sprintf("No provisioners found in %s. Start one with `coder provisioner start`.", org.Name))

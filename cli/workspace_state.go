@@ -70,6 +70,8 @@ func stateOrigin(s client.WorkspaceState) string {
 		return "pushed by " + s.CreatedBy.Username
 	case s.Merge:
 		return "a merge of salvage"
+	case s.Recovered && s.MergedBuildNumber == 0:
+		return "a provisioner, after the database was restored"
 	case s.MergedBuildNumber != 0:
 		return fmt.Sprintf("a provisioner, merged for build %d", s.MergedBuildNumber)
 	}

@@ -18,6 +18,8 @@ const (
 	HealthBuiltIn = "built_in"
 	// HealthSharedHost: provisioners of several organizations with one spool directory.
 	HealthSharedHost = "shared_host"
+	// HealthRecovering: builds of an organization wait, because the database is an older copy.
+	HealthRecovering = "recovering"
 )
 
 // HealthReport is the state of the deployment's parts.

@@ -1,8 +1,6 @@
 package client
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"io"
@@ -66,8 +64,9 @@ type RegisterDaemonRequest struct {
 	// HostID identifies the spool directory, so that a successor on the same
 	// host may attest that an engine is dead.
 	HostID string `json:"host_id"`
-	// Generation is the highest server generation that this spool has seen.
-	Generation int64 `json:"generation"`
+	// Witnesses are the newest of what this spool remembers of its organizations:
+	// docs/jobs.md, "After a restore".
+	Witnesses []string `json:"witnesses,omitempty" maxItems:"100"`
 }
 
 // RegisteredDaemon is what a daemon learns when it has joined.
@@ -79,7 +78,8 @@ type RegisteredDaemon struct {
 	Tags             map[string]string `json:"tags"`
 	KeyName          string            `json:"key_name"`
 	ServerVersion    string            `json:"server_version"`
-	Generation       int64             `json:"generation"`
+	// Recovery is as in AcquireReply.
+	Recovery string `json:"recovery,omitempty"`
 }
 
 // AcquireJobRequest asks for one job and waits up to 30 s for it. A repeated
@@ -89,6 +89,11 @@ type AcquireJobRequest struct {
 	// Trouble, when set, is why the daemon can take no job now; it is shown,
 	// and the answer comes at once, without one.
 	Trouble string `json:"trouble,omitempty" maxLength:"1024"`
+	// Witness is the newest that this spool has for the organization.
+	Witness string `json:"witness,omitempty" maxLength:"16384"`
+	// Recovery is the one in which the daemon has reported; nil where it knows
+	// nothing of recoveries.
+	Recovery *string `json:"recovery,omitempty"`
 }
 
 // AcquiredJob is one attempt at one job: all that a daemon needs to run it,
@@ -512,7 +517,8 @@ func (c *Client) RegisterDaemon(ctx context.Context, req RegisterDaemonRequest) 
 
 // AcquireJob waits up to 30 s for a job; nil means that there was none.
 func (c *Client) AcquireJob(ctx context.Context, daemon uuid.UUID, req AcquireJobRequest) (*AcquiredJob, error) {
-	return send[*AcquiredJob](ctx, c, http.MethodPost, apiPath("provisionerdaemons", daemon, "acquire"), req)
+	reply, err := c.AskForJob(ctx, daemon, req)
+	return reply.Job, err
 }
 
 // DeregisterDaemon says that a daemon has stopped: it shows offline at once.
@@ -550,7 +556,7 @@ func (a *Attempt) Confirm(ctx context.Context) error {
 	return a.client.exec(ctx, http.MethodPost, a.path("confirm"), struct{}{})
 }
 
-// StartEngine marks that the engine is about to start; 409 forbids it.
+// StartEngine is BeginEngine for who keeps no voucher.
 func (a *Attempt) StartEngine(ctx context.Context) error {
 	return a.client.exec(ctx, http.MethodPost, a.path("engine"), struct{}{})
 }
@@ -605,21 +611,12 @@ func (a *Attempt) AppendLogs(ctx context.Context, req AppendLogsRequest) (Append
 // PutState uploads one Terraform state, compressed. ref names its upload
 // number and the hash of its uncompressed bytes.
 func (a *Attempt) PutState(ctx context.Context, ref StateRef, state []byte) error {
-	var body bytes.Buffer
-	compressor, err := gzip.NewWriterLevel(&body, gzip.BestSpeed)
+	body, err := compressed(state)
 	if err != nil {
 		return err
 	}
-	if _, err := compressor.Write(state); err != nil {
-		return err
-	}
-	if err := compressor.Close(); err != nil {
-		return err
-	}
 	query := url.Values{"n": {strconv.FormatInt(ref.N, 10)}, "sha256": {ref.SHA256}}
-	_, err = a.client.request(ctx, http.MethodPut, withQuery(a.path("state"), query), body.Bytes(), http.Header{
-		"Content-Type": {"application/octet-stream"}, "Content-Encoding": {"gzip"},
-	})
+	_, err = a.client.request(ctx, http.MethodPut, withQuery(a.path("state"), query), body, gzipped())
 	return err
 }
 

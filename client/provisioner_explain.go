@@ -26,6 +26,9 @@ const (
 	ExplainTrouble = "provisioners_in_trouble"
 	// ExplainServerFull: the server's disk is full, and no job is handed out.
 	ExplainServerFull = "server_full"
+	// ExplainRecovering: the database was restored from an older copy, and it is
+	// not known yet what it lacks.
+	ExplainRecovering = "recovering"
 	// ExplainOlderEngine: an engine of an earlier attempt may still touch the workspace.
 	ExplainOlderEngine = "older_engine"
 	// ExplainBusy: those that could take it have jobs.
@@ -75,7 +78,7 @@ type ProvisionerJobExplanation struct {
 	Job ProvisionerJob `json:"job"`
 	// Code is one word of the list above, Reason the same in a sentence, and
 	// Action what to do about it; empty when there is nothing to do.
-	Code   string `json:"code" enum:"no_provisioner,tags_differ,engine_unsupported,provisioners_offline,provisioners_draining,provisioners_in_trouble,server_full,older_engine,provisioners_busy,queued,running,ended"`
+	Code   string `json:"code" enum:"no_provisioner,tags_differ,engine_unsupported,provisioners_offline,provisioners_draining,provisioners_in_trouble,server_full,recovering,older_engine,provisioners_busy,queued,running,ended"`
 	Reason string `json:"reason"`
 	Action string `json:"action"`
 	// JobsAhead are those that are handed out before a pending one, up to MaxJobsAhead.

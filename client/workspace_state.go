@@ -45,6 +45,9 @@ type WorkspaceState struct {
 	// build.
 	MergedAt          *time.Time `json:"merged_at,omitempty"`
 	MergedBuildNumber int64      `json:"merged_build_number,omitempty"`
+	// Recovered: a provisioner handed it in after the database was restored from
+	// an older copy.
+	Recovered bool `json:"recovered,omitempty"`
 	// RestoredFrom is the version of which it is a copy, 0 for none.
 	RestoredFrom int64 `json:"restored_from,omitempty"`
 	// CreatedBy pushed or restored it; nil for states of provisioners.

@@ -182,6 +182,20 @@ func provisionerDaemonChanged(org store.Organization, before, after store.Provis
 	return e
 }
 
+// recoveryEntry is a change of the organization: its builds are held, or let go.
+func recoveryEntry(org store.Organization, action string, id uuid.UUID, copied, witnessed int64) auditEntry {
+	e := organizationEntry(client.AuditWrite, org)
+	e.fields = map[string]any{"extension": "recovery", "extension_action": action, "recovery_id": id, "copy_number": copied, "witnessed": witnessed}
+	return e
+}
+
+// stateRecovered is of a state that an attempt handed in which the database did not know.
+func stateRecovered(w store.Workspace, b store.WorkspaceBuild, attempt uuid.UUID, version int64, salvage bool) auditEntry {
+	e := stateReplaced(w, b)
+	e.fields["extension"], e.fields["recovered_attempt_id"], e.fields["state_version"], e.fields["salvage"] = "recovery", attempt, version, salvage
+	return e
+}
+
 type auditOrganizationDaemons struct {
 	Daemon auditProvisionerDaemon `json:"provisioner_daemons"`
 }

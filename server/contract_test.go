@@ -62,7 +62,7 @@ const (
 	agentFields    = "id parent_id created_at updated_at first_connected_at? last_connected_at? disconnected_at? started_at? ready_at? status lifecycle_state name resource_id instance_id? " +
 		"architecture environment_variables operating_system logs_length logs_overflowed directory? expanded_directory? version api_version apps latency? connection_timeout_seconds " +
 		"troubleshooting_url subsystems health display_apps log_sources scripts startup_script_behavior"
-	stateFields = "| version workspace_id workspace_build_id build_number attempt_id? attempt_number? fence n created_at size sha256 resources? kind merge merged_at? merged_build_number? restored_from? created_by?"
+	stateFields = "| version workspace_id workspace_build_id build_number attempt_id? attempt_number? fence n created_at size sha256 resources? kind merge merged_at? merged_build_number? restored_from? recovered? created_by?"
 	appFields   = "id url? external slug display_name? command? icon? subdomain subdomain_name? sharing_level healthcheck? health group? hidden open_in tooltip? statuses"
 )
 

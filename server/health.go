@@ -41,7 +41,15 @@ func (a *api) debugHealth(ctx context.Context, _ *struct{}) (*output[client.Heal
 	if err != nil {
 		return nil, err
 	}
+	recovering, err := a.recoveringMessages(ctx)
+	if err != nil {
+		return nil, err
+	}
 	report := client.HealthReport{Time: a.now().UTC(), CoderVersion: a.version, Database: a.databaseHealth(ctx), ProvisionerDaemons: a.daemonsHealth(daemons, organizations)}
+	if len(recovering) > 0 {
+		report.Database.Warnings = append(report.Database.Warnings, recovering...)
+		report.Database.Severity = worst(report.Database.Severity, client.HealthWarning)
+	}
 	report.Severity = worst(report.Database.Severity, report.ProvisionerDaemons.Severity)
 	report.Healthy = report.Severity != client.HealthError
 	return reply(report), nil
@@ -59,6 +67,18 @@ func (a *api) databaseHealth(ctx context.Context) client.DatabaseReport {
 		fail(&out.HealthSection, "The server's disk is full or cannot be written since "+since.UTC().Format(time.RFC3339)+": no job is handed out, lines of logs are dropped, and only what provisioners hand in is still taken. Make room.")
 	}
 	return out
+}
+
+// recoveringMessages are of the organizations whose builds wait because the
+// database is an older copy.
+func (a *api) recoveringMessages(ctx context.Context) ([]client.HealthMessage, error) {
+	rows, err := a.store.ListOpenRecoveries(ctx)
+	out := []client.HealthMessage{}
+	for _, r := range rows {
+		out = append(out, client.HealthMessage{Code: client.HealthRecovering, Message: fmt.Sprintf(
+			"The database was restored from an older copy, which was noticed at %s: no build of %s starts until its provisioners have told what was built since. See what is missing with: coder provisioner recovery --org %[2]s", showTime(r.StartedAt), r.Name)})
+	}
+	return out, err
 }
 
 // daemonsHealth says what is wrong with the daemons that are there, which have

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -56,11 +57,12 @@ func (a *api) confirmAttempt(ctx context.Context, _ *AttemptPath) (*struct{}, er
 }
 
 // startAttemptEngine marks that from now on only a dead engine or the horizon
-// lets another attempt begin. After a cancel it refuses.
-func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*struct{}, error) {
+// lets another attempt begin. After a cancel it refuses, and in a recovery the
+// job goes back: it was handed out with an older state.
+func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*output[client.EngineStart], error) {
 	attempt := requestFrom(ctx).attempt
 	if attempt.Current && !attempt.EngineStartedAt.IsZero() {
-		return nil, nil // the same call again
+		return reply(client.EngineStart{Voucher: attempt.Voucher}), nil // the same call again
 	}
 	if attempt.Current && attempt.ConfirmedAt.IsZero() {
 		return nil, refuse(http.StatusConflict, "No engine may start before the hand-out is confirmed.", "Confirm it once the record of the attempt is on disk.")
@@ -68,15 +70,28 @@ func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*struct{}
 	if err := a.admitJobs(); err != nil {
 		return nil, err
 	}
-	err := a.store.InTx(ctx, func(tx *store.Store) error {
+	var claim client.HistoryClaim
+	voucher := ""
+	err := a.store.InTx(ctx, func(tx *store.Store) (err error) {
 		now := store.At(a.now())
+		if attempt.WorkspaceID != nil {
+			if err := a.admitEngine(ctx, tx, attempt); err != nil {
+				return err
+			}
+			if claim, err = a.engineStart(ctx, tx, attempt, now); err != nil {
+				return err
+			}
+			voucher = a.sign(claim)
+		}
 		jobs, err := tx.MarkJobEngineStarted(ctx, store.MarkJobEngineStartedParams{
 			OrganizationID: attempt.OrganizationID, ID: attempt.JobID, AttemptID: &attempt.ID, UpdatedAt: now,
 		})
 		if err != nil {
 			return err
 		}
-		attempts, err := tx.MarkAttemptEngineStarted(ctx, store.MarkAttemptEngineStartedParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, EngineStartedAt: now})
+		attempts, err := tx.MarkAttemptEngineStarted(ctx, store.MarkAttemptEngineStartedParams{
+			OrganizationID: attempt.OrganizationID, ID: attempt.ID, EngineStartedAt: now, History: claim.Number, Voucher: voucher,
+		})
 		if err != nil {
 			return err
 		}
@@ -85,10 +100,17 @@ func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*struct{}
 		}
 		return nil
 	})
-	if err == nil {
-		a.leases.renewed(attempt.ID)
+	if errors.Is(err, errClaimed) {
+		return nil, a.takeBackForRecovery(ctx, attempt)
 	}
-	return nil, err
+	if err != nil {
+		return nil, err
+	}
+	a.leases.renewed(attempt.ID)
+	if voucher != "" {
+		a.engineStarted(ctx, claim)
+	}
+	return reply(client.EngineStart{Voucher: voucher}), nil
 }
 
 // attemptSource sends the template's archive. A revoked attempt gets none:

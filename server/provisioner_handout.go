@@ -156,6 +156,9 @@ func (a *api) raiseFence(ctx context.Context, tx *store.Store, job store.Provisi
 	if live > 0 {
 		return 0, errClaimed
 	}
+	if err := a.admitBuild(ctx, tx, job.OrganizationID); err != nil {
+		return 0, err
+	}
 	if err := a.setWorkspaceStatus(ctx, tx, job); err != nil {
 		return 0, err
 	}

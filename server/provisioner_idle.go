@@ -120,6 +120,13 @@ func (s shared[K, V]) get(key K, ask func() (V, error)) (V, error) {
 	return value, nil
 }
 
+// forget makes the next question be asked.
+func (s shared[K, V]) forget(key K) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.answers, key)
+}
+
 // forgetOld keeps what nobody asks any more from piling up.
 func (s shared[K, V]) forgetOld() {
 	if len(s.answers) < 1024 {

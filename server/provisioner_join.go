@@ -33,9 +33,11 @@ func (a *api) provisionerProtocolRoutes(r *router) {
 	const attempts = "/provisionerdaemons/attempts/{attempt}"
 	handle(r, post, "/provisionerdaemons/register", "Join a daemon", daemon(), a.registerDaemon, created)
 	handle(r, post, "/provisionerdaemons/{daemon}/acquire", "Wait for a job", daemon(), a.acquireJob, slow(acquireWait+10*time.Second))
+	handle(r, post, "/provisionerdaemons/{daemon}/history", "Report what a spool remembers of builds", daemon(), a.reportHistory, body(maxHistoryBody))
+	handleRaw(r, put, "/provisionerdaemons/{daemon}/history/{lost}/state", "Hand in the last state of an attempt that the server does not know", daemon(), a.putLostState)
 	handle(r, del, "/provisionerdaemons/{daemon}", "Leave in an orderly way", daemon(), a.stopDaemon, noContent)
 	handle(r, post, attempts+"/confirm", "Confirm a hand-out", attempt(), a.confirmAttempt, noContent)
-	handle(r, post, attempts+"/engine", "Say that an engine is about to start", attempt(), a.startAttemptEngine, noContent)
+	handle(r, post, attempts+"/engine", "Say that an engine is about to start", attempt(), a.startAttemptEngine)
 	handle(r, post, attempts+"/plan", "Ask whether a plan may be applied", attempt(), a.decidePlan)
 	handleRaw(r, get, attempts+"/source", "Download the template's archive", attempt(), a.attemptSource)
 	handle(r, post, attempts+"/renew", "Keep the lease and wait for news", attempt(), a.renewAttempt)
@@ -92,10 +94,14 @@ func (a *api) registerDaemon(ctx context.Context, in *registerInput) (*output[cl
 		return nil, fmt.Errorf("register daemon: %w", err)
 	}
 	a.queues.forget(org.ID)
+	recovery, err := a.heedAll(ctx, row, in.Body.Witnesses)
+	if err != nil {
+		return nil, err
+	}
 	a.logger.InfoContext(ctx, "provisioner daemon joined", "daemon", row.Name, "organization", org.Name, "tags", showTags(tags))
 	return reply(client.RegisteredDaemon{
 		ID: row.ID, Name: row.Name, OrganizationID: org.ID, OrganizationName: org.Name, Tags: tags,
-		KeyName: cred.name(), ServerVersion: a.version, Generation: a.generation,
+		KeyName: cred.name(), ServerVersion: a.version, Recovery: recovery,
 	}), nil
 }
 
@@ -229,7 +235,7 @@ func (a *api) stopDaemon(ctx context.Context, in *DaemonPath) (*struct{}, error)
 
 // acquireJob hands out a job, or answers 204 when none came in time. The
 // daemon enters the line before it looks, so that no job passes it by.
-func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*client.AcquiredJob], error) {
+func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*acquireOutput, error) {
 	d, err := a.ownDaemon(ctx, in.Daemon)
 	if err != nil {
 		return nil, err
@@ -237,11 +243,43 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 	if err := a.daemonSeen(ctx, d); err != nil {
 		return nil, err
 	}
-	if err := a.daemonTrouble(ctx, d, in.Body.Trouble); err != nil || in.Body.Trouble != "" {
-		return acquired(nil), err
+	if err := a.heed(ctx, d, in.Body.Witness); err != nil {
+		return nil, err
 	}
-	if job, err := a.repeatedHandOut(ctx, d, in.Body.RequestID); job != nil || err != nil {
-		return acquired(job), err
+	job, err := a.awaitJob(ctx, d, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	out := &acquireOutput{Status: http.StatusNoContent, Body: job}
+	if job != nil {
+		out.Status = http.StatusOK
+	}
+	history, err := a.historyOf(ctx, d.OrganizationID)
+	if err != nil {
+		a.logger.WarnContext(ctx, "say how far the builds have come", "organization", d.OrganizationID, "error", err)
+		return out, nil // the job matters more
+	}
+	if out.Recovery = recoveryID(history); d.Tags[client.TagScope] != scopeTagUser {
+		out.Witness = history.Witness
+	}
+	return out, nil
+}
+
+// acquireOutput is a job, or 204, and what the server says of the organization's history.
+type acquireOutput struct {
+	Status   int
+	Witness  string `header:"Coder-Provisioner-Witness"`
+	Recovery string `header:"Coder-Provisioner-Recovery"`
+	Body     *client.AcquiredJob
+}
+
+// awaitJob waits for a job, as long as the daemon has nothing to report.
+func (a *api) awaitJob(ctx context.Context, d store.ProvisionerDaemon, ask client.AcquireJobRequest) (*client.AcquiredJob, error) {
+	if err := a.daemonTrouble(ctx, d, ask.Trouble); err != nil || ask.Trouble != "" {
+		return nil, err
+	}
+	if job, err := a.repeatedHandOut(ctx, d, ask.RequestID); job != nil || err != nil {
+		return job, err
 	}
 	if err := a.admitJobs(); err != nil {
 		return nil, err
@@ -249,29 +287,33 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 	timeout := time.NewTimer(a.acquireWait)
 	defer timeout.Stop()
 	if !d.DrainedAt.IsZero() {
-		return acquired(nil), a.standAside(ctx, d.ID, timeout.C)
+		return nil, a.standAside(ctx, d.ID, timeout.C)
 	}
 	w := a.dispatch.wait(d)
 	defer a.dispatch.leave(w)
+	var err error
 	var woken store.StringMap
 	for wanted := true; ; {
+		if due, err := a.owesReport(ctx, d, ask); due || err != nil {
+			return nil, err
+		}
 		if wanted {
-			job, err := a.handOut(ctx, d, in.Body.RequestID)
+			job, err := a.handOut(ctx, d, ask.RequestID)
 			if errors.Is(err, errDraining) {
 				a.dispatch.pass(w, woken)
-				return acquired(nil), a.standAside(ctx, d.ID, timeout.C)
+				return nil, a.standAside(ctx, d.ID, timeout.C)
 			}
 			if job != nil || err != nil {
-				return acquired(job), err
+				return job, err
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return acquired(nil), nil
+			return nil, nil
 		case <-a.closing:
-			return acquired(nil), nil
+			return nil, nil
 		case <-timeout.C:
-			return acquired(nil), nil
+			return nil, nil
 		case woken = <-w.wake:
 			wanted, err = true, a.daemonAgain(ctx, d.ID)
 		case <-a.idle.beat(d.ID):
@@ -281,13 +323,6 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*statusOutput[*
 			return nil, err
 		}
 	}
-}
-
-func acquired(job *client.AcquiredJob) *statusOutput[*client.AcquiredJob] {
-	if job == nil {
-		return &statusOutput[*client.AcquiredJob]{Status: http.StatusNoContent}
-	}
-	return &statusOutput[*client.AcquiredJob]{Status: http.StatusOK, Body: job}
 }
 
 // daemonSeen notes that a daemon asked; its row is written with the others.

@@ -63,6 +63,8 @@ type queue struct {
 	hasPassed    func(store.Time) bool
 	// full tells whether the disk of this server is, now.
 	full func() bool
+	// recovery is what builds wait for after a restore; nil outside of one.
+	recovery *client.Recovery
 }
 
 // queueOf reads an organization's queue, or takes the one that was read a
@@ -91,7 +93,15 @@ func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, 
 	if q.daemons, err = a.store.ListProvisionerDaemons(ctx, organizationID); err != nil {
 		return nil, err
 	}
-	q.work, err = a.store.ListAttemptsUnderWay(ctx, organizationID)
+	if q.work, err = a.store.ListAttemptsUnderWay(ctx, organizationID); err != nil {
+		return nil, err
+	}
+	history, err := a.historyOf(ctx, organizationID)
+	if err != nil || history.RecoveryID == uuid.Nil {
+		return q, err
+	}
+	recovery, err := a.recoveryResponse(ctx, organizationID)
+	q.recovery = &recovery
 	return q, err
 }
 

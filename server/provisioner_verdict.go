@@ -100,6 +100,9 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 	case q.full():
 		return decision{client.ExplainServerFull, "The server's disk is full: no job is handed out until there is room on it.", "Make room on the server, or ask its administrator to."}
 	}
+	if q.recovery != nil && job.WorkspaceID != nil {
+		return q.recoveringDecision()
+	}
 	by := map[string][]store.ListProvisionerDaemonsRow{}
 	for _, d := range q.daemons {
 		verdict := q.judge(job, d)
@@ -148,6 +151,31 @@ func (q *queue) olderDecision(w store.ListAttemptsUnderWayRow) decision {
 		out.action += fmt.Sprintf(" It counts as dead %s after it was last heard of.", horizon)
 	}
 	return out
+}
+
+// recoveringDecision says what is awaited: builds of which nobody has told, and
+// states that are still to come.
+func (q *queue) recoveringDecision() decision {
+	r := q.recovery
+	awaited := []string{}
+	if r.MissingCount > 0 {
+		awaited = append(awaited, plural(r.MissingCount, "build")+" of which no provisioner has told yet")
+	}
+	for _, report := range r.Reports {
+		switch report.State {
+		case client.LostAwaited:
+			awaited = append(awaited, fmt.Sprintf("the state of %s/%s from %s", report.OwnerName, report.WorkspaceName, report.DaemonName))
+		case client.LostRunning:
+			awaited = append(awaited, fmt.Sprintf("the end of a build of %s/%s on %s", report.OwnerName, report.WorkspaceName, report.DaemonName))
+		}
+	}
+	if more := len(awaited) - maxNamed; more > 0 {
+		awaited = append(awaited[:maxNamed], fmt.Sprintf("%d more", more))
+	}
+	return decision{client.ExplainRecovering,
+		fmt.Sprintf("The server's database was restored from an older copy, which was noticed at %s. No build of the organization starts until it is known what was built since: %s.",
+			r.StartedAt.UTC().Format(time.RFC3339), strings.Join(awaited, "; ")),
+		fmt.Sprintf("Start all provisioners of the organization with the spools that they had. See what is missing with: coder provisioner recovery --org %s, and if it is lost, go on without it with: coder provisioner recovery end --org %[1]s", q.organization)}
 }
 
 func (q *queue) drainingDecision(job store.ProvisionerJob, draining []store.ListProvisionerDaemonsRow) decision {

@@ -49,6 +49,7 @@ func (a *api) routes(r *router) {
 	a.auditRoutes(r)
 	a.quotaRoutes(r)
 	a.keyRoutes(r)
+	a.recoveryRoutes(r)
 }
 
 // rootRoutes are the few paths outside of the API that every client and load

@@ -54,6 +54,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	o := c.API
 	o.Store, o.Logger, o.Version, o.DeploymentKeyFile, o.ReserveFile = db, c.Logger, c.Version, ownKeyFile(c), reserve
+	if c.PostgresURL == "" {
+		o.WitnessFile = filepath.Join(c.DataDir, "witness.json")
+	}
 	if o.AccessURL, err = accessURL(c, listeners); err != nil {
 		return errors.Join(err, listeners.close())
 	}

@@ -50,6 +50,9 @@ type Options struct {
 	DeploymentKeyFile string
 	// ReserveFile holds room on the disk of the database; empty holds none.
 	ReserveFile string
+	// WitnessFile keeps beside the database how far the builds have come, so that
+	// an older copy in its place is noticed at the start; empty keeps it nowhere.
+	WitnessFile string
 
 	// PasswordMemory is what hashing a password takes, in KiB; 0 is the
 	// recommended cost, and only tests take less.
@@ -140,8 +143,7 @@ type api struct {
 	bus          *pubsub.Bus
 	dispatch     *dispatcher
 	room         *room
-	// generation rises at every start of a server on this database.
-	generation int64
+	histories    *histories
 	// replica tells this process from others on the same database.
 	replica string
 	metrics *metrics
@@ -207,14 +209,15 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a.listing = semaphore.NewWeighted(o.Store.ParallelReads())
 	a.refusals = newRefusals()
 	a.rotating = &sync.Mutex{}
-	if a.generation, err = o.Store.RaiseGeneration(ctx); err != nil {
-		return nil, err
-	}
+	a.histories = newHistories(o.WitnessFile)
 	if err := a.ensureDefaultOrganization(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.room.hold(ctx, a.store); err != nil {
 		a.room.pressed(err)
+	}
+	if err := a.readWitnesses(ctx); err != nil {
+		return nil, err
 	}
 	if err := a.announceKeys(ctx); err != nil {
 		return nil, err

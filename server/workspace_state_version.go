@@ -189,7 +189,7 @@ func stateResponse(w store.Workspace, row store.ListWorkspaceStatesRow) client.W
 	s := client.WorkspaceState{
 		Version: row.Version, WorkspaceID: w.ID, WorkspaceBuildID: row.WorkspaceBuildID, BuildNumber: row.BuildNumber, AttemptID: row.AttemptID, AttemptNumber: row.AttemptNumber,
 		Fence: row.Fence, N: row.N, CreatedAt: row.CreatedAt.Time, Size: row.Size, SHA256: row.Sha256, Resources: row.Resources, Kind: client.StateEarlier,
-		RestoredFrom: row.RestoredFrom, Merge: row.AttemptID != nil && row.N == 0,
+		RestoredFrom: row.RestoredFrom, Merge: row.AttemptID != nil && row.N == 0, Recovered: row.Recovered,
 	}
 	if row.Salvage {
 		s.Kind = client.StateSalvage

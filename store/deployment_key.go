@@ -236,7 +236,7 @@ func (s *Store) rewrapSSHKeys(ctx context.Context, from, to seal.Key) (int, erro
 // settingKeys are random keys in settings that the deployment key wraps, with
 // their purposes.
 func settingKeys() map[string]string {
-	return map[string]string{settingAuditKey: purposeAuditKey, settingFileKey: purposeFileKey}
+	return map[string]string{settingAuditKey: purposeAuditKey, settingFileKey: purposeFileKey, settingHistoryKey: purposeHistoryKey}
 }
 
 func (s *Store) rewrapSettings(ctx context.Context, from, to seal.Key) error {

@@ -138,7 +138,7 @@ func TestAfterARotationTheOldKeyOpensNoRow(t *testing.T) {
 				if raw, err := hex.DecodeString(string(wrapped)); err == nil {
 					wrapped = raw
 				}
-				for _, purpose := range []string{"organization:" + id, store.PurposeSSHKey, "audit key", "file key", "deployment_key_check"} {
+				for _, purpose := range []string{"organization:" + id, store.PurposeSSHKey, "audit key", "file key", "history key", "deployment_key_check"} {
 					_, err := storetest.Key().Open(wrapped, purpose)
 					require.ErrorIs(t, err, seal.ErrOpen, "%s %s", query, id)
 				}
@@ -146,7 +146,7 @@ func TestAfterARotationTheOldKeyOpensNoRow(t *testing.T) {
 			}
 			require.NoError(t, rows.Err())
 		}
-		require.Equal(t, 5, tried)
+		require.Equal(t, 6, tried)
 	})
 }
 

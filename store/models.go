@@ -156,6 +156,8 @@ type JobAttempt struct {
 	EndedAt          Time
 	ExpiresAt        Time
 	StateN           int64
+	History          int64
+	Voucher          string
 }
 
 type JobLog struct {
@@ -191,6 +193,14 @@ type Organization struct {
 	CreatedAt                Time
 	UpdatedAt                Time
 	Deleted                  bool
+}
+
+type OrganizationHistory struct {
+	OrganizationID uuid.UUID
+	Number         int64
+	AttemptID      uuid.UUID
+	Witness        string
+	UpdatedAt      Time
 }
 
 type OrganizationMember struct {
@@ -273,6 +283,34 @@ type ProvisionerKeySecret struct {
 	CreatedAt      Time
 	ExpiresAt      Time
 	UsedAt         Time
+}
+
+type Recovery struct {
+	ID             uuid.UUID
+	OrganizationID uuid.UUID
+	CopyNumber     int64
+	Witnessed      int64
+	StartedAt      Time
+	EndedAt        Time
+	EndedByID      *uuid.UUID
+}
+
+type RecoveryReport struct {
+	AttemptID      uuid.UUID
+	OrganizationID uuid.UUID
+	RecoveryID     uuid.UUID
+	Number         int64
+	WorkspaceID    uuid.UUID
+	Fence          int64
+	Claim          string
+	DaemonName     string
+	Running        bool
+	Outcome        string
+	Version        int64
+	Sha256         string
+	Size           int64
+	Data           []byte
+	ReportedAt     Time
 }
 
 type Setting struct {
@@ -501,4 +539,5 @@ type WorkspaceState struct {
 	MergedAt         Time
 	MergedBuildID    *uuid.UUID
 	RestoredFrom     int64
+	Recovered        bool
 }

@@ -117,7 +117,7 @@ func (q *Queries) EndAttempt(ctx context.Context, arg EndAttemptParams) (int64, 
 }
 
 const getAttempt = `-- name: GetAttempt :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n FROM job_attempts WHERE id = $1
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher FROM job_attempts WHERE id = $1
 `
 
 // scope: deployment
@@ -157,12 +157,14 @@ func (q *Queries) GetAttempt(ctx context.Context, id uuid.UUID) (JobAttempt, err
 		&i.EndedAt,
 		&i.ExpiresAt,
 		&i.StateN,
+		&i.History,
+		&i.Voucher,
 	)
 	return i, err
 }
 
 const getAttemptByRequest = `-- name: GetAttemptByRequest :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
 `
 
 type GetAttemptByRequestParams struct {
@@ -207,6 +209,8 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 		&i.EndedAt,
 		&i.ExpiresAt,
 		&i.StateN,
+		&i.History,
+		&i.Voucher,
 	)
 	return i, err
 }
@@ -214,7 +218,7 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 const insertAttempt = `-- name: InsertAttempt :one
 INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n
+RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher
 `
 
 type InsertAttemptParams struct {
@@ -293,6 +297,8 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (J
 		&i.EndedAt,
 		&i.ExpiresAt,
 		&i.StateN,
+		&i.History,
+		&i.Voucher,
 	)
 	return i, err
 }
@@ -505,18 +511,26 @@ func (q *Queries) ListRepliesSealedOtherwise(ctx context.Context, arg ListReplie
 }
 
 const markAttemptEngineStarted = `-- name: MarkAttemptEngineStarted :execrows
-UPDATE job_attempts SET engine_started_at = $1
-WHERE organization_id = $2 AND id = $3 AND current = TRUE AND confirmed_at IS NOT NULL AND engine_started_at IS NULL
+UPDATE job_attempts SET engine_started_at = $1, history = $2, voucher = $3
+WHERE organization_id = $4 AND id = $5 AND current = TRUE AND confirmed_at IS NOT NULL AND engine_started_at IS NULL
 `
 
 type MarkAttemptEngineStartedParams struct {
 	EngineStartedAt Time
+	History         int64
+	Voucher         string
 	OrganizationID  uuid.UUID
 	ID              uuid.UUID
 }
 
 func (q *Queries) MarkAttemptEngineStarted(ctx context.Context, arg MarkAttemptEngineStartedParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, markAttemptEngineStarted, arg.EngineStartedAt, arg.OrganizationID, arg.ID)
+	result, err := q.db.ExecContext(ctx, markAttemptEngineStarted,
+		arg.EngineStartedAt,
+		arg.History,
+		arg.Voucher,
+		arg.OrganizationID,
+		arg.ID,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -118,6 +118,7 @@ var deploymentWide = map[string]string{
 	"GetAttempt":                     reasonCredential,
 	"GetAttemptByRequest":            reasonCredential,
 	"ListCurrentAttempts":            reasonLoop,
+	"ListOpenRecoveries":             reasonHealth,
 	"RenewAttempts":                  reasonLoop,
 	"DeleteExpiredAttempts":          reasonLoop,
 	"GetProvisionerDaemon":           reasonByID,

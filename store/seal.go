@@ -18,7 +18,6 @@ import (
 // Names of the rows in settings.
 const (
 	settingDeploymentID = "deployment_id"
-	settingGeneration   = "generation"
 )
 
 // Purposes of what is sealed: one kind of secret cannot be passed off as
@@ -61,8 +60,10 @@ const maxSealingKeys = 8
 type keyring struct {
 	// audit is the key of the audit chains; it is set once, by Open.
 	audit seal.Key
-	// files is that of uploads; it is set once, too.
-	files seal.Key
+	// files is that of uploads, and history that of what provisioners keep for
+	// the server; they are set once, too.
+	files   seal.Key
+	history seal.Key
 
 	mu sync.Mutex
 	// deployment are all that were given; the database says which is current.

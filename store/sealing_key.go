@@ -150,6 +150,7 @@ func sealedKinds(organizationID uuid.UUID, prefix []byte) []sealedKind {
 	r := resealer{organizationID, prefix}
 	return []sealedKind{
 		{func(d *Resealed) *int { return &d.States }, r.states},
+		{func(d *Resealed) *int { return &d.States }, r.lostStates},
 		{func(d *Resealed) *int { return &d.Variables }, r.variables},
 		{func(d *Resealed) *int { return &d.HandOuts }, r.handOuts},
 		{func(d *Resealed) *int { return &d.DryRuns }, r.dryRuns},
@@ -193,6 +194,29 @@ func (r resealer) states(ctx context.Context, s *Store) ([]resealStep, error) {
 				return err
 			}
 			return tx.SetWorkspaceStateData(ctx, SetWorkspaceStateDataParams{OrganizationID: r.organizationID, WorkspaceID: row.WorkspaceID, Fence: row.Fence, N: row.N, Data: data})
+		})
+	}
+	return steps, nil
+}
+
+// lostStates are of workspaces that the database does not know.
+func (r resealer) lostStates(ctx context.Context, s *Store) ([]resealStep, error) {
+	ids, err := s.ListReportsSealedOtherwise(ctx, ListReportsSealedOtherwiseParams{OrganizationID: r.organizationID, SealedWith: r.prefix})
+	if err != nil {
+		return nil, err
+	}
+	var steps []resealStep
+	for _, id := range ids {
+		steps = append(steps, func(ctx context.Context, tx *Store) error {
+			now, err := tx.GetRecoveryReport(ctx, GetRecoveryReportParams{OrganizationID: r.organizationID, AttemptID: id})
+			if err != nil {
+				return ignoreMissing(err)
+			}
+			data, err := r.again(ctx, tx, PurposeState, now.Data)
+			if err != nil {
+				return err
+			}
+			return tx.SetReportData(ctx, SetReportDataParams{OrganizationID: r.organizationID, AttemptID: id, Data: data})
 		})
 	}
 	return steps, nil

@@ -86,6 +86,11 @@ func (w *world) bend() {
 	state["workspace_id"], state["workspace_build_id"] = seedID("workspaces", 0), seedID("workspace_builds", 0)
 	salvage := w.rows["workspace_states"][5] // of the same attempt as state 2, later, and not merged
 	salvage["workspace_id"], salvage["fence"] = seedID("workspaces", 2), w.rows["workspace_states"][2]["fence"]
+	w.rows["recoveries"][1]["ended_at"] = nil       // it goes on
+	w.rows["job_attempts"][0]["history"] = int64(0) // its engine start is not known
+	awaited := w.rows["recovery_reports"][0]        // and a later one of workspace 0
+	awaited["outcome"], awaited["running"] = "", false
+	w.rows["recovery_reports"][3]["workspace_id"] = seedID("workspaces", 0)
 }
 
 func seedID(table string, k int) string {
@@ -98,7 +103,7 @@ var pointsTo = map[string]string{
 	"template_id": "templates", "active_version_id": "template_versions", "template_version_id": "template_versions",
 	"job_id": "provisioner_jobs", "file_id": "files", "workspace_id": "workspaces",
 	"workspace_build_id": "workspace_builds", "merged_build_id": "workspace_builds", "latest_build_id": "workspace_builds", "key_id": "provisioner_keys",
-	"daemon_id": "provisioner_daemons", "worker_id": "provisioner_daemons", "attempt_id": "job_attempts",
+	"daemon_id": "provisioner_daemons", "recovery_id": "recoveries", "ended_by_id": "users", "worker_id": "provisioner_daemons", "attempt_id": "job_attempts",
 	"group_id": "groups", "resource_id": "workspace_resources", "preset_id": "presets", "request_id": "requests",
 }
 
@@ -124,7 +129,7 @@ func seedValue(table, name string, c column, k int, boolean bool) any {
 		return nil
 	case table == "job_attempts" && name == "engine_started_at" && k == 0: // confirmed, and not begun
 		return nil
-	case table == "audit_heads" && name == "organization_id": // one of each
+	case (table == "audit_heads" || table == "organization_histories") && name == "organization_id": // one of each
 		return seedID("organizations", k)
 	case name == "organization_id":
 		return seedID("organizations", k%organizations)
@@ -187,6 +192,7 @@ func seedText(table, name string, c column, k int) string {
 var (
 	createTable  = regexp.MustCompile(`(?s)CREATE TABLE (\w+) \((.*?)\n\)`)
 	columnOfType = regexp.MustCompile(`(?m)^    (\w+) +BOOLEAN`)
+	columnAdded  = regexp.MustCompile(`ALTER TABLE (\w+) ADD COLUMN (\w+) BOOLEAN`)
 )
 
 // booleanColumns are those that Go reads as bool; SQLite has integers there.
@@ -198,6 +204,9 @@ func booleanColumns(t *testing.T) map[string]bool {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
+		for _, c := range columnAdded.FindAllStringSubmatch(string(data), -1) {
+			found[c[1]+"."+c[2]] = true
+		}
 		for _, table := range createTable.FindAllStringSubmatch(string(data), -1) {
 			for _, c := range columnOfType.FindAllStringSubmatch(table[2], -1) {
 				found[table[1]+"."+c[1]] = true

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -78,6 +77,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.openFileKey(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.openHistoryKey(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -237,20 +239,4 @@ func (s *Store) DeploymentID(ctx context.Context) (string, error) {
 		return s.PutSettingOnce(ctx, PutSettingOnceParams{Name: settingDeploymentID, Value: uuid.NewString()})
 	}
 	return id, err
-}
-
-// RaiseGeneration counts the starts of servers on this database. A daemon that
-// saw a higher one knows that the database is an older copy.
-func (s *Store) RaiseGeneration(ctx context.Context) (int64, error) {
-	var generation int64
-	err := s.InTx(ctx, func(tx *Store) error {
-		text, err := tx.GetSetting(ctx, settingGeneration)
-		if err != nil && !IsNotFound(err) {
-			return err
-		}
-		last, _ := strconv.ParseInt(text, 10, 64) // none yet is 0
-		generation = last + 1
-		return tx.PutSetting(ctx, PutSettingParams{Name: settingGeneration, Value: strconv.FormatInt(generation, 10)})
-	})
-	return generation, err
 }

@@ -276,6 +276,24 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 	return i, err
 }
 
+const liftWorkspaceFence = `-- name: LiftWorkspaceFence :execrows
+UPDATE workspaces SET fence = $1 WHERE organization_id = $2 AND id = $3 AND fence <= $1
+`
+
+type LiftWorkspaceFenceParams struct {
+	Fence          int64
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) LiftWorkspaceFence(ctx context.Context, arg LiftWorkspaceFenceParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, liftWorkspaceFence, arg.Fence, arg.OrganizationID, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const listFavoriteWorkspaces = `-- name: ListFavoriteWorkspaces :many
 SELECT w.id, w.organization_id FROM workspaces w
 WHERE w.owner_id = $1 AND w.favorite = TRUE AND w.deleted = FALSE

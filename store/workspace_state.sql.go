@@ -12,7 +12,7 @@ import (
 )
 
 const getLatestWorkspaceState = `-- name: GetLatestWorkspaceState :one
-SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at, version, resources, merged_at, merged_build_id, restored_from FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND salvage = FALSE
+SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at, version, resources, merged_at, merged_build_id, restored_from, recovered FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND salvage = FALSE
 ORDER BY fence DESC, n DESC LIMIT 1
 `
 
@@ -42,12 +42,13 @@ func (q *Queries) GetLatestWorkspaceState(ctx context.Context, arg GetLatestWork
 		&i.MergedAt,
 		&i.MergedBuildID,
 		&i.RestoredFrom,
+		&i.Recovered,
 	)
 	return i, err
 }
 
 const getWorkspaceStateAtBuild = `-- name: GetWorkspaceStateAtBuild :one
-SELECT s.workspace_id, s.organization_id, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.data, s.salvage, s.created_by, s.created_at, s.version, s.resources, s.merged_at, s.merged_build_id, s.restored_from FROM workspace_states s JOIN workspace_builds b ON b.id = s.workspace_build_id
+SELECT s.workspace_id, s.organization_id, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.data, s.salvage, s.created_by, s.created_at, s.version, s.resources, s.merged_at, s.merged_build_id, s.restored_from, s.recovered FROM workspace_states s JOIN workspace_builds b ON b.id = s.workspace_build_id
 WHERE s.organization_id = $1 AND s.workspace_id = $2 AND s.salvage = FALSE AND b.build_number <= $3
 ORDER BY s.fence DESC, s.n DESC LIMIT 1
 `
@@ -79,12 +80,13 @@ func (q *Queries) GetWorkspaceStateAtBuild(ctx context.Context, arg GetWorkspace
 		&i.MergedAt,
 		&i.MergedBuildID,
 		&i.RestoredFrom,
+		&i.Recovered,
 	)
 	return i, err
 }
 
 const getWorkspaceStateBefore = `-- name: GetWorkspaceStateBefore :one
-SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at, version, resources, merged_at, merged_build_id, restored_from FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2
+SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at, version, resources, merged_at, merged_build_id, restored_from, recovered FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2
   AND (fence < $3 OR (fence = $3 AND n = 0)) AND salvage = FALSE
 ORDER BY fence DESC, n DESC LIMIT 1
 `
@@ -117,6 +119,7 @@ func (q *Queries) GetWorkspaceStateBefore(ctx context.Context, arg GetWorkspaceS
 		&i.MergedAt,
 		&i.MergedBuildID,
 		&i.RestoredFrom,
+		&i.Recovered,
 	)
 	return i, err
 }
@@ -211,7 +214,7 @@ func (q *Queries) GetWorkspaceStateInfo(ctx context.Context, arg GetWorkspaceSta
 }
 
 const getWorkspaceStateVersion = `-- name: GetWorkspaceStateVersion :one
-SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at, version, resources, merged_at, merged_build_id, restored_from FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND version = $3
+SELECT workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, data, salvage, created_by, created_at, version, resources, merged_at, merged_build_id, restored_from, recovered FROM workspace_states WHERE organization_id = $1 AND workspace_id = $2 AND version = $3
 `
 
 type GetWorkspaceStateVersionParams struct {
@@ -241,13 +244,14 @@ func (q *Queries) GetWorkspaceStateVersion(ctx context.Context, arg GetWorkspace
 		&i.MergedAt,
 		&i.MergedBuildID,
 		&i.RestoredFrom,
+		&i.Recovered,
 	)
 	return i, err
 }
 
 const insertWorkspaceState = `-- name: InsertWorkspaceState :one
-INSERT INTO workspace_states (workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, resources, data, salvage, restored_from, created_by, created_at, version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
+INSERT INTO workspace_states (workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, resources, data, salvage, restored_from, recovered, created_by, created_at, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
   (SELECT COALESCE(max(v.version), 0) + 1 FROM workspace_states v WHERE v.workspace_id = $1))
 RETURNING version
 `
@@ -265,6 +269,7 @@ type InsertWorkspaceStateParams struct {
 	Data             []byte
 	Salvage          bool
 	RestoredFrom     int64
+	Recovered        bool
 	CreatedBy        *uuid.UUID
 	CreatedAt        Time
 }
@@ -283,6 +288,7 @@ func (q *Queries) InsertWorkspaceState(ctx context.Context, arg InsertWorkspaceS
 		arg.Data,
 		arg.Salvage,
 		arg.RestoredFrom,
+		arg.Recovered,
 		arg.CreatedBy,
 		arg.CreatedAt,
 	)
@@ -424,7 +430,7 @@ func (q *Queries) ListUnmergedSalvage(ctx context.Context, arg ListUnmergedSalva
 }
 
 const listWorkspaceStates = `-- name: ListWorkspaceStates :many
-SELECT s.version, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.resources, s.salvage, s.restored_from, s.created_by, s.created_at, s.merged_at,
+SELECT s.version, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.resources, s.salvage, s.restored_from, s.recovered, s.created_by, s.created_at, s.merged_at,
     CAST(COALESCE(b.build_number, 0) AS BIGINT) AS build_number, CAST(COALESCE(m.build_number, 0) AS BIGINT) AS merged_build_number,
     CAST(COALESCE(a.number, 0) AS BIGINT) AS attempt_number, COALESCE(u.username, '') AS created_by_name
 FROM workspace_states s
@@ -452,6 +458,7 @@ type ListWorkspaceStatesRow struct {
 	Resources         *int64
 	Salvage           bool
 	RestoredFrom      int64
+	Recovered         bool
 	CreatedBy         *uuid.UUID
 	CreatedAt         Time
 	MergedAt          Time
@@ -481,6 +488,7 @@ func (q *Queries) ListWorkspaceStates(ctx context.Context, arg ListWorkspaceStat
 			&i.Resources,
 			&i.Salvage,
 			&i.RestoredFrom,
+			&i.Recovered,
 			&i.CreatedBy,
 			&i.CreatedAt,
 			&i.MergedAt,

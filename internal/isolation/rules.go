@@ -115,7 +115,7 @@ func (w *world) object(op Operation, name string) (string, error) {
 		return w.things["token"], nil
 	case "keyname":
 		return "tok-" + w.mark, nil
-	case "id", "anything":
+	case "id", "anything", "lost":
 		return uuid.NewString(), nil
 	case "job":
 		if strings.Contains(op.Path, "dry-run") {
@@ -417,6 +417,7 @@ func freshAttempt(confirmed bool) func(context.Context, *world) (values, *creden
 const (
 	noDynamicParameters = "templates use the classic parameter flow"
 	noPorts             = "agents do not forward connections"
+	noRestore           = "the database was not restored"
 )
 
 var port = fields{"agent_name": "main", "port": 8080, "share_level": "authenticated", "protocol": "http"}
@@ -505,10 +506,15 @@ var rules = map[string]rule{
 
 	"POST /provisionerdaemons/register": fixed(fields{"name": "x", "provisioners": []string{"terraform"}, "version": "v0.0.0", "api_version": "1.0", "host_id": "x"}).
 		on(func(_ context.Context, w *world) (values, *credential, error) { return nil, &w.daemonKey, nil }),
-	"DELETE /provisionerdaemons/{daemon}":                 plain().on(freshDaemon),
-	"POST /provisionerdaemons/{daemon}/acquire":           body(func(values) any { return fields{"request_id": uuid.New()} }).on(freshWork),
-	"POST /provisionerdaemons/attempts/{attempt}/confirm": fixed(fields{}).on(freshAttempt(false)),
-	"POST /provisionerdaemons/attempts/{attempt}/engine":  fixed(fields{}).on(freshAttempt(true)),
+	"DELETE /provisionerdaemons/{daemon}":       plain().on(freshDaemon),
+	"POST /provisionerdaemons/{daemon}/history": fixed(fields{"reports": []any{}}).on(freshIdler),
+	// Nobody can hand in, read or end what only a restore of the database begins.
+	"PUT /provisionerdaemons/{daemon}/history/{lost}/state":    {given: true, refused: noRestore, raw: func(values) string { return "{}" }, query: stateQuery},
+	"GET /organizations/{organization}/recovery/states/{lost}": refused(noRestore),
+	"POST /organizations/{organization}/recovery/end":          refused(noRestore),
+	"POST /provisionerdaemons/{daemon}/acquire":                body(func(values) any { return fields{"request_id": uuid.New()} }).on(freshWork),
+	"POST /provisionerdaemons/attempts/{attempt}/confirm":      fixed(fields{}).on(freshAttempt(false)),
+	"POST /provisionerdaemons/attempts/{attempt}/engine":       fixed(fields{}).on(freshAttempt(true)),
 	// A plan is decided on for builds, and this attempt is one at an import.
 	"POST /provisionerdaemons/attempts/{attempt}/plan":     {given: true, body: func(values) any { return fields{"daily_cost": 1} }, fresh: freshAttempt(true), accepted: []int{http.StatusBadRequest}},
 	"POST /provisionerdaemons/attempts/{attempt}/logs":     fixed(fields{"logs": []any{}}).on(freshAttempt(true)),

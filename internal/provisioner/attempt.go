@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"coder/client"
 	"coder/internal/supervisor"
 	"coder/internal/terraform"
@@ -59,6 +61,10 @@ type attempt struct {
 	// pastFence: its engine has run on past the horizon, when another attempt
 	// may have begun to work beside it.
 	pastFence atomic.Bool
+
+	// heldBy is the daemon's id at a restored server, which does not know the
+	// attempt. Only the loop that renews uses it.
+	heldBy uuid.UUID
 
 	prepared *terraform.Prepared
 	// facts are what an import read without the engine.
@@ -325,7 +331,11 @@ func (a *attempt) release() {
 
 // startEngine asks for leave, once, and lets the supervisor begin.
 func (a *attempt) startEngine(guard *guard, run supervisor.Run) (*supervisor.Process, error) {
-	err := retry(a.jobCtx, a.logger, "mark the engine's start", func() error { return a.client.StartEngine(a.jobCtx) })
+	start := client.EngineStart{}
+	err := retry(a.jobCtx, a.logger, "mark the engine's start", func() (err error) {
+		start, err = a.client.BeginEngine(a.jobCtx)
+		return err
+	})
 	if err != nil {
 		if client.StatusCode(err) == http.StatusConflict {
 			a.end(errCanceledGently)
@@ -334,6 +344,9 @@ func (a *attempt) startEngine(guard *guard, run supervisor.Run) (*supervisor.Pro
 	}
 	if a.jobCtx.Err() != nil {
 		return nil, context.Cause(a.jobCtx)
+	}
+	if err := a.keepVoucher(start.Voucher); err != nil {
+		return nil, fmt.Errorf("keep the voucher of the engine's start: %w", err)
 	}
 	return guard.begin(run, a.lease())
 }
@@ -483,6 +496,9 @@ func (a *attempt) conclude(ctx context.Context, v verdict) (outcome string) {
 	// A renewal that is still under way notes its lease in the folder, which
 	// settle moves.
 	a.unattend()
+	if err := a.folder.keepFinal(v.state); err != nil {
+		a.logger.Warn("keep the last state", "error", err)
+	}
 	if err := a.daemon.spool.settle(a.folder, settled); err != nil {
 		a.logger.Warn("record the job's end", "error", err)
 	}

@@ -254,7 +254,7 @@ func (d *Daemon) work(ctx, workCtx context.Context) error {
 		if err != nil {
 			return err
 		}
-		served, err := d.takeJobs(ctx, workCtx, registered.ID)
+		served, err := d.takeJobs(ctx, workCtx, registered)
 		if !client.IsNotFound(err) {
 			d.deregister(ctx, registered.ID)
 			return err
@@ -270,17 +270,9 @@ func (d *Daemon) work(ctx, workCtx context.Context) error {
 }
 
 func (d *Daemon) register(ctx context.Context) (client.RegisteredDaemon, error) {
-	generation, err := d.spool.generation()
-	if err != nil {
-		return client.RegisteredDaemon{}, err
-	}
 	registered := client.RegisteredDaemon{}
-	err = retry(ctx, d.logger, "register", func() error {
-		registered, err = d.opts.Client.RegisterDaemon(ctx, client.RegisterDaemonRequest{
-			Organization: d.opts.Organization, Name: d.opts.Name, Tags: d.opts.Tags,
-			Provisioners: []string{"terraform"}, Version: d.opts.Version, APIVersion: APIVersion,
-			HostID: d.spool.hostID, Generation: generation,
-		})
+	err := retry(ctx, d.logger, "register", func() (err error) {
+		registered, err = d.joins(ctx)
 		if client.IsNotFound(err) {
 			return fmt.Errorf("the organization does not exist or this credential may not see it, or something else answers at the server's address: %w", err)
 		}
@@ -289,15 +281,21 @@ func (d *Daemon) register(ctx context.Context) (client.RegisteredDaemon, error) 
 	if err != nil {
 		return client.RegisteredDaemon{}, fmt.Errorf("register the provisioner daemon: %w", err)
 	}
-	if err := d.spool.raiseGeneration(registered.Generation); err != nil {
-		return client.RegisteredDaemon{}, err
-	}
 	d.logger.Info("provisioner daemon registered", "name", registered.Name,
 		"organization", registered.OrganizationName, "tags", registered.Tags, "engine", d.tools.Load().engine.String())
 	if d.opts.Registered != nil {
 		d.opts.Registered(registered)
 	}
 	return registered, nil
+}
+
+// joins makes the call that registers.
+func (d *Daemon) joins(ctx context.Context) (client.RegisteredDaemon, error) {
+	return d.opts.Client.RegisterDaemon(ctx, client.RegisterDaemonRequest{
+		Organization: d.opts.Organization, Name: d.opts.Name, Tags: d.opts.Tags,
+		Provisioners: []string{"terraform"}, Version: d.opts.Version, APIVersion: APIVersion,
+		HostID: d.spool.hostID, Witnesses: d.spool.witnesses(),
+	})
 }
 
 // deregister shows the daemon offline at once; where that does not reach the
@@ -330,8 +328,8 @@ func (d *Daemon) noteTrouble(trouble string) string {
 }
 
 // takeJobs tells also whether the server has known the daemon at least once.
-func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bool, err error) {
-	request := uuid.New()
+func (d *Daemon) takeJobs(ctx, workCtx context.Context, as client.RegisteredDaemon) (served bool, err error) {
+	request, told, telling := uuid.New(), "", newBackoff()
 	wait := newBackoff()
 	for workCtx.Err() == nil {
 		if d.claimed = d.claimed || d.crew.claim(); !d.claimed {
@@ -341,7 +339,10 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bo
 			d.logger.Warn("start a supervisor ahead of its job", "error", err)
 		}
 		trouble := d.noteTrouble(d.holdRoom())
-		job, err := d.opts.Client.AcquireJob(workCtx, id, client.AcquireJobRequest{RequestID: request, Trouble: trouble})
+		reply, err := d.opts.Client.AskForJob(workCtx, as.ID, client.AcquireJobRequest{
+			RequestID: request, Trouble: trouble, Witness: d.spool.witness(as.OrganizationID), Recovery: &told,
+		})
+		job := reply.Job
 		switch {
 		case workCtx.Err() != nil && job == nil:
 			return served, nil
@@ -356,6 +357,17 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bo
 			continue
 		}
 		wait, request, served = newBackoff(), uuid.New(), true
+		if err := d.spool.keepWitness(reply.Witness); err != nil {
+			d.logger.Warn("keep what the server says of its builds", "error", err)
+		}
+		if reply.Recovery != "" && job == nil {
+			if told, err = d.reportHistory(workCtx, as.ID, as.OrganizationID); err != nil {
+				d.logger.Warn("tell the restored server what it lacks: no success, trying again", "error", err)
+				telling.sleep(workCtx)
+				continue
+			}
+			telling = newBackoff()
+		}
 		if job == nil && trouble != "" {
 			pause(workCtx, troublePause)
 		}
@@ -366,6 +378,7 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, id uuid.UUID) (served bo
 		d.crew.works()
 		d.refreshEngine(ctx)
 		d.perform(ctx, *job)
+		told = "" // there is more to tell now
 		d.crew.rests()
 	}
 	return served, nil

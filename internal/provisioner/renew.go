@@ -16,6 +16,7 @@ var (
 	errNotCurrent     = errors.New("another attempt holds the job")
 	errRevoked        = errors.New("the daemon's credential was revoked")
 	errStopped        = errors.New("the provisioner daemon was stopped")
+	errForgotten      = errors.New("the server does not know this attempt any more")
 )
 
 // renew keeps the lease and acts on what the server says, until ctx ends.
@@ -28,6 +29,11 @@ func (a *attempt) renew(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
+		case isForgotten(err):
+			if !a.liveOn(ctx, sent) {
+				return
+			}
+			continue
 		case isOver(err):
 			// The secret is of no use any more: the job has ended without us.
 			a.logger.Warn("the server does not take this attempt's renewals", "error", err)
@@ -56,6 +62,30 @@ func (a *attempt) renewed(sent time.Duration, reply client.RenewResponse) {
 		}
 	}
 	a.obey(reply)
+}
+
+// liveOn keeps an engine going that the server does not know, because its
+// database was restored, as long as that holds the workspace for it. It waits
+// for the next renewal; false ends the job.
+func (a *attempt) liveOn(ctx context.Context, sent time.Duration) bool {
+	held, err := a.outlives(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return false
+	case err == nil && !held, isFinal(err) && !client.IsNotFound(err):
+		a.logger.Warn("the server does not take this attempt's renewals", "error", err)
+		a.end(errForgotten)
+		return false
+	case err != nil:
+		a.logger.Warn("ask the server to hold the workspace: no success, trying again", "error", err)
+	default:
+		a.logger.Warn("the server's database was restored from an older copy; the engine goes on, and its state is handed in when it has ended")
+		if err := a.noteLease(sent); err != nil {
+			a.logger.Error("renew the lease", "error", err)
+		}
+	}
+	pause(ctx, a.interval())
+	return ctx.Err() == nil
 }
 
 // pace waits when an answer without news came too soon, as a server that is

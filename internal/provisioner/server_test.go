@@ -138,7 +138,7 @@ func (p *controlPlane) register(w http.ResponseWriter, r *http.Request) {
 	}
 	p.registered = append(p.registered, time.Now())
 	p.notify()
-	reply(w, http.StatusCreated, client.RegisteredDaemon{ID: p.daemon, Name: req.Name, OrganizationName: "data-platform", Tags: map[string]string{}, Generation: 3})
+	reply(w, http.StatusCreated, client.RegisteredDaemon{ID: p.daemon, Name: req.Name, OrganizationName: "data-platform", Tags: map[string]string{}})
 }
 
 func (p *controlPlane) acquire(w http.ResponseWriter, r *http.Request) {

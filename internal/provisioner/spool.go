@@ -1,12 +1,12 @@
 package provisioner
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +33,7 @@ const (
 	settledFile   = "settled.json"
 	variablesFile = "variables.tfvars.json"
 	workDir       = "work"
+	voucherFile   = "voucher"
 )
 
 // spool is the daemon's durable directory.
@@ -83,33 +84,6 @@ func (s *spool) readHostID() error {
 func (s *spool) gone() bool {
 	content, err := os.ReadFile(filepath.Join(s.dir, "host_id"))
 	return err != nil || strings.TrimSpace(string(content)) != s.hostID
-}
-
-// generation is the highest server generation that this spool has seen.
-func (s *spool) generation() (int64, error) {
-	content, err := os.ReadFile(filepath.Join(s.dir, "generation"))
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read the spool's generation: %w", err)
-	}
-	generation, err := strconv.ParseInt(strings.TrimSpace(string(content)), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("read the spool's generation: %w", err)
-	}
-	return generation, nil
-}
-
-func (s *spool) raiseGeneration(seen int64) error {
-	known, err := s.generation()
-	if err != nil || seen <= known {
-		return err
-	}
-	if err := writeFile(filepath.Join(s.dir, "generation"), []byte(strconv.FormatInt(seen, 10)), true); err != nil {
-		return fmt.Errorf("record the server's generation: %w", err)
-	}
-	return nil
 }
 
 // folders of all attempts that the spool holds.
@@ -204,6 +178,26 @@ func (f *folder) gone() bool { return !f.has(jobFile) }
 func (f *folder) has(name string) bool {
 	_, err := os.Stat(f.path(name))
 	return err == nil
+}
+
+// keepFinal keeps the attempt's last state, which is not always in the file
+// that the engine writes it to.
+func (f *folder) keepFinal(state []byte) error {
+	if len(state) == 0 {
+		return nil
+	}
+	path := f.path(filepath.Join(workDir, terraform.StateFile))
+	if content, err := os.ReadFile(path); err == nil && bytes.Equal(content, state) {
+		return nil // putAway moves it
+	}
+	if err := writeFile(f.path(finalState), state, false); err != nil {
+		return err
+	}
+	err := os.Remove(path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return err
 }
 
 // settle records that the server has everything. The folder is kept for a

@@ -57,6 +57,8 @@ func (workspacePage) StateOrigin(s client.WorkspaceState) string {
 		return "Pushed by " + s.CreatedBy.Username
 	case s.Merge:
 		return "A merge of salvage"
+	case s.Recovered && s.MergedBuildNumber == 0:
+		return "A provisioner, after the database was restored from an older copy"
 	case s.MergedBuildNumber != 0:
 		return fmt.Sprintf("A provisioner that had lost the build; merged for build %d", s.MergedBuildNumber)
 	case s.Kind == client.StateSalvage:

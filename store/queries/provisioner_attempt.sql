@@ -30,7 +30,7 @@ UPDATE job_attempts SET confirmed_at = COALESCE(confirmed_at, @confirmed_at)
 WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
 
 -- name: MarkAttemptEngineStarted :execrows
-UPDATE job_attempts SET engine_started_at = @engine_started_at
+UPDATE job_attempts SET engine_started_at = @engine_started_at, history = @history, voucher = @voucher
 WHERE organization_id = @organization_id AND id = @id AND current = TRUE AND confirmed_at IS NOT NULL AND engine_started_at IS NULL;
 
 -- name: RaiseAttemptState :exec

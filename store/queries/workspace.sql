@@ -21,6 +21,9 @@ UPDATE workspaces SET updated_at = @updated_at WHERE organization_id = @organiza
 -- name: RaiseWorkspaceFence :one
 UPDATE workspaces SET fence = fence + 1 WHERE organization_id = @organization_id AND id = @id RETURNING fence;
 
+-- name: LiftWorkspaceFence :execrows
+UPDATE workspaces SET fence = @fence WHERE organization_id = @organization_id AND id = @id AND fence <= @fence;
+
 -- name: SetWorkspaceLatestBuild :execrows
 UPDATE workspaces SET latest_build_id = @latest_build_id, latest_build_number = @latest_build_number, latest_status = 'pending',
     daily_cost = @daily_cost, running = @running, refusal = '', retry_at = NULL, updated_at = @updated_at

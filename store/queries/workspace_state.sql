@@ -1,6 +1,6 @@
 -- name: InsertWorkspaceState :one
-INSERT INTO workspace_states (workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, resources, data, salvage, restored_from, created_by, created_at, version)
-VALUES (@workspace_id, @organization_id, @fence, @n, @workspace_build_id, @attempt_id, @sha256, @size, @resources, @data, @salvage, @restored_from, @created_by, @created_at,
+INSERT INTO workspace_states (workspace_id, organization_id, fence, n, workspace_build_id, attempt_id, sha256, size, resources, data, salvage, restored_from, recovered, created_by, created_at, version)
+VALUES (@workspace_id, @organization_id, @fence, @n, @workspace_build_id, @attempt_id, @sha256, @size, @resources, @data, @salvage, @restored_from, @recovered, @created_by, @created_at,
   (SELECT COALESCE(max(v.version), 0) + 1 FROM workspace_states v WHERE v.workspace_id = @workspace_id))
 RETURNING version;
 
@@ -24,7 +24,7 @@ WHERE s.organization_id = @organization_id AND s.workspace_id = @workspace_id AN
 ORDER BY s.fence DESC, s.n DESC LIMIT 1;
 
 -- name: ListWorkspaceStates :many
-SELECT s.version, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.resources, s.salvage, s.restored_from, s.created_by, s.created_at, s.merged_at,
+SELECT s.version, s.fence, s.n, s.workspace_build_id, s.attempt_id, s.sha256, s.size, s.resources, s.salvage, s.restored_from, s.recovered, s.created_by, s.created_at, s.merged_at,
     CAST(COALESCE(b.build_number, 0) AS BIGINT) AS build_number, CAST(COALESCE(m.build_number, 0) AS BIGINT) AS merged_build_number,
     CAST(COALESCE(a.number, 0) AS BIGINT) AS attempt_number, COALESCE(u.username, '') AS created_by_name
 FROM workspace_states s

@@ -1,0 +1,378 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"coder/client"
+	"coder/server/servertest"
+	"coder/store"
+	"coder/store/storetest"
+)
+
+// restoreScene is a deployment that goes on after a copy of its database was
+// taken, to be restored from that copy.
+type restoreScene struct {
+	*statesScene
+	copied store.Options
+	// fresh is the copy as it was taken, which copied is until a server starts on it.
+	fresh store.Options
+}
+
+// newRestoreScene has a workspace whose first build has ended before the copy.
+func newRestoreScene(t *testing.T, o store.Options) *restoreScene {
+	t.Helper()
+	s := &restoreScene{statesScene: newStatesScene(t, servertest.WithStore(storetest.Open(t, o)), servertest.WithoutLoops())}
+	s.ends(t, s.begun(t), 1, objects(1, "a=1"))
+	s.fresh = storetest.Copy(t, o)
+	s.copied = storetest.Copy(t, s.fresh)
+	return s
+}
+
+// lost is an attempt that the copy does not know, and what it has left.
+type lost struct {
+	held
+	voucher string
+	state   []byte
+}
+
+func (l lost) report() client.HistoryReport {
+	r := client.HistoryReport{Voucher: l.voucher}
+	if l.state == nil {
+		r.Running = true
+	} else {
+		r.SHA256 = ref(1, l.state).SHA256
+	}
+	return r
+}
+
+// loses builds something that the copy does not know of.
+func (s *restoreScene) builds(t *testing.T, state []byte) lost {
+	t.Helper()
+	h := s.acquire(t)
+	require.NoError(t, h.Confirm(t.Context()))
+	start, err := h.BeginEngine(t.Context())
+	require.NoError(t, err)
+	again, err := h.BeginEngine(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, start, again)
+	if state != nil {
+		s.ends(t, h, 1, state)
+	}
+	return lost{h, start.Voucher, state}
+}
+
+func (s *restoreScene) buildsAgain(t *testing.T, w client.Workspace, state []byte) lost {
+	t.Helper()
+	_, err := s.Client.CreateWorkspaceBuild(t.Context(), w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
+	require.NoError(t, err)
+	return s.builds(t, state)
+}
+
+// another is a workspace that the copy does not know.
+func (s *restoreScene) another(t *testing.T, state []byte) (client.Workspace, lost) {
+	t.Helper()
+	w := s.workspace(t)
+	return w, s.builds(t, state)
+}
+
+// restore starts a server on the copy, which daemon-1 then joins.
+func (s *restoreScene) restore(t *testing.T, witnesses ...string) *restoreScene {
+	t.Helper()
+	srv := servertest.New(t, servertest.WithStore(storetest.Open(t, s.copied)), servertest.WithoutUsers(), servertest.WithoutLoops())
+	srv.Client = srv.WithToken(t, s.Token)
+	p := &protocol{Server: srv, org: s.org, key: s.key}
+	p.daemon = p.withKey(t, p.key)
+	p.joined = p.rejoin(t, p.daemon, "daemon-1", nil, witnesses...)
+	return &restoreScene{statesScene: &statesScene{protocol: p, w: s.w}}
+}
+
+func (p *protocol) rejoin(t *testing.T, c *client.Client, name string, tags map[string]string, witnesses ...string) client.RegisteredDaemon {
+	t.Helper()
+	joined, err := c.RegisterDaemon(t.Context(), client.RegisterDaemonRequest{
+		Organization: p.org.Name, Name: name, Tags: tags, Provisioners: []string{"terraform"}, Version: "v0", APIVersion: "1.0", HostID: name, Witnesses: witnesses,
+	})
+	require.NoError(t, err)
+	return joined
+}
+
+// says presents a witness without taking a job.
+func (s *restoreScene) says(t *testing.T, witness string) client.AcquireReply {
+	t.Helper()
+	reply, err := s.daemon.AskForJob(t.Context(), s.joined.ID, client.AcquireJobRequest{RequestID: uuid.New(), Trouble: "none, it only says something", Witness: witness})
+	require.NoError(t, err)
+	require.Nil(t, reply.Job)
+	return reply
+}
+
+func (s *restoreScene) reports(t *testing.T, reports ...client.HistoryReport) client.ReportHistoryResponse {
+	t.Helper()
+	reply, err := s.daemon.ReportHistory(t.Context(), s.joined.ID, client.ReportHistoryRequest{Reports: reports})
+	require.NoError(t, err)
+	return reply
+}
+
+func (s *restoreScene) handsIn(l lost) error {
+	return s.daemon.PutLostState(context.Background(), s.joined.ID, l.AttemptID, l.state, ref(1, l.state).SHA256)
+}
+
+func (s *restoreScene) recovery(t *testing.T) client.Recovery {
+	t.Helper()
+	r, err := s.Client.Recovery(t.Context(), s.org.Name)
+	require.NoError(t, err)
+	return r
+}
+
+// asks for a build and returns its explanation.
+func (s *restoreScene) asks(t *testing.T) client.ProvisionerJobExplanation {
+	t.Helper()
+	b, err := s.Client.CreateWorkspaceBuild(t.Context(), s.w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
+	require.NoError(t, err)
+	e, err := s.Client.ExplainProvisionerJob(t.Context(), s.org.Name, b.Job.ID)
+	require.NoError(t, err)
+	return e
+}
+
+func TestARestoredDatabaseLearnsWhatItLacks(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		changed := before.buildsAgain(t, before.w, objects(2, "a=1", "b=2"))
+		created, onlyThere := before.another(t, objects(1, "c=3"))
+		witness := before.says(t, "").Witness
+		require.NotEmpty(t, witness)
+
+		s := before.restore(t)
+		require.Empty(t, s.joined.Recovery)
+		require.Empty(t, s.says(t, witness[:10]+"x"+witness[11:]).Recovery, "forged")
+		require.Empty(t, s.says(t, "nonsense").Recovery)
+		recovery := s.says(t, witness).Recovery
+		require.NotEmpty(t, recovery)
+
+		e := s.asks(t)
+		require.Equal(t, client.ExplainRecovering, e.Code)
+		require.Contains(t, e.Reason, "2 builds of which no provisioner has told yet")
+		nothing := ""
+		reply, err := s.daemon.AskForJob(t.Context(), s.joined.ID, client.AcquireJobRequest{RequestID: uuid.New(), Recovery: &nothing})
+		require.NoError(t, err)
+		require.Nil(t, reply.Job)
+		require.Equal(t, recovery, reply.Recovery)
+
+		require.Equal(t, []uuid.UUID{onlyThere.AttemptID}, s.reports(t, onlyThere.report()).Wanted)
+		require.NoError(t, s.handsIn(onlyThere))
+		require.NoError(t, s.handsIn(onlyThere), "the same call again")
+		state, err := s.Client.LostState(t.Context(), s.org.Name, onlyThere.AttemptID)
+		require.NoError(t, err)
+		require.Equal(t, onlyThere.state, state)
+		r := s.recovery(t)
+		require.True(t, r.Recovering)
+		require.Equal(t, []int64{2}, r.Missing)
+		require.Equal(t, created.Name, r.Reports[0].WorkspaceName)
+		require.False(t, r.Reports[0].WorkspaceKnown)
+		require.Equal(t, client.LostKept, r.Reports[0].State)
+
+		require.Equal(t, []uuid.UUID{changed.AttemptID}, s.reports(t, changed.report(), onlyThere.report()).Wanted)
+		require.Equal(t, http.StatusConflict, client.StatusCode(s.handsIn(lost{changed.held, "", objects(9, "z=9")})), "another state than was reported")
+		require.NoError(t, s.handsIn(changed))
+		r = s.recovery(t)
+		require.False(t, r.Recovering, r)
+		require.Empty(t, r.EndedBy)
+		next := s.acquire(t)
+		require.Equal(t, changed.state, next.State, "the next build starts from what was built since")
+		require.Greater(t, next.Fence, changed.Fence)
+		require.NoError(t, next.Confirm(t.Context()))
+		start, err := next.BeginEngine(t.Context())
+		require.NoError(t, err)
+		claim, err := client.ReadHistoryClaim(start.Voucher)
+		require.NoError(t, err)
+		require.EqualValues(t, 4, claim.Number, "no number is used twice")
+		require.Equal(t, []int64{2, 1}, claim.Previous)
+		require.Equal(t, []string{"1 earlier", "2 current"}, s.kinds(t))
+		require.Empty(t, s.says(t, witness).Recovery, "it is no news any more")
+	})
+}
+
+func TestARecoveryWaitsForWhatNobodyTells(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		older := before.buildsAgain(t, before.w, objects(2, "a=1", "b=2"))
+		_, gone := before.another(t, objects(1, "c=3"))
+		running := before.buildsAgain(t, before.w, nil)
+
+		s := before.restore(t, running.voucher, gone.voucher)
+		require.NotEmpty(t, s.joined.Recovery, "a voucher is a witness too")
+		reply := s.reports(t, running.report(), older.report())
+		require.Equal(t, []uuid.UUID{running.AttemptID}, reply.Held)
+		require.Equal(t, []uuid.UUID{older.AttemptID}, reply.Wanted, "as long as the later one has not ended")
+		e := s.asks(t)
+		require.Contains(t, e.Reason, "1 build of which no provisioner has told yet")
+		require.Contains(t, e.Reason, "the end of a build of")
+
+		running.state = objects(3, "a=1", "b=2", "d=4")
+		require.Equal(t, []uuid.UUID{running.AttemptID}, s.reports(t, older.report(), running.report()).Wanted, "the last of a workspace")
+		require.NoError(t, s.handsIn(running))
+		require.NoError(t, s.handsIn(older), "it changes nothing any more")
+		require.True(t, s.recovery(t).Recovering)
+		require.Equal(t, []int64{3}, s.recovery(t).Missing)
+
+		outsider := s.WithToken(t, "")
+		_, err := outsider.EndRecovery(t.Context(), s.org.Name)
+		require.Equal(t, http.StatusUnauthorized, client.StatusCode(err))
+		ended, err := s.Client.EndRecovery(t.Context(), s.org.Name)
+		require.NoError(t, err)
+		require.False(t, ended.Recovering)
+		require.NotEmpty(t, ended.EndedBy)
+		_, err = s.Client.EndRecovery(t.Context(), s.org.Name)
+		require.Equal(t, http.StatusConflict, client.StatusCode(err))
+		require.Equal(t, running.state, s.acquire(t).State)
+
+		// What comes after that is kept, and changes no state.
+		late := s.reports(t, gone.report())
+		require.Empty(t, late.Recovery)
+		require.Equal(t, []uuid.UUID{gone.AttemptID}, late.Wanted)
+		require.NoError(t, s.handsIn(gone))
+		state, err := s.Client.LostState(t.Context(), s.org.Name, gone.AttemptID)
+		require.NoError(t, err)
+		require.Equal(t, gone.state, state)
+	})
+}
+
+func TestALateStateIsSalvage(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		first := before.buildsAgain(t, before.w, objects(2, "a=1", "b=2"))
+
+		// Nobody remembered anything when the restored server built again.
+		s := before.restore(t)
+		s.asks(t)
+		again := s.builds(t, objects(2, "a=1", "x=7"))
+		require.Equal(t, first.Fence, again.Fence, "the copy counts from where it was taken")
+		require.Empty(t, s.says(t, again.voucher).Recovery)
+		require.NotEmpty(t, s.says(t, first.voucher).Recovery, "the number is known, and the attempt is not")
+		require.Equal(t, []uuid.UUID{first.AttemptID}, s.reports(t, first.report(), again.report()).Wanted)
+		require.NoError(t, s.handsIn(first))
+		require.False(t, s.recovery(t).Recovering)
+		require.Equal(t, []string{"1 earlier", "2 current", "3 salvage"}, s.kinds(t))
+		s.asks(t)
+		require.Equal(t, []string{"terraform_data.a=1", "terraform_data.b=2", "terraform_data.x=7"}, things(t, s.acquire(t).State))
+	})
+}
+
+func TestABuildThatWasHandedOutWithAnOlderStateGoesBack(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		first := before.buildsAgain(t, before.w, objects(2, "a=9", "b=2"))
+		for _, ended := range []bool{false, true} {
+			s := before.restore(t)
+			job := s.asks(t).Job
+			h := s.acquire(t)
+			require.NoError(t, h.Confirm(t.Context()))
+			require.NotEmpty(t, s.says(t, first.voucher).Recovery)
+			s.reports(t, first.report())
+			if ended {
+				require.NoError(t, s.handsIn(first))
+				require.False(t, s.recovery(t).Recovering)
+			}
+			_, err := h.BeginEngine(t.Context())
+			require.Equal(t, http.StatusConflict, client.StatusCode(err))
+			if !ended {
+				e, err := s.Client.ExplainProvisionerJob(t.Context(), s.org.Name, job.ID)
+				require.NoError(t, err)
+				require.Equal(t, client.ExplainRecovering, e.Code)
+				require.Contains(t, e.Reason, "the state of ")
+				require.NoError(t, s.handsIn(first))
+			}
+			next := s.acquire(t)
+			require.Equal(t, job.ID, next.ID)
+			require.Equal(t, 1, next.Number, "what went back does not count")
+			require.Equal(t, first.state, next.State)
+			require.NoError(t, next.Confirm(t.Context()))
+			require.NoError(t, next.StartEngine(t.Context()))
+			before.copied = storetest.Copy(t, before.fresh)
+		}
+	})
+}
+
+// A replica that goes on while the database is restored under it remembers
+// what it has committed.
+func TestAReplicaNoticesARestoreUnderIt(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		s := newRestoreScene(t, o)
+		s.buildsAgain(t, s.w, objects(2, "a=1", "b=2"))
+		require.Empty(t, s.says(t, "").Recovery)
+		require.NoError(t, s.Store.LiftHistory(t.Context(), store.LiftHistoryParams{OrganizationID: s.org.ID, Number: 1, AttemptID: uuid.New(), Witness: "", UpdatedAt: store.At(time.Now())}))
+		b, err := s.Client.CreateWorkspaceBuild(t.Context(), s.w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
+		require.NoError(t, err)
+		nothing := ""
+		require.Eventually(t, func() bool {
+			reply, err := s.daemon.AskForJob(t.Context(), s.joined.ID, client.AcquireJobRequest{RequestID: uuid.New(), Recovery: &nothing})
+			return err == nil && reply.Job == nil && reply.Recovery != ""
+		}, time.Minute, time.Millisecond)
+		e, err := s.Client.ExplainProvisionerJob(t.Context(), s.org.Name, b.Job.ID)
+		require.NoError(t, err)
+		require.Equal(t, client.ExplainRecovering, e.Code)
+		health, err := s.Client.Health(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, client.HealthRecovering, health.Database.Warnings[0].Code)
+	})
+}
+
+func TestWhoMayTellOfLostBuilds(t *testing.T) {
+	t.Parallel()
+	before := newRestoreScene(t, storetest.SQLiteOptions(t))
+	mine := before.buildsAgain(t, before.w, objects(2, "a=1", "b=2"))
+	s := before.restore(t)
+	member := s.Person(t, s.org)
+	daemon := member.Client
+	joined := s.rejoin(t, daemon, "of-a-member", map[string]string{"scope": "user"})
+	ask := func(witness string) client.AcquireReply {
+		reply, err := daemon.AskForJob(t.Context(), joined.ID, client.AcquireJobRequest{RequestID: uuid.New(), Trouble: "it only says something", Witness: witness})
+		require.NoError(t, err)
+		return reply
+	}
+	require.Empty(t, ask("").Witness, "how far the organization has come is no business of a member's daemon")
+	require.NotEmpty(t, ask(mine.voucher).Recovery)
+	reply, err := daemon.ReportHistory(t.Context(), joined.ID, client.ReportHistoryRequest{Reports: []client.HistoryReport{mine.report()}})
+	require.NoError(t, err)
+	require.Equal(t, []uuid.UUID{mine.AttemptID}, reply.Refused, "the workspace is somebody else's")
+	require.Empty(t, reply.Wanted)
+
+	other := s.Organization(t, "other")
+	key, err := s.Client.CreateProvisionerKey(t.Context(), other.Name, client.CreateProvisionerKeyRequest{Name: "k"})
+	require.NoError(t, err)
+	foreign := &protocol{Server: s.Server, org: other, key: key.Key}
+	c, theirs := foreign.join(t, "daemon-1")
+	refused, err := c.ReportHistory(t.Context(), theirs.ID, client.ReportHistoryRequest{Reports: []client.HistoryReport{mine.report()}})
+	require.NoError(t, err)
+	require.Equal(t, []uuid.UUID{mine.AttemptID}, refused.Refused)
+	require.Equal(t, http.StatusNotFound, client.StatusCode(c.PutLostState(t.Context(), theirs.ID, mine.AttemptID, mine.state, ref(1, mine.state).SHA256)))
+	require.Equal(t, http.StatusNotFound, client.StatusCode(s.handsIn(mine)), "it was not reported yet")
+
+	// Neither a witness nor a forged voucher hands in a state.
+	witness := before.says(t, "").Witness
+	forged := strings.Replace(mine.voucher, ".", "A.", 1)
+	require.Empty(t, s.reports(t, client.HistoryReport{Voucher: witness, SHA256: ref(1, mine.state).SHA256}, client.HistoryReport{Voucher: forged, SHA256: ref(1, mine.state).SHA256}).Wanted)
+	require.Equal(t, []uuid.UUID{mine.AttemptID}, s.reports(t, mine.report()).Wanted)
+	_, err = member.Client.Recovery(t.Context(), s.org.Name)
+	require.Equal(t, http.StatusNotFound, client.StatusCode(err))
+	_, err = member.Client.EndRecovery(t.Context(), s.org.Name)
+	require.Equal(t, http.StatusNotFound, client.StatusCode(err))
+	_, err = member.Client.LostState(t.Context(), s.org.Name, mine.AttemptID)
+	require.Equal(t, http.StatusNotFound, client.StatusCode(err))
+
+}

@@ -1,0 +1,80 @@
+-- name: GetHistory :one
+SELECT h.number, h.attempt_id, h.witness, COALESCE(r.id, '00000000-0000-0000-0000-000000000000') AS recovery_id
+FROM organization_histories h LEFT JOIN recoveries r ON r.organization_id = h.organization_id AND r.ended_at IS NULL
+WHERE h.organization_id = @organization_id;
+
+-- name: RaiseHistory :one
+INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES (@organization_id, 1, @attempt_id, '', @updated_at)
+ON CONFLICT (organization_id) DO UPDATE SET number = organization_histories.number + 1, attempt_id = excluded.attempt_id, updated_at = excluded.updated_at
+RETURNING number;
+
+-- name: SetHistoryWitness :exec
+UPDATE organization_histories SET witness = @witness WHERE organization_id = @organization_id;
+
+-- name: LiftHistory :exec
+INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES (@organization_id, @number, @attempt_id, @witness, @updated_at)
+ON CONFLICT (organization_id) DO UPDATE SET number = excluded.number, attempt_id = excluded.attempt_id, witness = excluded.witness, updated_at = excluded.updated_at;
+
+-- name: ListHistoryOfWorkspace :many
+SELECT a.history AS number FROM job_attempts a WHERE a.organization_id = @organization_id AND a.workspace_id = @workspace_id AND a.history > 0
+UNION SELECT r.number FROM recovery_reports r WHERE r.organization_id = @organization_id AND r.workspace_id = @workspace_id
+ORDER BY number DESC LIMIT 100;
+
+-- name: RememberEngineStart :exec
+-- An engine start that the copy did not have, of an attempt that it had.
+UPDATE job_attempts SET history = @history, voucher = @voucher, engine_started_at = COALESCE(engine_started_at, @engine_started_at)
+WHERE organization_id = @organization_id AND id = @id AND history = 0;
+
+-- name: GetAcceptedFence :one
+-- The fence of the newest state that was accepted, or else of the last attempt that started an engine; 0 is none.
+SELECT CAST(COALESCE(max(f.fence), 0) AS BIGINT) FROM (
+    SELECT s.fence FROM workspace_states s WHERE s.organization_id = @organization_id AND s.workspace_id = @workspace_id AND s.salvage = FALSE
+    UNION ALL
+    SELECT a.fence FROM job_attempts a WHERE a.organization_id = @organization_id AND a.workspace_id = @workspace_id AND a.history > 0) f;
+
+-- name: InsertRecovery :exec
+INSERT INTO recoveries (id, organization_id, copy_number, witnessed, started_at) VALUES (@id, @organization_id, @copy_number, @witnessed, @started_at);
+
+-- name: WidenRecovery :exec
+UPDATE recoveries SET copy_number = @copy_number, witnessed = @witnessed WHERE organization_id = @organization_id AND id = @id;
+
+-- name: EndRecovery :execrows
+UPDATE recoveries SET ended_at = @ended_at, ended_by_id = @ended_by_id WHERE organization_id = @organization_id AND id = @id AND ended_at IS NULL;
+
+-- name: ListRecoveries :many
+SELECT r.*, COALESCE(u.username, '') AS ended_by_name FROM recoveries r LEFT JOIN users u ON u.id = r.ended_by_id
+WHERE r.organization_id = @organization_id ORDER BY r.started_at DESC, r.id;
+
+-- name: ListOpenRecoveries :many
+-- scope: deployment
+SELECT r.id, r.organization_id, r.started_at, o.name FROM recoveries r JOIN organizations o ON o.id = r.organization_id
+WHERE r.ended_at IS NULL AND o.deleted = FALSE ORDER BY o.name;
+
+-- name: PutRecoveryReport :exec
+INSERT INTO recovery_reports (attempt_id, organization_id, recovery_id, number, workspace_id, fence, claim, daemon_name, running, outcome, sha256, data, reported_at)
+VALUES (@attempt_id, @organization_id, @recovery_id, @number, @workspace_id, @fence, @claim, @daemon_name, @running, @outcome, @sha256, @data, @reported_at)
+ON CONFLICT (attempt_id) DO UPDATE SET daemon_name = excluded.daemon_name, running = excluded.running, outcome = excluded.outcome, sha256 = excluded.sha256, reported_at = excluded.reported_at
+WHERE recovery_reports.outcome IN ('', 'none');
+
+-- name: GetRecoveryReport :one
+SELECT * FROM recovery_reports WHERE organization_id = @organization_id AND attempt_id = @attempt_id;
+
+-- name: ListRecoveryReports :many
+SELECT r.attempt_id, r.recovery_id, r.number, r.workspace_id, r.fence, r.claim, r.daemon_name, r.running, r.outcome, r.version, r.sha256, r.size, r.reported_at,
+    CAST(CASE WHEN w.id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS known
+FROM recovery_reports r LEFT JOIN workspaces w ON w.id = r.workspace_id AND w.organization_id = r.organization_id
+WHERE r.organization_id = @organization_id ORDER BY r.number, r.attempt_id;
+
+-- name: SettleRecoveryReport :exec
+UPDATE recovery_reports SET outcome = @outcome, version = @version, size = @size, data = @data
+WHERE organization_id = @organization_id AND attempt_id = @attempt_id;
+
+-- name: SupersedeRecoveryReports :exec
+UPDATE recovery_reports SET outcome = 'superseded'
+WHERE organization_id = @organization_id AND workspace_id = @workspace_id AND fence < @fence AND outcome = '' AND running = FALSE;
+
+-- name: ListReportsSealedOtherwise :many
+SELECT attempt_id FROM recovery_reports WHERE organization_id = @organization_id AND length(data) > 0 AND substr(data, 1, 5) <> @sealed_with;
+
+-- name: SetReportData :exec
+UPDATE recovery_reports SET data = @data WHERE organization_id = @organization_id AND attempt_id = @attempt_id;
