@@ -146,8 +146,8 @@ func (m *model) forgets() {
 	}
 }
 
-// resume lets a stopped process go on: what passed meanwhile is nobody's
-// silence, so it looks at once and finds nobody silent.
+// resume lets a stopped process go on: of what passed meanwhile a moment counts
+// as silence, which may be the one that an attempt had left.
 func (m *model) resume(rt *rapid.T, r *modelReplica) {
 	if !r.stopped {
 		return
@@ -161,6 +161,7 @@ func (m *model) resume(rt *rapid.T, r *modelReplica) {
 			}
 		}
 	}
+	m.advance(rt, 0)
 }
 
 // restart is a process that was killed and started again. It has heard of everybody.
