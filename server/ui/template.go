@@ -36,6 +36,8 @@ type templatesPage struct {
 	Query, Organization string
 	Pager               pager
 	Problem             string
+	// ForWorkspace is for whoever wants a new workspace, and is to choose of what.
+	ForWorkspace bool
 	// First is for whoever sees no template at all.
 	First bool
 }
@@ -76,7 +78,7 @@ func (u *UI) templates(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := &templatesPage{Query: query, Organization: organization, Problem: problem, Organizations: organizationsOf(all)}
+	data := &templatesPage{Query: query, Organization: organization, Problem: problem, Organizations: organizationsOf(all), ForWorkspace: v.query("for") == "workspace"}
 	for _, t := range all {
 		if organization == "" || t.OrganizationName == organization {
 			data.Templates = append(data.Templates, t)

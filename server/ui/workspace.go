@@ -44,8 +44,11 @@ type workspacesPage struct {
 	Query         string
 	Organization  string
 	Pager         pager
-	// First is for whoever has no workspace yet: nothing was looked for.
+	// First is for whoever sees no workspace yet: nothing was looked for.
 	First bool
+	// Others is how many workspaces of other people there are to look at for
+	// whoever has none.
+	Others int
 	// Busy: something is being built, so the list looks again by itself.
 	Busy bool
 	// Problem is what is wrong with the search.
@@ -83,13 +86,29 @@ func (u *UI) workspaces(ctx context.Context, v *visit) (reply, error) {
 	}
 	data.Workspaces = found.Workspaces
 	data.Pager = v.pager(offset, len(found.Workspaces), found.Count)
-	data.First = found.Count == 0 && data.Query == "owner:me" && data.Organization == ""
+	if found.Count == 0 && data.Query == "owner:me" && data.Organization == "" {
+		others, err := v.api.Workspaces(ctx, client.WorkspacesRequest{Page: client.Page{Limit: 1}})
+		if err != nil {
+			return nil, err
+		}
+		data.Others, data.First = others.Count, others.Count == 0
+	}
 	data.Busy = slices.ContainsFunc(found.Workspaces, func(w client.Workspace) bool { return !w.LatestBuild.Job.Ended() })
 	return show("workspaces.html", data), nil
 }
 
 // Path is the address of a workspace's page.
 func (workspacesPage) Path(w client.Workspace) string { return workspacePath(w.OwnerName, w.Name) }
+
+// OrganizationTitle is what people call one of their organizations; others keep their names.
+func (p workspacesPage) OrganizationTitle(name string) string {
+	for _, o := range p.Organizations {
+		if o.Name == name {
+			return o.Title
+		}
+	}
+	return name
+}
 
 // transitions are what may be done to many workspaces at a time.
 var transitions = map[string]string{"start": "started", "stop": "stopped"}
