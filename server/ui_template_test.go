@@ -43,9 +43,9 @@ func TestATemplateIsMadeOfAStarterOnPages(t *testing.T) {
 	require.Equal(t, version.URL.Path, ready.Submit().URL.Path, "sent twice, imported once")
 	require.NotEqual(t, version.URL.Path, b.Open("/templates/new").Form("Import").Fill("source", "example-minimal").Fill("name", "other").Submit().URL.Path, "another form imports anew")
 
-	s.importAs(t, client.ImportResult{Parameters: []client.TemplateVersionParameter{{Name: "size", Type: "string", DefaultValue: "<i>small", FormType: "input"}}, Readme: "# Hello", StartResources: []client.ProvisionedResource{{Type: "terraform_data", Name: "main"}}})
+	s.importAs(t, client.ImportResult{Parameters: []client.TemplateVersionParameter{{Name: "size", Type: "string", DefaultValue: "<i>small", FormType: "input"}}, Readme: "# Hello", StartResources: []client.ProvisionedResource{agentResource(0)}})
 	done := b.Open(version.URL.RequestURI())
-	require.Contains(t, done.Text, "terraform_data")
+	require.Contains(t, done.Text, "main linux amd64", "an agent that is only planned does not connect")
 	require.Contains(t, done.Text, "size string <i>small")
 	form := done.Form("Create template")
 	require.Equal(t, "first", form.Value("name"))

@@ -30,6 +30,7 @@ func TestUserPages(t *testing.T) {
 	twice := form.Fill("password", servertest.Password).Submit()
 	require.Equal(t, http.StatusConflict, twice.Status, "sent twice, made once")
 	require.Contains(t, b.Open("/users?q=ann&status=dormant").Text, "ann@example.com")
+	require.Contains(t, b.Open("/users/ann").Text, "Dormant: ann has not signed in yet. Signing in makes them active.")
 	require.NotContains(t, b.Open("/users?status=suspended").Text, "ann@example.com")
 	require.Equal(t, http.StatusBadRequest, b.Open("/users?q=colour:blue").Status)
 

@@ -54,6 +54,7 @@ func TestAWorkspaceIsMadeOnAPage(t *testing.T) {
 	require.Equal(t, "on", form.Value("parameter.debug"))
 	require.Equal(t, "git", form.Value("parameter.tools"))
 
+	require.Contains(t, form.Fill("name", "a b").Submit().Text, `The workspace name "a b" has the character ' ' in it`)
 	refused := form.Fill("name", "dev1").Fill("parameter.owner", "UPPER").Fill("parameter.cores", "99").Fill("parameter.tools", "git\r\nvim").Submit()
 	require.Equal(t, http.StatusBadRequest, refused.Status)
 	require.Contains(t, refused.Text, "Small letters only")

@@ -204,8 +204,12 @@ func (f *form) lead() {
 	}
 }
 
-// beside is a fault without the name of the parameter that it stands beside.
+// beside is a fault as a sentence, without the name of the parameter that it
+// stands beside.
 func beside(name, text string) string {
+	if rest, ok := strings.CutPrefix(text, "the "); ok {
+		return "The " + strings.TrimSuffix(rest, ".") + "."
+	}
 	rest, ok := strings.CutPrefix(text, fmt.Sprintf("parameter %q", name))
 	if !ok {
 		return text

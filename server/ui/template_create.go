@@ -127,7 +127,7 @@ func newTemplateFields(organizations []client.Organization, examples []client.Te
 }
 
 func archiveField() field {
-	return field{Name: "file", Label: "Archive", Kind: "file", Hint: "100 MiB at most. It has to be chosen again when the form comes back."}
+	return field{Name: "file", Label: "Archive", Kind: "file", Hint: "A .tar, .tar.gz or .zip with main.tf at the top, 100 MiB at most. It has to be chosen again when the form comes back."}
 }
 
 // newVersionName is a name that no other version has.
