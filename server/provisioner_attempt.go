@@ -71,11 +71,20 @@ func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*output[c
 		return nil, err
 	}
 	var claim client.HistoryClaim
-	voucher := ""
+	voucher, known := "", a.histories.latest(attempt.OrganizationID).Number
 	err := a.store.InTx(ctx, func(tx *store.Store) (err error) {
 		now := store.At(a.now())
+		claim = client.HistoryClaim{}
+		current, err := tx.GetAttempt(ctx, attempt.ID)
+		if err != nil {
+			return err
+		}
+		if current.Current && !current.EngineStartedAt.IsZero() {
+			voucher = current.Voucher
+			return nil // the same call came twice at once
+		}
 		if attempt.WorkspaceID != nil {
-			if err := a.admitEngine(ctx, tx, attempt); err != nil {
+			if err := a.admitEngine(ctx, tx, attempt, known); err != nil {
 				return err
 			}
 			if claim, err = a.engineStart(ctx, tx, attempt, now); err != nil {
@@ -107,7 +116,7 @@ func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*output[c
 		return nil, err
 	}
 	a.leases.renewed(attempt.ID)
-	if voucher != "" {
+	if claim.Number > 0 {
 		a.engineStarted(ctx, claim)
 	}
 	return reply(client.EngineStart{Voucher: voucher}), nil

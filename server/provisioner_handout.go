@@ -109,6 +109,7 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 // is asked in it too, because what it joined with can end at any moment.
 func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.ProvisionerJob, requestID uuid.UUID) (*client.AcquiredJob, error) {
 	var acquired *client.AcquiredJob
+	known := a.histories.latest(job.OrganizationID).Number
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		if err := a.withStore(tx).daemonAgain(ctx, d.ID); err != nil {
 			return err
@@ -126,7 +127,7 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.Pr
 		if err != nil {
 			return err
 		}
-		fence, err := a.raiseFence(ctx, tx, claimed)
+		fence, err := a.raiseFence(ctx, tx, claimed, known)
 		if err != nil {
 			return err
 		}
@@ -145,7 +146,7 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.Pr
 
 // raiseFence orders this hand-out behind all earlier ones of the workspace,
 // and refuses it while an older engine may still live.
-func (a *api) raiseFence(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (int64, error) {
+func (a *api) raiseFence(ctx context.Context, tx *store.Store, job store.ProvisionerJob, known int64) (int64, error) {
 	if job.WorkspaceID == nil {
 		return 0, nil
 	}
@@ -156,7 +157,7 @@ func (a *api) raiseFence(ctx context.Context, tx *store.Store, job store.Provisi
 	if live > 0 {
 		return 0, errClaimed
 	}
-	if err := a.admitBuild(ctx, tx, job.OrganizationID); err != nil {
+	if err := a.admitBuild(ctx, tx, job.OrganizationID, known); err != nil {
 		return 0, err
 	}
 	if err := a.setWorkspaceStatus(ctx, tx, job); err != nil {

@@ -34,6 +34,10 @@ type histories struct {
 	refused map[string]bool
 }
 
+// maxRefusedTexts is how many are remembered: whoever may join a daemon can
+// make any number of them.
+const maxRefusedTexts = 100
+
 func newHistories(file string) *histories {
 	return &histories{
 		rows: newShared[uuid.UUID, store.GetHistoryRow](), known: newShared[string, bool](),
@@ -97,8 +101,10 @@ func (a *api) openClaim(ctx context.Context, organizationID uuid.UUID, text stri
 func (a *api) logRefused(ctx context.Context, organizationID uuid.UUID, text string, why error) {
 	h := a.histories
 	h.mu.Lock()
-	said := h.refused[text] || len(h.refused) > 1000
-	h.refused[text] = true
+	said := h.refused[text] || len(h.refused) >= maxRefusedTexts
+	if !said {
+		h.refused[text] = true
+	}
 	h.mu.Unlock()
 	if !said {
 		a.logger.WarnContext(ctx, "a provisioner's memory of earlier builds is not taken", "organization", organizationID, "error", why)
@@ -325,10 +331,12 @@ func (a *api) recoveryChanged(organizationID uuid.UUID) {
 }
 
 // admitBuild refuses to hand out builds of an organization in recovery, or of
-// one whose database was restored under this process.
-func (a *api) admitBuild(ctx context.Context, tx *store.Store, organizationID uuid.UUID) error {
+// one whose database was restored under this process: known is the newest
+// number that it knew before the transaction began, for what others commit
+// while it runs is not seen by it.
+func (a *api) admitBuild(ctx context.Context, tx *store.Store, organizationID uuid.UUID, known int64) error {
 	row, err := readHistory(ctx, tx, organizationID)
-	if err == nil && (row.RecoveryID != uuid.Nil || a.histories.latest(organizationID).Number > row.Number) {
+	if err == nil && (row.RecoveryID != uuid.Nil || known > row.Number) {
 		return errClaimed
 	}
 	return err
@@ -336,8 +344,8 @@ func (a *api) admitBuild(ctx context.Context, tx *store.Store, organizationID uu
 
 // admitEngine refuses an engine in a recovery, and after one in which the
 // workspace got a newer state than the attempt was handed out with.
-func (a *api) admitEngine(ctx context.Context, tx *store.Store, attempt *store.JobAttempt) error {
-	if err := a.admitBuild(ctx, tx, attempt.OrganizationID); err != nil {
+func (a *api) admitEngine(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, known int64) error {
+	if err := a.admitBuild(ctx, tx, attempt.OrganizationID, known); err != nil {
 		return err
 	}
 	accepted, err := tx.GetAcceptedFence(ctx, store.GetAcceptedFenceParams{OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID})

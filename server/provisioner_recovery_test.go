@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -375,4 +376,45 @@ func TestWhoMayTellOfLostBuilds(t *testing.T) {
 	_, err = member.Client.LostState(t.Context(), s.org.Name, mine.AttemptID)
 	require.Equal(t, http.StatusNotFound, client.StatusCode(err))
 
+}
+
+// Starts of many builds at once, each said more than once, put none of them
+// back as if the database were an older copy.
+func TestEnginesThatStartAtOnceAreNumbered(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		p := newProtocol(t, servertest.WithStore(storetest.Open(t, o)), servertest.WithoutLoops())
+		const builds, calls = 5, 3
+		started := make([]held, builds)
+		for i := range started {
+			p.workspace(t)
+			started[i] = p.acquire(t)
+			require.NoError(t, started[i].Confirm(t.Context()))
+		}
+		vouchers := make([][calls]string, builds)
+		errs := make([][calls]error, builds)
+		var all sync.WaitGroup
+		for i, h := range started {
+			for j := range calls {
+				all.Go(func() {
+					start, err := h.BeginEngine(t.Context())
+					vouchers[i][j], errs[i][j] = start.Voucher, err
+				})
+			}
+		}
+		all.Wait()
+		numbers := map[int64]bool{}
+		for i := range started {
+			for j := range calls {
+				require.NoError(t, errs[i][j])
+				require.Equal(t, vouchers[i][0], vouchers[i][j])
+			}
+			claim, err := client.ReadHistoryClaim(vouchers[i][0])
+			require.NoError(t, err)
+			numbers[claim.Number] = true
+		}
+		require.Len(t, numbers, builds)
+		require.True(t, numbers[1] && numbers[builds], "without a gap")
+	})
 }
