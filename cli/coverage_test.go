@@ -62,6 +62,24 @@ func runPlain(ts *testscript.TestScript, neg bool, args []string) {
 	coverageOf(ts).add(args)
 }
 
+// runRefused is the command `refused args...`: it runs coder with the words
+// where that must fail, and holds it to say why and to print no result.
+func runRefused(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("refused cannot be negated")
+	}
+	if err := ts.Exec("coder", args...); err == nil {
+		ts.Fatalf("the command succeeded")
+	}
+	if out := ts.ReadFile("stdout"); out != "" {
+		ts.Fatalf("standard output of a command that was refused: %s", out)
+	}
+	if !strings.Contains(ts.ReadFile("stderr"), "error: ") {
+		ts.Fatalf("it does not say why: %s", ts.ReadFile("stderr"))
+	}
+	coverageOf(ts).add(args)
+}
+
 // runJSON is the command `json args...`: it runs coder with the words and
 // -o json, and holds its standard output to be one JSON document, and nothing else.
 func runJSON(ts *testscript.TestScript, neg bool, args []string) {

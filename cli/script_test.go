@@ -53,6 +53,7 @@ func runStories(t *testing.T, dir, bin string, env map[string]string) {
 		"terminate":   terminate,
 		"run":         runPlain,
 		"json":        runJSON,
+		"refused":     runRefused,
 		"covered":     covered,
 
 		"pack-provider": packProvider,

@@ -36,6 +36,9 @@ const (
 	voucherFile   = "voucher"
 )
 
+// hostIDFile names the spool.
+const hostIDFile = "host_id"
+
 // spool is the daemon's durable directory.
 type spool struct {
 	dir    string
@@ -53,38 +56,50 @@ func openSpool(dir string) (*spool, error) {
 		}
 	}
 	s := &spool{dir: abs}
-	lock, err := supervisor.FileLock(filepath.Join(abs, "host.lock"))
-	if err != nil {
+	if err := s.takeHostID(); err != nil {
 		return nil, fmt.Errorf("open the spool: %w", err)
 	}
-	if lock != nil {
-		defer lock.Close()
-	}
-	return s, s.readHostID()
+	return s, nil
 }
 
-// readHostID names the spool: a daemon with the same id finds the same folders.
-func (s *spool) readHostID() error {
-	path := filepath.Join(s.dir, "host_id")
-	for range 2 {
-		content, err := os.ReadFile(path)
-		if err == nil && len(strings.TrimSpace(string(content))) > 0 {
-			s.hostID = strings.TrimSpace(string(content))
-			return nil
+// hostIDWait is how long a daemon waits for the one that is naming the spool.
+const hostIDWait = 30 * time.Second
+
+// takeHostID names the spool: a daemon with the same id finds the same folders.
+// Of those that open a new one together, one makes the id and the others wait.
+func (s *spool) takeHostID() error {
+	for begun := time.Now(); time.Since(begun) < hostIDWait; time.Sleep(5 * time.Millisecond) {
+		lock, err := supervisor.FileLock(filepath.Join(s.dir, "host.lock"))
+		if err != nil {
+			return err
 		}
-		if err := writeFile(path, []byte(uuid.NewString()), true); err != nil {
-			return fmt.Errorf("open the spool: %w", err)
+		s.hostID = s.readHostID()
+		if s.hostID == "" && lock != nil {
+			s.hostID = uuid.NewString()
+			err = writeFile(filepath.Join(s.dir, hostIDFile), []byte(s.hostID), true)
+		}
+		if lock != nil {
+			err = errors.Join(err, lock.Close())
+		}
+		if err != nil || s.hostID != "" {
+			return err
 		}
 	}
-	return errors.New("open the spool: its host_id cannot be read back")
+	return fmt.Errorf("nobody has named it in %s", hostIDWait)
+}
+
+// readHostID is empty where there is none.
+func (s *spool) readHostID() string {
+	content, err := os.ReadFile(filepath.Join(s.dir, hostIDFile))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(content))
 }
 
 // gone tells that the directory can be read no more, or is another one, such as
 // a new disk in the place of one that is lost.
-func (s *spool) gone() bool {
-	content, err := os.ReadFile(filepath.Join(s.dir, "host_id"))
-	return err != nil || strings.TrimSpace(string(content)) != s.hostID
-}
+func (s *spool) gone() bool { return s.readHostID() != s.hostID }
 
 // folders of all attempts that the spool holds.
 func (s *spool) folders() ([]*folder, error) {
