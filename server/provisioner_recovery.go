@@ -467,8 +467,14 @@ func (a *api) isLate(ctx context.Context, tx *store.Store, w store.Workspace, re
 	if err != nil || history.RecoveryID == uuid.Nil {
 		return true, err
 	}
-	accepted, err := tx.GetAcceptedFence(ctx, store.GetAcceptedFenceParams{OrganizationID: w.OrganizationID, WorkspaceID: w.ID})
-	return accepted >= report.Fence, err
+	claim, err := decode[client.HistoryClaim](report.Claim, "voucher")
+	if err != nil {
+		return true, err
+	}
+	changes, err := tx.CountChangesSinceLost(ctx, store.CountChangesSinceLostParams{
+		OrganizationID: w.OrganizationID, WorkspaceID: w.ID, Fence: report.Fence, LostAt: store.At(claim.At),
+	})
+	return changes > 0, err
 }
 
 func (a *api) recoveryRoutes(r *router) {

@@ -418,3 +418,69 @@ func TestEnginesThatStartAtOnceAreNumbered(t *testing.T) {
 		require.True(t, numbers[1] && numbers[builds], "without a gap")
 	})
 }
+
+// The restored server counts hand-outs from where the copy was taken, so that
+// a lost state may have a higher fence than what was built since, and a
+// recovered one a higher fence than that of a later lost build.
+func TestFencesThatWereGivenOutAgainReplaceNothing(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		first := before.buildsAgain(t, before.w, objects(2, "a=1", "b=2"))
+		second := before.buildsAgain(t, before.w, objects(3, "a=1", "b=3"))
+
+		s := before.restore(t)
+		s.asks(t)
+		again := s.builds(t, objects(2, "a=1", "x=7"))
+		require.Less(t, again.Fence, second.Fence)
+		require.NotEmpty(t, s.says(t, second.voucher).Recovery)
+		require.Equal(t, []uuid.UUID{second.AttemptID}, s.reports(t, second.report(), first.report()).Wanted)
+		require.NoError(t, s.handsIn(second))
+		require.Equal(t, []string{"1 earlier", "2 current", "3 salvage"}, s.kinds(t), "what was built since the restore stands")
+
+		before.copied = storetest.Copy(t, before.fresh)
+		s = before.restore(t)
+		s.asks(t)
+		h := s.acquire(t)
+		require.NoError(t, h.Confirm(t.Context()))
+		require.NotEmpty(t, s.says(t, second.voucher).Recovery)
+		require.Equal(t, http.StatusConflict, client.StatusCode(h.StartEngine(t.Context())))
+		s.reports(t, first.report())
+		require.NoError(t, s.handsIn(first))
+		s.reports(t, second.report())
+		require.NoError(t, s.handsIn(second))
+		require.False(t, s.recovery(t).Recovering)
+		require.Equal(t, []string{"1 earlier", "2 earlier", "3 current"}, s.kinds(t), "the later of two lost states is the current one")
+		require.Equal(t, second.state, s.acquire(t).State)
+	})
+}
+
+// An attempt that the copy knew before its engine had started, and whose number
+// was given out again.
+func TestANumberThatWasGivenOutAgainKeepsNobodyFromTelling(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		other := before.workspace(t)
+		_, err := before.acquire(t).Fail(t.Context(), client.FailJobRequest{Error: "no engine has started"})
+		require.NoError(t, err)
+		_, err = before.Client.CreateWorkspaceBuild(t.Context(), before.w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
+		require.NoError(t, err)
+		h := before.acquire(t)
+		require.NoError(t, h.Confirm(t.Context()))
+		before.copied = storetest.Copy(t, o)
+		start, err := h.BeginEngine(t.Context())
+		require.NoError(t, err)
+		lost := lost{h, start.Voucher, nil}
+
+		s := before.restore(t)
+		_, err = s.Client.CreateWorkspaceBuild(t.Context(), other.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
+		require.NoError(t, err)
+		s.builds(t, objects(1, "o=1"))
+		require.NotEmpty(t, s.says(t, lost.voucher).Recovery)
+		s.reports(t, lost.report())
+		require.False(t, s.recovery(t).Recovering)
+	})
+}

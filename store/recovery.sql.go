@@ -11,6 +11,37 @@ import (
 	"github.com/google/uuid"
 )
 
+const countChangesSinceLost = `-- name: CountChangesSinceLost :one
+SELECT CAST(COALESCE(sum(c.n), 0) AS BIGINT) FROM (
+    SELECT count(*) AS n FROM workspace_states s
+    WHERE s.organization_id = $1 AND s.workspace_id = $2 AND s.salvage = FALSE AND (s.fence >= $3 OR s.created_at > $4)
+        AND NOT EXISTS (SELECT 1 FROM recovery_reports r WHERE s.recovered AND r.attempt_id = s.attempt_id AND r.fence < $3)
+    UNION ALL
+    SELECT count(*) AS n FROM job_attempts a
+    WHERE a.organization_id = $1 AND a.workspace_id = $2 AND a.history > 0 AND (a.fence >= $3 OR a.engine_started_at > $4)) c
+`
+
+type CountChangesSinceLostParams struct {
+	OrganizationID uuid.UUID
+	WorkspaceID    uuid.UUID
+	Fence          int64
+	LostAt         Time
+}
+
+// What a workspace has gone through since an attempt that the database lacks: its fences may have been given out again after the restore, and time
+// tells then. A state that was recovered of an earlier attempt is none.
+func (q *Queries) CountChangesSinceLost(ctx context.Context, arg CountChangesSinceLostParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countChangesSinceLost,
+		arg.OrganizationID,
+		arg.WorkspaceID,
+		arg.Fence,
+		arg.LostAt,
+	)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const endRecovery = `-- name: EndRecovery :execrows
 UPDATE recoveries SET ended_at = $1, ended_by_id = $2 WHERE organization_id = $3 AND id = $4 AND ended_at IS NULL
 `
@@ -439,7 +470,8 @@ func (q *Queries) RaiseHistory(ctx context.Context, arg RaiseHistoryParams) (int
 
 const rememberEngineStart = `-- name: RememberEngineStart :exec
 UPDATE job_attempts SET history = $1, voucher = $2, engine_started_at = COALESCE(engine_started_at, $3)
-WHERE organization_id = $4 AND id = $5 AND history = 0
+WHERE job_attempts.organization_id = $4 AND job_attempts.id = $5 AND job_attempts.history = 0
+    AND NOT EXISTS (SELECT 1 FROM job_attempts taken WHERE taken.organization_id = $4 AND taken.history = $1)
 `
 
 type RememberEngineStartParams struct {

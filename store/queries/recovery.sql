@@ -23,7 +23,8 @@ ORDER BY number DESC LIMIT 100;
 -- name: RememberEngineStart :exec
 -- An engine start that the copy did not have, of an attempt that it had.
 UPDATE job_attempts SET history = @history, voucher = @voucher, engine_started_at = COALESCE(engine_started_at, @engine_started_at)
-WHERE organization_id = @organization_id AND id = @id AND history = 0;
+WHERE job_attempts.organization_id = @organization_id AND job_attempts.id = @id AND job_attempts.history = 0
+    AND NOT EXISTS (SELECT 1 FROM job_attempts taken WHERE taken.organization_id = @organization_id AND taken.history = @history);
 
 -- name: GetAcceptedFence :one
 -- The fence of the newest state that was accepted, or else of the last attempt that started an engine; 0 is none.
@@ -31,6 +32,17 @@ SELECT CAST(COALESCE(max(f.fence), 0) AS BIGINT) FROM (
     SELECT s.fence FROM workspace_states s WHERE s.organization_id = @organization_id AND s.workspace_id = @workspace_id AND s.salvage = FALSE
     UNION ALL
     SELECT a.fence FROM job_attempts a WHERE a.organization_id = @organization_id AND a.workspace_id = @workspace_id AND a.history > 0) f;
+
+-- name: CountChangesSinceLost :one
+-- What a workspace has gone through since an attempt that the database lacks: its fences may have been given out again after the restore, and time
+-- tells then. A state that was recovered of an earlier attempt is none.
+SELECT CAST(COALESCE(sum(c.n), 0) AS BIGINT) FROM (
+    SELECT count(*) AS n FROM workspace_states s
+    WHERE s.organization_id = @organization_id AND s.workspace_id = @workspace_id AND s.salvage = FALSE AND (s.fence >= @fence OR s.created_at > @lost_at)
+        AND NOT EXISTS (SELECT 1 FROM recovery_reports r WHERE s.recovered AND r.attempt_id = s.attempt_id AND r.fence < @fence)
+    UNION ALL
+    SELECT count(*) AS n FROM job_attempts a
+    WHERE a.organization_id = @organization_id AND a.workspace_id = @workspace_id AND a.history > 0 AND (a.fence >= @fence OR a.engine_started_at > @lost_at)) c;
 
 -- name: InsertRecovery :exec
 INSERT INTO recoveries (id, organization_id, copy_number, witnessed, started_at) VALUES (@id, @organization_id, @copy_number, @witnessed, @started_at);
