@@ -74,9 +74,16 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 	if err != nil {
 		return nil, err
 	}
+	history, err := a.historyOf(ctx, d.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
 	var failed error
 	failures := 0
 	for _, job := range jobs {
+		if job.WorkspaceID != nil && history.RecoveryID != uuid.Nil {
+			continue // the transaction would refuse each of them
+		}
 		if !tagsMatch(job.Tags, d.Tags) || !supports(d, job.Provisioner) {
 			continue
 		}

@@ -218,28 +218,42 @@ func (a *api) wantedOf(ctx context.Context, tx *store.Store, d store.Provisioner
 	if err != nil {
 		return err
 	}
+	last := lastReported(rows)
 	for _, r := range reports {
 		i := slices.IndexFunc(rows, func(row store.ListRecoveryReportsRow) bool { return row.AttemptID == r.claim.AttemptID })
-		if i >= 0 && lostState(rows, rows[i]) == client.LostAwaited {
+		if i >= 0 && lostState(last, rows[i]) == client.LostAwaited {
 			out.Wanted = append(out.Wanted, r.claim.AttemptID)
 		}
 	}
 	return nil
 }
 
-// lostState is what became of a report's state, of what is known of all.
-func lostState(all []store.ListRecoveryReportsRow, r store.ListRecoveryReportsRow) string {
+// lostWorkspace is a workspace in one recovery.
+type lostWorkspace struct{ recoveryID, workspaceID uuid.UUID }
+
+// lastReported is the highest fence of the reports of each workspace that have
+// left a state.
+func lastReported(all []store.ListRecoveryReportsRow) map[lostWorkspace]int64 {
+	last := map[lostWorkspace]int64{}
+	for _, r := range all {
+		if r.Outcome != client.LostNone && !r.Running {
+			w := lostWorkspace{r.RecoveryID, r.WorkspaceID}
+			last[w] = max(last[w], r.Fence)
+		}
+	}
+	return last
+}
+
+// lostState is what became of a report's state, by lastReported.
+func lostState(last map[lostWorkspace]int64, r store.ListRecoveryReportsRow) string {
 	switch {
 	case r.Outcome != "":
 		return r.Outcome
 	case r.Running:
 		return client.LostRunning
 	}
-	for _, later := range all {
-		hasState := later.Outcome != client.LostNone && !later.Running
-		if later.WorkspaceID == r.WorkspaceID && later.RecoveryID == r.RecoveryID && later.Fence > r.Fence && hasState {
-			return client.LostSuperseded
-		}
+	if last[lostWorkspace{r.RecoveryID, r.WorkspaceID}] > r.Fence {
+		return client.LostSuperseded
 	}
 	return client.LostAwaited
 }
@@ -282,15 +296,16 @@ func (a *api) endIfComplete(ctx context.Context, tx *store.Store, organizationID
 	if err != nil {
 		return err
 	}
-	missing, err := missingNumbers(*open, reports)
-	if err != nil || len(missing) > 0 {
-		return err
-	}
+	last := lastReported(reports)
 	for _, r := range reports {
-		state := lostState(reports, r)
+		state := lostState(last, r)
 		if r.RecoveryID == open.ID && (state == client.LostAwaited || state == client.LostRunning) {
 			return nil
 		}
+	}
+	missing, err := missingNumbers(*open, reports)
+	if err != nil || len(missing) > 0 {
+		return err
 	}
 	return a.endRecovery(ctx, tx, *open, nil)
 }
@@ -538,8 +553,9 @@ func (a *api) recoveryResponse(ctx context.Context, organizationID uuid.UUID) (c
 		return out, err
 	}
 	out.MissingCount, out.Missing = int64(len(missing)), missing[:min(len(missing), maxMissing)]
+	last := lastReported(rows)
 	for _, row := range rows {
-		report, err := recoveryReportResponse(rows, row)
+		report, err := recoveryReportResponse(last, row)
 		if err != nil {
 			return out, err
 		}
@@ -548,12 +564,12 @@ func (a *api) recoveryResponse(ctx context.Context, organizationID uuid.UUID) (c
 	return out, nil
 }
 
-func recoveryReportResponse(all []store.ListRecoveryReportsRow, row store.ListRecoveryReportsRow) (client.RecoveryReport, error) {
+func recoveryReportResponse(last map[lostWorkspace]int64, row store.ListRecoveryReportsRow) (client.RecoveryReport, error) {
 	claim, err := decode[client.HistoryClaim](row.Claim, "voucher")
 	return client.RecoveryReport{
 		Number: row.Number, AttemptID: row.AttemptID, StartedAt: claim.At, WorkspaceID: row.WorkspaceID, WorkspaceName: claim.WorkspaceName, OwnerName: claim.OwnerName,
 		TemplateName: claim.TemplateName, BuildNumber: claim.BuildNumber, Transition: claim.Transition, DaemonName: row.DaemonName, WorkspaceKnown: row.Known == 1,
-		State: lostState(all, row), Version: row.Version, Size: row.Size,
+		State: lostState(last, row), Version: row.Version, Size: row.Size,
 	}, err
 }
 

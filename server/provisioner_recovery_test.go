@@ -369,6 +369,9 @@ func TestWhoMayTellOfLostBuilds(t *testing.T) {
 	forged := strings.Replace(mine.voucher, ".", "A.", 1)
 	require.Empty(t, s.reports(t, client.HistoryReport{Voucher: witness, SHA256: ref(1, mine.state).SHA256}, client.HistoryReport{Voucher: forged, SHA256: ref(1, mine.state).SHA256}).Wanted)
 	require.Equal(t, []uuid.UUID{mine.AttemptID}, s.reports(t, mine.report()).Wanted)
+	theirBuild := s.asksAs(t, member)
+	require.Contains(t, theirBuild.WaitReason, "the states of 1 other build")
+	require.NotContains(t, theirBuild.WaitReason, s.w.Name, "a member may not see the workspaces of others")
 	_, err = member.Client.Recovery(t.Context(), s.org.Name)
 	require.Equal(t, http.StatusNotFound, client.StatusCode(err))
 	_, err = member.Client.EndRecovery(t.Context(), s.org.Name)
@@ -483,4 +486,12 @@ func TestANumberThatWasGivenOutAgainKeepsNobodyFromTelling(t *testing.T) {
 		s.reports(t, lost.report())
 		require.False(t, s.recovery(t).Recovering)
 	})
+}
+
+// asksAs is a build that somebody else asks for, of a workspace of their own.
+func (s *restoreScene) asksAs(t *testing.T, p servertest.Person) client.ProvisionerJob {
+	t.Helper()
+	w, err := p.Client.CreateWorkspace(t.Context(), s.org.Name, client.Me, client.CreateWorkspaceRequest{TemplateID: &s.w.TemplateID, Name: "w-" + uuid.NewString()[:8]})
+	require.NoError(t, err)
+	return w.LatestBuild.Job
 }

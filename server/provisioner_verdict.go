@@ -101,7 +101,7 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 		return decision{client.ExplainServerFull, "The server's disk is full: no job is handed out until there is room on it.", "Make room on the server, or ask its administrator to."}
 	}
 	if q.recovery != nil && job.WorkspaceID != nil {
-		return q.recoveringDecision()
+		return q.recoveringDecision(*job.WorkspaceID)
 	}
 	by := map[string][]store.ListProvisionerDaemonsRow{}
 	for _, d := range q.daemons {
@@ -154,23 +154,36 @@ func (q *queue) olderDecision(w store.ListAttemptsUnderWayRow) decision {
 }
 
 // recoveringDecision says what is awaited: builds of which nobody has told, and
-// states that are still to come.
-func (q *queue) recoveringDecision() decision {
+// states that are still to come. Owners of workspaces read it, so that other
+// workspaces are only counted.
+func (q *queue) recoveringDecision(workspaceID uuid.UUID) decision {
 	r := q.recovery
 	awaited := []string{}
 	if r.MissingCount > 0 {
 		awaited = append(awaited, plural(r.MissingCount, "build")+" of which no provisioner has told yet")
 	}
+	states, ends := int64(0), int64(0)
 	for _, report := range r.Reports {
-		switch report.State {
-		case client.LostAwaited:
+		own := report.WorkspaceID == workspaceID
+		switch {
+		case report.State == client.LostAwaited && own:
 			awaited = append(awaited, fmt.Sprintf("the state of %s/%s from %s", report.OwnerName, report.WorkspaceName, report.DaemonName))
-		case client.LostRunning:
+		case report.State == client.LostRunning && own:
 			awaited = append(awaited, fmt.Sprintf("the end of a build of %s/%s on %s", report.OwnerName, report.WorkspaceName, report.DaemonName))
+		case report.State == client.LostAwaited:
+			states++
+		case report.State == client.LostRunning:
+			ends++
 		}
 	}
 	if more := len(awaited) - maxNamed; more > 0 {
-		awaited = append(awaited[:maxNamed], fmt.Sprintf("%d more", more))
+		awaited = append(awaited[:maxNamed], fmt.Sprintf("%d more of this workspace", more))
+	}
+	if states > 0 {
+		awaited = append(awaited, "the states of "+plural(states, "other build")+" from provisioners that have told of them")
+	}
+	if ends > 0 {
+		awaited = append(awaited, "the end of "+plural(ends, "other build"))
 	}
 	return decision{client.ExplainRecovering,
 		fmt.Sprintf("The server's database was restored from an older copy, which was noticed at %s. No build of the organization starts until it is known what was built since: %s.",
