@@ -108,9 +108,9 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	}
 	o.Progress("calling every operation as people of another organization")
 	c.compareLists(ctx, true)
+	c.outside(ctx)
 	c.attack(ctx)
 	c.search(ctx)
-	c.outside(ctx)
 	c.compareLists(ctx, false)
 	o.Progress("calling every operation as those who may")
 	c.prove(ctx)
