@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -220,17 +221,12 @@ func (a *api) isNews(ctx context.Context, s *store.Store, claim client.HistoryCl
 	if ignoreNotFound(err) != nil || err == nil && attempt.OrganizationID == claim.OrganizationID && attempt.History == claim.Number {
 		return false, ignoreNotFound(err)
 	}
-	_, err = s.GetRecoveryReport(ctx, store.GetRecoveryReportParams{OrganizationID: claim.OrganizationID, AttemptID: claim.AttemptID})
-	if err == nil || !store.IsNotFound(err) {
+	past, err := s.ListRecoveries(ctx, claim.OrganizationID)
+	if err != nil || slices.ContainsFunc(past, func(r store.ListRecoveriesRow) bool { return lacks(r, claim.Number) }) {
 		return false, err
 	}
-	past, err := s.ListRecoveries(ctx, claim.OrganizationID)
-	for _, r := range past {
-		if lacks(r, claim.Number) {
-			return false, err
-		}
-	}
-	return err == nil, err
+	_, err = s.GetRecoveryReport(ctx, store.GetRecoveryReportParams{OrganizationID: claim.OrganizationID, AttemptID: claim.AttemptID})
+	return store.IsNotFound(err), ignoreNotFound(err)
 }
 
 // isOld: attempts may be forgotten that long after their end.

@@ -364,6 +364,9 @@ func (a *api) takeLostState(ctx context.Context, r *http.Request) error {
 		if report.Sha256 != state.sha256 {
 			return conflict("Another state than this was reported as the last one of this attempt.")
 		}
+		if report.Running {
+			return conflict("The engine of this attempt may still run: report its end before its last state.")
+		}
 		if report.Outcome != "" {
 			return nil // the same call again, or a later state has come first
 		}

@@ -219,6 +219,10 @@ func TestARecoveryWaitsForWhatNobodyTells(t *testing.T) {
 		require.Contains(t, e.Reason, "the end of a build of")
 
 		running.state = objects(3, "a=1", "b=2", "d=4")
+		still := running.report()
+		still.Running = true
+		require.Equal(t, []uuid.UUID{running.AttemptID}, s.reports(t, still).Held)
+		require.Equal(t, http.StatusConflict, client.StatusCode(s.handsIn(running)), "its engine may still run")
 		require.Equal(t, []uuid.UUID{running.AttemptID}, s.reports(t, older.report(), running.report()).Wanted, "the last of a workspace")
 		require.NoError(t, s.handsIn(running))
 		require.NoError(t, s.handsIn(older), "it changes nothing any more")
