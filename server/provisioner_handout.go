@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -166,6 +167,13 @@ func (a *api) raiseFence(ctx context.Context, tx *store.Store, job store.Provisi
 	}
 	if err := a.admitBuild(ctx, tx, job.OrganizationID, known); err != nil {
 		return 0, err
+	}
+	strangers, err := a.runningReports(ctx, tx, job.OrganizationID)
+	if err != nil {
+		return 0, err
+	}
+	if slices.ContainsFunc(strangers, func(r store.ListRunningReportsRow) bool { return r.WorkspaceID == *job.WorkspaceID }) {
+		return 0, errClaimed
 	}
 	if err := a.setWorkspaceStatus(ctx, tx, job); err != nil {
 		return 0, err

@@ -61,6 +61,8 @@ type queue struct {
 	work         []store.ListAttemptsUnderWayRow
 	online       func(last, stopped store.Time) bool
 	hasPassed    func(store.Time) bool
+	// strangers are engines that the database does not know and that may live.
+	strangers []store.ListRunningReportsRow
 	// full tells whether the disk of this server is, now.
 	full func() bool
 	// recovery is what builds wait for after a restore; nil outside of one.
@@ -94,6 +96,9 @@ func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, 
 		return nil, err
 	}
 	if q.work, err = a.store.ListAttemptsUnderWay(ctx, organizationID); err != nil {
+		return nil, err
+	}
+	if q.strangers, err = a.runningReports(ctx, a.store, organizationID); err != nil {
 		return nil, err
 	}
 	history, err := a.historyOf(ctx, organizationID)

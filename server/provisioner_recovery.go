@@ -495,6 +495,13 @@ func (a *api) isLate(ctx context.Context, tx *store.Store, w store.Workspace, re
 	return changes > 0, err
 }
 
+// runningReports are of engines that the database does not know and that may
+// live, also when the recovery has ended: their supervisors kill them within
+// the horizon of the last time that the workspace was held for them.
+func (a *api) runningReports(ctx context.Context, s *store.Store, organizationID uuid.UUID) ([]store.ListRunningReportsRow, error) {
+	return s.ListRunningReports(ctx, store.ListRunningReportsParams{OrganizationID: organizationID, SinceAt: store.At(a.now().Add(-a.options.Horizon))})
+}
+
 func (a *api) recoveryRoutes(r *router) {
 	handle(r, get, "/organizations/{organization}/recovery", "Tell what a restored database lacks", inOrganization(authz.Update, authz.ProvisionerDaemon), a.getRecovery)
 	handle(r, post, "/organizations/{organization}/recovery/end", "Let builds start although something is missing", inOrganization(authz.Update, authz.ProvisionerDaemon), a.endRecoveryByHand)

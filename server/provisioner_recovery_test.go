@@ -499,3 +499,31 @@ func (s *restoreScene) asksAs(t *testing.T, p servertest.Person) client.Provisio
 	require.NoError(t, err)
 	return w.LatestBuild.Job
 }
+
+// Whoever ends a recovery lets no second engine run beside one that the
+// database does not know.
+func TestTheEndOfARecoveryWaitsForEnginesThatRun(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		running := before.buildsAgain(t, before.w, nil)
+		s := before.restore(t, running.voucher)
+		job := s.asks(t).Job
+		require.Equal(t, []uuid.UUID{running.AttemptID}, s.reports(t, running.report()).Held)
+		_, err := s.Client.EndRecovery(t.Context(), s.org.Name)
+		require.NoError(t, err)
+		e, err := s.Client.ExplainProvisionerJob(t.Context(), s.org.Name, job.ID)
+		require.NoError(t, err)
+		require.Equal(t, client.ExplainOlderEngine, e.Code)
+
+		_, early := s.another(t, objects(1, "c=3")) // it is handed out although the other one is older
+		require.NotEqual(t, job.ID, early.ID)
+		running.state = objects(3, "a=1", "d=4")
+		require.Equal(t, []uuid.UUID{running.AttemptID}, s.reports(t, running.report()).Wanted)
+		require.NoError(t, s.handsIn(running))
+		next := s.acquire(t)
+		require.Equal(t, job.ID, next.ID)
+		require.Equal(t, []string{"terraform_data.a=1", "terraform_data.d=4"}, things(t, next.State))
+	})
+}

@@ -103,6 +103,13 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 	if q.recovery != nil && job.WorkspaceID != nil {
 		return q.recoveringDecision(*job.WorkspaceID)
 	}
+	for _, r := range q.strangers {
+		if job.WorkspaceID != nil && r.WorkspaceID == *job.WorkspaceID {
+			return decision{client.ExplainOlderEngine,
+				fmt.Sprintf("The engine of an earlier job of this workspace, which the restored database does not know, may still be running on %s; nothing else touches the workspace meanwhile.", r.DaemonName),
+				"Wait: it is being interrupted, and counts as dead some minutes after it was last heard of."}
+		}
+	}
 	by := map[string][]store.ListProvisionerDaemonsRow{}
 	for _, d := range q.daemons {
 		verdict := q.judge(job, d)

@@ -407,6 +407,45 @@ func (q *Queries) ListReportsSealedOtherwise(ctx context.Context, arg ListReport
 	return items, nil
 }
 
+const listRunningReports = `-- name: ListRunningReports :many
+SELECT workspace_id, daemon_name FROM recovery_reports
+WHERE organization_id = $1 AND running = TRUE AND outcome = '' AND reported_at > $2 ORDER BY number
+`
+
+type ListRunningReportsParams struct {
+	OrganizationID uuid.UUID
+	SinceAt        Time
+}
+
+type ListRunningReportsRow struct {
+	WorkspaceID uuid.UUID
+	DaemonName  string
+}
+
+// Engines that the database does not know, and of which was heard lately.
+func (q *Queries) ListRunningReports(ctx context.Context, arg ListRunningReportsParams) ([]ListRunningReportsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listRunningReports, arg.OrganizationID, arg.SinceAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListRunningReportsRow{}
+	for rows.Next() {
+		var i ListRunningReportsRow
+		if err := rows.Scan(&i.WorkspaceID, &i.DaemonName); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const putRecoveryReport = `-- name: PutRecoveryReport :exec
 INSERT INTO recovery_reports (attempt_id, organization_id, recovery_id, number, workspace_id, fence, claim, daemon_name, running, outcome, sha256, data, reported_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)

@@ -90,6 +90,8 @@ func (w *world) bend() {
 	w.rows["job_attempts"][0]["history"] = int64(0) // its engine start is not known
 	awaited := w.rows["recovery_reports"][0]        // and a later one of workspace 0
 	awaited["outcome"], awaited["running"] = "", false
+	live := w.rows["recovery_reports"][1]
+	live["outcome"], live["running"] = "", true
 	w.rows["recovery_reports"][3]["workspace_id"] = seedID("workspaces", 0)
 }
 

@@ -77,6 +77,11 @@ SELECT r.attempt_id, r.recovery_id, r.number, r.workspace_id, r.fence, r.claim, 
 FROM recovery_reports r LEFT JOIN workspaces w ON w.id = r.workspace_id AND w.organization_id = r.organization_id
 WHERE r.organization_id = @organization_id ORDER BY r.number, r.attempt_id;
 
+-- name: ListRunningReports :many
+-- Engines that the database does not know, and of which was heard lately.
+SELECT workspace_id, daemon_name FROM recovery_reports
+WHERE organization_id = @organization_id AND running = TRUE AND outcome = '' AND reported_at > @since_at ORDER BY number;
+
 -- name: SettleRecoveryReport :exec
 UPDATE recovery_reports SET outcome = @outcome, version = @version, size = @size, data = @data
 WHERE organization_id = @organization_id AND attempt_id = @attempt_id;
