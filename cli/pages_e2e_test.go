@@ -386,7 +386,7 @@ func TestEndToEndPagesByKeyboard(t *testing.T) {
 	p.at("Skip to the content", browser.Enter, browser.Tab)
 	require.Equal(t, "New workspace", p.focus(), "behind the bar")
 	p.press(browser.Enter)
-	p.see("What workspaces are made of")
+	p.see("Choose a template")
 	p.at("Create a workspace of walk", browser.Enter)
 	p.see("New workspace")
 	p.at("Name", "dev1")
