@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"coder/client"
 	"coder/internal/coderprovider"
@@ -246,6 +247,31 @@ func TestFlippedByteInMirror(t *testing.T) {
 		require.Equal(t, terraform.KindMirror, healed[0].Kind)
 		b.clone(files)
 		require.Equal(t, []string{"ok"}, b.states(terraform.KindMirror), name)
+	}
+}
+
+// Engines of the first of many daemons look through the mirror while the others
+// start: they may see no file that comes and goes.
+func TestMirrorOfDaemonsThatStartTogether(t *testing.T) {
+	b := newBench(t)
+	for range 5 {
+		options := b.options
+		options.CacheDir = t.TempDir()
+		group := &errgroup.Group{}
+		for range 8 {
+			group.Go(func() error {
+				if _, err := terraform.NewWorkshop(t.Context(), options); err != nil {
+					return err
+				}
+				return filepath.WalkDir(filepath.Join(options.CacheDir, "mirror"), func(path string, _ fs.DirEntry, err error) error {
+					if err == nil && strings.HasPrefix(filepath.Base(path), ".") {
+						err = fmt.Errorf("%s comes and goes", path)
+					}
+					return err
+				})
+			})
+		}
+		require.NoError(t, group.Wait())
 	}
 }
 

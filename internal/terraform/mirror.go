@@ -44,7 +44,7 @@ func (c *Cache) mirrorProvider(ctx context.Context, provider Provider) (mirror s
 	if lock, err = lockShared(ctx, mirror+".lock"); err != nil {
 		return "", nil, fmt.Errorf("make the provider mirror: %w", err)
 	}
-	if err := c.ensureMirror(mirror, provider); err != nil {
+	if err := c.ensureMirror(ctx, mirror, provider); err != nil {
 		return "", nil, errors.Join(err, lock.Close())
 	}
 	return mirror, lock, nil
@@ -52,14 +52,22 @@ func (c *Cache) mirrorProvider(ctx context.Context, provider Provider) (mirror s
 
 func (c *Cache) mirrorDir(name string) string { return filepath.Join(c.dir, "mirror", name) }
 
-// ensureMirror makes a mirror that is not there, or was found damaged. All its
-// files come by renaming, so that any number of daemons may do it at once and
-// no program that runs is written to.
-func (c *Cache) ensureMirror(mirror string, provider Provider) error {
+// ensureMirror makes a mirror that is not there, or was found damaged. Daemons
+// that start together make it in turns, which is once: engines of the first one
+// may look through it at once, and find no file that comes and goes. All its
+// files come by renaming, so no program that runs is written to.
+func (c *Cache) ensureMirror(ctx context.Context, mirror string, provider Provider) error {
 	mark := filepath.Join(mirror, completeFile)
-	if _, err := os.Stat(mark); err == nil {
-		now := c.now()
-		return os.Chtimes(mark, now, now)
+	if made, err := c.touchMirror(mark); made || err != nil {
+		return err
+	}
+	turn, err := lockExclusive(ctx, filepath.Join(c.dir, "mirror.lock"))
+	if err != nil {
+		return fmt.Errorf("make the provider mirror: %w", err)
+	}
+	defer turn.Close()
+	if made, err := c.touchMirror(mark); made || err != nil {
+		return err
 	}
 	if err := c.makeMirror(mirror, provider); err != nil {
 		return fmt.Errorf("make the provider mirror: %w", err)
@@ -68,6 +76,15 @@ func (c *Cache) ensureMirror(mirror string, provider Provider) error {
 		return fmt.Errorf("make the provider mirror: %w", err)
 	}
 	return nil
+}
+
+// touchMirror notes the use of a mirror that is there.
+func (c *Cache) touchMirror(mark string) (made bool, err error) {
+	if _, err := os.Stat(mark); err != nil {
+		return false, nil //nolint:nilerr // then it is made
+	}
+	now := c.now()
+	return true, os.Chtimes(mark, now, now)
 }
 
 func (c *Cache) makeMirror(mirror string, provider Provider) error {

@@ -127,7 +127,7 @@ func (e *InitError) Unwrap() error { return e.Err }
 // Prepare returns an initialised directory for the archive that is asked for.
 // The caller releases what it gets.
 func (w *Workshop) Prepare(ctx context.Context, req Request) (*Prepared, error) {
-	if err := w.cache.ensureMirror(w.mirror, w.provider); err != nil {
+	if err := w.cache.ensureMirror(ctx, w.mirror, w.provider); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(w.cache.preparedDir(""), 0o700); err != nil {
