@@ -94,6 +94,9 @@ func (d *Daemon) prune(ctx context.Context) {
 // adopt makes this daemon the one that reports for a folder; nil when there
 // is nothing to report, or another daemon does.
 func (d *Daemon) adopt(ctx context.Context, f *folder) (*attempt, error) {
+	if f.isBeingMade(time.Now()) {
+		return nil, nil
+	}
 	if owned, err := f.own(); err != nil || !owned {
 		return nil, err
 	}

@@ -190,6 +190,16 @@ func (f *folder) job() (client.AcquiredJob, error) {
 // read no more: its disk is away, or somebody has removed it.
 func (f *folder) gone() bool { return !f.has(jobFile) }
 
+// recordTime is how long a daemon may take from making a folder to its record.
+const recordTime = time.Minute
+
+// isBeingMade tells of a folder that a daemon has made just now, and may not
+// own yet: nobody else may take it for one that was cut off.
+func (f *folder) isBeingMade(now time.Time) bool {
+	info, err := os.Stat(f.dir)
+	return err == nil && !f.has(jobFile) && now.Sub(info.ModTime()).Abs() < recordTime
+}
+
 func (f *folder) has(name string) bool {
 	_, err := os.Stat(f.path(name))
 	return err == nil
