@@ -48,7 +48,7 @@ func (a *api) setDrained(ctx context.Context, id uuid.UUID, at store.Time) (*out
 	if err != nil {
 		return nil, err
 	}
-	a.queues.forget(org.ID)
+	a.queues.fleetChanged(org.ID)
 	a.bus.Publish(daemonTopic(id))
 	return a.daemonReply(ctx, org.ID, id)
 }

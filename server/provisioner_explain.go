@@ -24,7 +24,7 @@ func (a *api) explainProvisionerJob(ctx context.Context, in *JobPath) (*output[c
 	if err != nil {
 		return nil, err
 	}
-	d := q.decide(row)
+	d := q.decide(row, job.QueuePosition)
 	out := client.ProvisionerJobExplanation{Job: job, Code: d.code, Reason: d.reason, Action: d.action, Daemons: q.verdicts(row)}
 	if out.JobsAhead, err = a.jobsAhead(ctx, q, row); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func withUnconfirmed(reason, action string, attempts []client.ProvisionerJobAtte
 // jobsAhead names the first of those that are handed out before a pending job.
 func (a *api) jobsAhead(ctx context.Context, q *queue, job store.ProvisionerJob) ([]client.ProvisionerJobAhead, error) {
 	out := []client.ProvisionerJobAhead{}
-	ahead, _ := q.ahead(job)
+	ahead := q.ahead(job)
 	if job.Status != client.JobPending || len(ahead) == 0 {
 		return out, nil
 	}

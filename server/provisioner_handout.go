@@ -71,7 +71,7 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 	if err := a.admitJobs(); err != nil {
 		return nil, err
 	}
-	jobs, err := a.rankedJobs(ctx, a.store, d.OrganizationID)
+	jobs, err := a.queues.rankedJobs(ctx, d.OrganizationID, a.now(), true)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 		if !tagsMatch(job.Tags, d.Tags) || !supports(d, job.Provisioner) {
 			continue
 		}
-		acquired, err := a.claim(ctx, d, job, requestID)
+		acquired, claimed, err := a.claim(ctx, d, job, requestID)
 		if errors.Is(err, errClaimed) {
 			continue
 		}
@@ -105,8 +105,8 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 			a.logger.ErrorContext(ctx, "job not handed out; it is tried again", "job", job.ID, "organization", job.OrganizationID, "error", err)
 			continue
 		}
-		a.handedOut(job, d, acquired.OrganizationName)
-		a.jobChanged(job)
+		a.handedOut(claimed, d, acquired.OrganizationName)
+		a.jobChanged(claimed)
 		return acquired, nil
 	}
 	return nil, failed
@@ -115,10 +115,9 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 // claim makes an attempt in one transaction: the job, the raised fence, the
 // secret and the stored reply, or nothing at all. Whether the daemon still may
 // is asked in it too, because what it joined with can end at any moment.
-func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.ProvisionerJob, requestID uuid.UUID) (*client.AcquiredJob, error) {
-	var acquired *client.AcquiredJob
+func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job *pendingJob, requestID uuid.UUID) (acquired *client.AcquiredJob, claimed store.ProvisionerJob, err error) {
 	known := a.histories.latest(job.OrganizationID).Number
-	err := a.store.InTx(ctx, func(tx *store.Store) error {
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
 		if err := a.withStore(tx).daemonAgain(ctx, d.ID); err != nil {
 			return err
 		}
@@ -126,7 +125,7 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.Pr
 			return err
 		}
 		now, attemptID := store.At(a.now()), uuid.New()
-		claimed, err := tx.ClaimProvisionerJob(ctx, store.ClaimProvisionerJobParams{
+		claimed, err = tx.ClaimProvisionerJob(ctx, store.ClaimProvisionerJobParams{
 			OrganizationID: job.OrganizationID, ID: job.ID, WorkerID: &d.ID, AttemptID: &attemptID, StartedAt: now, UpdatedAt: now,
 		})
 		if store.IsNotFound(err) {
@@ -149,7 +148,7 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job store.Pr
 		}
 		return a.insertAttempt(ctx, tx, d, claimed, acquired, requestID)
 	})
-	return acquired, err
+	return acquired, claimed, err
 }
 
 // raiseFence orders this hand-out behind all earlier ones of the workspace,

@@ -322,7 +322,7 @@ func widenRecovery(ctx context.Context, tx *store.Store, r *store.ListRecoveries
 // recoveryChanged makes this replica's daemons and readers look anew.
 func (a *api) recoveryChanged(organizationID uuid.UUID) {
 	a.histories.forget(organizationID)
-	a.queues.forget(organizationID)
+	a.queues.fleetChanged(organizationID)
 	a.dispatch.wakeAll(organizationID)
 }
 

@@ -73,8 +73,7 @@ func (i *idle) look(ctx context.Context, a *api, d store.ProvisionerDaemon) (boo
 		return false, firstError(err, refused)
 	}
 	return i.pending.get(d.OrganizationID, func() (bool, error) {
-		jobs, err := a.store.ListPendingJobs(ctx, d.OrganizationID)
-		return len(jobs) > 0, err
+		return a.store.HasPendingJobs(ctx, d.OrganizationID)
 	})
 }
 

@@ -56,9 +56,9 @@ func (a *api) enqueueJob(ctx context.Context, tx *store.Store, p store.InsertPro
 
 // jobPosted wakes a daemon for a job that has just become pending.
 func (a *api) jobPosted(job store.ProvisionerJob) {
+	a.jobChanged(job)
 	a.dispatch.post(job.OrganizationID, job.Tags)
 	a.bus.Publish(postedTopic + job.OrganizationID.String())
-	a.jobChanged(job)
 }
 
 // postedTopic tells other replicas that an organization has a new job.
@@ -66,7 +66,7 @@ const postedTopic = "posted:"
 
 // jobChanged wakes whoever watches the job or its workspace.
 func (a *api) jobChanged(job store.ProvisionerJob) {
-	a.queues.forget(job.OrganizationID)
+	a.queues.jobChanged(job.OrganizationID, job.ID)
 	a.bus.Publish(jobTopic(job.ID))
 	if job.WorkspaceID != nil {
 		a.bus.Publish(workspaceTopic(*job.WorkspaceID))
@@ -295,7 +295,7 @@ func (a *api) jobResponses(ctx context.Context, jobs []*store.ProvisionerJob) ([
 				queues[job.OrganizationID] = q
 			}
 			response.QueuePosition, response.QueueSize = q.place(*job)
-			response.WaitReason = q.waitReason(*job)
+			response.WaitReason = q.waitReason(*job, response.QueuePosition)
 		}
 	}
 	return out, nil

@@ -93,7 +93,7 @@ func (a *api) registerDaemon(ctx context.Context, in *registerInput) (*output[cl
 	if err != nil {
 		return nil, fmt.Errorf("register daemon: %w", err)
 	}
-	a.queues.forget(org.ID)
+	a.queues.fleetChanged(org.ID)
 	recovery, err := a.heedAll(ctx, row, in.Body.Witnesses)
 	if err != nil {
 		return nil, err
@@ -229,7 +229,7 @@ func (a *api) stopDaemon(ctx context.Context, in *DaemonPath) (*struct{}, error)
 	if err != nil {
 		return nil, err
 	}
-	defer a.queues.forget(d.OrganizationID)
+	defer a.queues.fleetChanged(d.OrganizationID)
 	return nil, a.store.StopProvisionerDaemon(ctx, store.StopProvisionerDaemonParams{ID: d.ID, StoppedAt: store.At(a.now())})
 }
 
@@ -339,7 +339,7 @@ func (a *api) daemonTrouble(ctx context.Context, d store.ProvisionerDaemon, trou
 	if trouble = cutText(trouble, maxTrouble); trouble == d.Trouble {
 		return nil
 	}
-	defer a.queues.forget(d.OrganizationID)
+	defer a.queues.fleetChanged(d.OrganizationID)
 	return a.store.SetDaemonTrouble(ctx, store.SetDaemonTroubleParams{OrganizationID: d.OrganizationID, ID: d.ID, Trouble: trouble, LastSeenAt: store.At(a.now())})
 }
 

@@ -52,7 +52,7 @@ func (m provisionerMetrics) all() []prometheus.Collector {
 // handedOut notes that a daemon was given a job.
 func (a *api) handedOut(job store.ProvisionerJob, d store.ProvisionerDaemon, organization string) {
 	a.metrics.jobs.handed.WithLabelValues(organization).Inc()
-	if job.Attempts == 0 {
+	if job.Attempts == 1 {
 		a.metrics.jobs.wait.WithLabelValues(organization, showTags(d.Tags)).Observe(a.now().Sub(job.CreatedAt.Time).Seconds())
 	}
 }

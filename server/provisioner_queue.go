@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,86 +16,255 @@ import (
 	"coder/store"
 )
 
-// queueKept is how long a queue that was read serves other requests.
-const queueKept = 250 * time.Millisecond
-
-// queues keeps the organizations' queues for a moment.
-type queues struct {
-	mu     sync.Mutex
-	queues map[uuid.UUID]keptQueue
-}
-
-type keptQueue struct {
-	queue *queue
-	until time.Time
-}
-
-func newQueues() *queues { return &queues{queues: map[uuid.UUID]keptQueue{}} }
-
-func (q *queues) get(organizationID uuid.UUID) *queue {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	kept := q.queues[organizationID]
-	if time.Now().After(kept.until) {
-		return nil
-	}
-	return kept.queue
-}
-
-func (q *queues) put(organizationID uuid.UUID, read *queue) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.queues[organizationID] = keptQueue{read, time.Now().Add(queueKept)}
-}
-
-func (q *queues) forget(organizationID uuid.UUID) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.queues, organizationID)
-}
+const (
+	// queueKept is how long what was read of an organization's queue serves
+	// other requests, so it is what replicas learn late of each other.
+	queueKept = 250 * time.Millisecond
+	// pendingKept is how long the pending jobs are followed, change by change,
+	// where there are no other replicas, before they are read anew in any case.
+	pendingKept = 30 * time.Second
+)
 
 // queue is an organization's pending jobs in the order in which they will be
 // handed out, with its daemons and what these do now. All that is said about
-// why a job waits comes from it: provisioner_verdict.go.
+// why a job waits comes from it: provisioner_verdict.go. It is never changed,
+// because several requests read one.
 type queue struct {
-	organization string
-	jobs         []store.ProvisionerJob
-	daemons      []store.ListProvisionerDaemonsRow
-	work         []store.ListAttemptsUnderWayRow
-	online       func(last, stopped store.Time) bool
-	hasPassed    func(store.Time) bool
+	fleet
+	jobs []*pendingJob
+	work []store.ListAttemptsUnderWayRow
 	// strangers are engines that the database does not know and that may live.
 	strangers []store.ListRunningReportsRow
+	online    func(last, stopped store.Time) bool
+	hasPassed func(store.Time) bool
 	// full tells whether the disk of this server is, now.
 	full func() bool
 	// recovery is what builds wait for after a restore; nil outside of one.
 	recovery *client.Recovery
 }
 
+// fleet is what jobs do not change in a queue.
+type fleet struct {
+	organization string
+	daemons      []store.ListProvisionerDaemonsRow
+}
+
+// pendingJob is a job that waits; those with the same tag set have the same tags.
+type pendingJob struct {
+	store.ListPendingJobsRow
+	tagSet string
+}
+
+func newPendingJob(row store.ListPendingJobsRow) *pendingJob {
+	return &pendingJob{row, store.JSON(row.Tags)}
+}
+
+func (j *pendingJob) compare(other *pendingJob) int {
+	if order := j.CreatedAt.Compare(other.CreatedAt.Time); order != 0 {
+		return order
+	}
+	return slices.Compare(j.ID[:], other.ID[:])
+}
+
+// queues are what this replica knows of the organizations' queues. Whoever
+// changes a job or a daemon says so once that is committed.
+type queues struct {
+	store *store.Store
+
+	mu    sync.Mutex
+	lines map[uuid.UUID]*line
+}
+
+// line is what is known of one organization's queue.
+type line struct {
+	// reading is held while the database is asked for the pending jobs, which
+	// are in the order of their creation. Everything else is under queues.mu.
+	reading sync.Mutex
+	pending []*pendingJob
+	read    time.Time
+
+	// changed are the jobs that did since pending was read.
+	changed []uuid.UUID
+	queue   kept[*queue]
+	fleet   kept[fleet]
+}
+
+// kept is something that was read. It counts changes, so that what was read
+// while it changed serves nobody else.
+type kept[V any] struct {
+	value   V
+	until   time.Time
+	changes int
+}
+
+func (k *kept[V]) isYoung() bool { return time.Now().Before(k.until) }
+
+func (k *kept[V]) forget() { k.until, k.changes = time.Time{}, k.changes+1 }
+
+func newQueues(s *store.Store) *queues {
+	return &queues{store: s, lines: map[uuid.UUID]*line{}}
+}
+
+// jobChanged: a job has come, gone, or is another one now.
+func (q *queues) jobChanged(organizationID, jobID uuid.UUID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.line(organizationID)
+	l.changed = append(l.changed, jobID)
+	l.queue.forget()
+}
+
+// fleetChanged: a daemon has come, gone or is another one now, or builds began
+// or ceased to wait for the end of a recovery.
+func (q *queues) fleetChanged(organizationID uuid.UUID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.line(organizationID)
+	l.queue.forget()
+	l.fleet.forget()
+}
+
+// line is called under the lock.
+func (q *queues) line(organizationID uuid.UUID) *line {
+	l := q.lines[organizationID]
+	if l == nil {
+		l = &line{}
+		q.lines[organizationID] = l
+	}
+	return l
+}
+
+// once is one part of a line as it is kept, or as it is read.
+func once[V any](q *queues, organizationID uuid.UUID, part func(*line) *kept[V], read func() (V, error)) (V, error) {
+	q.mu.Lock()
+	k := part(q.line(organizationID))
+	value, changes, young := k.value, k.changes, k.isYoung()
+	q.mu.Unlock()
+	if young {
+		return value, nil
+	}
+	value, err := read()
+	if err != nil {
+		return value, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if k.changes == changes {
+		k.value, k.until = value, time.Now().Add(queueKept)
+	}
+	return value, nil
+}
+
+// pendingJobs are an organization's, in the order of their creation, exactly
+// or as they were a moment ago. With SQLite nobody else changes them: those that
+// did change are asked for, and not the whole queue with each job.
+func (q *queues) pendingJobs(ctx context.Context, organizationID uuid.UUID, exactly bool) ([]*pendingJob, error) {
+	q.mu.Lock()
+	l := q.line(organizationID)
+	q.mu.Unlock()
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	q.mu.Lock()
+	changed := l.changed
+	l.changed = nil
+	q.mu.Unlock()
+	err := q.follow(ctx, organizationID, l, changed, exactly)
+	if err != nil {
+		l.read = time.Time{}
+	}
+	return l.pending, err
+}
+
+func (q *queues) follow(ctx context.Context, organizationID uuid.UUID, l *line, changed []uuid.UUID, exactly bool) error {
+	now := time.Now()
+	age := now.Sub(l.read)
+	alone := q.store.Dialect() == store.SQLite
+	if alone && age > pendingKept || !alone && (exactly || age > queueKept) {
+		rows, err := q.store.ListPendingJobs(ctx, organizationID)
+		if err != nil {
+			return err
+		}
+		l.pending, l.read = make([]*pendingJob, len(rows)), now
+		for i, row := range rows {
+			l.pending[i] = newPendingJob(row)
+		}
+		slices.SortFunc(l.pending, (*pendingJob).compare)
+		return nil
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	rows, err := q.store.ListPendingJobsByIDs(ctx, store.ListPendingJobsByIDsParams{OrganizationID: organizationID, Ids: store.IDs(changed)})
+	if err != nil {
+		return err
+	}
+	l.pending = slices.DeleteFunc(slices.Clone(l.pending), func(j *pendingJob) bool { return slices.Contains(changed, j.ID) })
+	for _, row := range rows {
+		j := newPendingJob(store.ListPendingJobsRow(row))
+		at, _ := slices.BinarySearchFunc(l.pending, j, (*pendingJob).compare)
+		l.pending = slices.Insert(l.pending, at, j)
+	}
+	return nil
+}
+
+// rankedJobs are the pending jobs in the order in which they are handed out.
+func (q *queues) rankedJobs(ctx context.Context, organizationID uuid.UUID, now time.Time, exactly bool) ([]*pendingJob, error) {
+	jobs, err := q.pendingJobs(ctx, organizationID, exactly)
+	if err != nil || len(jobs) < 2 {
+		return jobs, err
+	}
+	waiting := make([]fairness.Job[uuid.UUID], len(jobs))
+	usage := map[uuid.UUID]fairness.Usage{}
+	for i, j := range jobs {
+		waiting[i] = fairness.Job[uuid.UUID]{Owner: j.InitiatorID, Automated: j.Automated, Created: j.CreatedAt.Time}
+		usage[j.InitiatorID] = fairness.Usage{}
+	}
+	if err := q.readUsage(ctx, organizationID, usage); err != nil {
+		return nil, err
+	}
+	ranked := make([]*pendingJob, len(jobs))
+	for place, i := range fairness.Rank(waiting, usage, now) {
+		ranked[place] = jobs[i]
+	}
+	return ranked, nil
+}
+
+// readUsage fills in what the initiators have had.
+func (q *queues) readUsage(ctx context.Context, organizationID uuid.UUID, usage map[uuid.UUID]fairness.Usage) error {
+	rows, err := q.store.ListUsageOfInitiators(ctx, store.ListUsageOfInitiatorsParams{
+		OrganizationID: organizationID, InitiatorIds: store.IDs(slices.Collect(maps.Keys(usage))),
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		id, err := uuid.Parse(r.InitiatorID)
+		if err != nil {
+			return fmt.Errorf("read the usage of an initiator: %w", err)
+		}
+		usage[id] = fairness.Usage{Running: int(r.Running), LastStarted: time.UnixMicro(r.LastStarted)}
+	}
+	return nil
+}
+
 // queueOf reads an organization's queue, or takes the one that was read a
 // moment ago: a list that shows many waiting jobs must not read it for each
 // request. What happens to a job or a daemon on this replica forgets it at once.
 func (a *api) queueOf(ctx context.Context, organizationID uuid.UUID) (*queue, error) {
-	if q := a.queues.get(organizationID); q != nil {
-		return q, nil
-	}
-	q, err := a.readQueue(ctx, organizationID)
-	if err == nil {
-		a.queues.put(organizationID, q)
-	}
-	return q, err
+	return once(a.queues, organizationID, func(l *line) *kept[*queue] { return &l.queue }, func() (*queue, error) {
+		return a.readQueue(ctx, organizationID)
+	})
 }
 
-func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, error) {
-	org, err := a.store.GetOrganization(ctx, organizationID)
+func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (_ *queue, err error) {
+	q := &queue{online: a.isOnline, hasPassed: a.hasPassed, full: a.room.isShort}
+	q.fleet, err = once(a.queues, organizationID, func(l *line) *kept[fleet] { return &l.fleet }, func() (fleet, error) {
+		return a.readFleet(ctx, organizationID)
+	})
 	if err != nil {
 		return nil, err
 	}
-	q := &queue{organization: org.Name, online: a.isOnline, hasPassed: a.hasPassed, full: a.room.isShort}
-	if q.jobs, err = a.rankedJobs(ctx, a.store, organizationID); err != nil {
-		return nil, err
-	}
-	if q.daemons, err = a.store.ListProvisionerDaemons(ctx, organizationID); err != nil {
+	if q.jobs, err = a.queues.rankedJobs(ctx, organizationID, a.now(), false); err != nil {
 		return nil, err
 	}
 	if q.work, err = a.store.ListAttemptsUnderWay(ctx, organizationID); err != nil {
@@ -110,63 +282,60 @@ func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (*queue, 
 	return q, err
 }
 
-// rankedJobs are the pending jobs in the order in which they are handed out.
-func (a *api) rankedJobs(ctx context.Context, s *store.Store, organizationID uuid.UUID) ([]store.ProvisionerJob, error) {
-	jobs, err := s.ListPendingJobs(ctx, organizationID)
-	if err != nil || len(jobs) < 2 {
-		return jobs, err
-	}
-	rows, err := s.ListUsageOfWaiting(ctx, organizationID)
+func (a *api) readFleet(ctx context.Context, organizationID uuid.UUID) (fleet, error) {
+	org, err := a.store.GetOrganization(ctx, organizationID)
 	if err != nil {
-		return nil, err
+		return fleet{}, err
 	}
-	usage := map[uuid.UUID]fairness.Usage{}
-	for _, r := range rows {
-		usage[r.InitiatorID] = fairness.Usage{Running: int(r.Running), LastStarted: time.UnixMicro(r.LastStarted)}
-	}
-	waiting := make([]fairness.Job[uuid.UUID], len(jobs))
-	for i, j := range jobs {
-		waiting[i] = fairness.Job[uuid.UUID]{Owner: j.InitiatorID, Automated: j.Automated, Created: j.CreatedAt.Time}
-	}
-	ranked := make([]store.ProvisionerJob, len(jobs))
-	for place, i := range fairness.Rank(waiting, usage, a.now()) {
-		ranked[place] = jobs[i]
-	}
-	return ranked, nil
+	daemons, err := a.store.ListProvisionerDaemons(ctx, organizationID)
+	return fleet{org.Name, daemons}, err
 }
 
-// place is the rank among the pending jobs that share a daemon with this one.
+// place is the rank among the pending jobs that share a daemon with this one;
+// 0 when it is none of them.
 func (q *queue) place(job store.ProvisionerJob) (position, size int) {
-	ahead, size := q.ahead(job)
-	if !slices.ContainsFunc(q.jobs, func(other store.ProvisionerJob) bool { return other.ID == job.ID }) {
-		return 0, size
+	for other := range q.competitors(job) {
+		if size++; other.ID == job.ID {
+			position = size
+		}
 	}
-	return len(ahead) + 1, size
+	return position, size
 }
 
 // ahead are the jobs that are handed out before this one to daemons that
-// could run it too, and size is how many such jobs wait in all, itself included.
-func (q *queue) ahead(job store.ProvisionerJob) (ahead []store.ProvisionerJob, size int) {
-	passed := false
-	for _, other := range q.jobs {
-		passed = passed || other.ID == job.ID
-		if !q.compete(job, other) {
-			continue
+// could run it too.
+func (q *queue) ahead(job store.ProvisionerJob) []*pendingJob {
+	var ahead []*pendingJob
+	for other := range q.competitors(job) {
+		if other.ID == job.ID {
+			break
 		}
-		size++
-		if !passed {
-			ahead = append(ahead, other)
-		}
+		ahead = append(ahead, other)
 	}
-	return ahead, size
+	return ahead
 }
 
-func (q *queue) compete(x, y store.ProvisionerJob) bool {
-	if x.ID == y.ID {
-		return true
+// competitors are the pending jobs that share a daemon with this one, in their
+// order, itself included.
+func (q *queue) competitors(job store.ProvisionerJob) iter.Seq[*pendingJob] {
+	return func(yield func(*pendingJob) bool) {
+		competes := map[string]bool{}
+		for _, other := range q.jobs {
+			compete, known := competes[other.tagSet]
+			if !known {
+				compete = q.compete(job.Tags, other.Tags)
+				competes[other.tagSet] = compete
+			}
+			if (compete || other.ID == job.ID) && !yield(other) {
+				return
+			}
+		}
 	}
+}
+
+func (q *queue) compete(x, y store.StringMap) bool {
 	return slices.ContainsFunc(q.daemons, func(d store.ListProvisionerDaemonsRow) bool {
-		return tagsMatch(x.Tags, d.Tags) && tagsMatch(y.Tags, d.Tags)
+		return tagsMatch(x, d.Tags) && tagsMatch(y, d.Tags)
 	})
 }
 

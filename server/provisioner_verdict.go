@@ -81,17 +81,18 @@ func (q *queue) nameOf(daemon uuid.UUID) string {
 
 // waitReason is the decision as job responses have it: empty while a daemon
 // that is free takes the job next.
-func (q *queue) waitReason(job store.ProvisionerJob) string {
-	d := q.decide(job)
-	if position, _ := q.place(job); d.code == client.ExplainQueued && position <= 1 {
+func (q *queue) waitReason(job store.ProvisionerJob, position int) string {
+	d := q.decide(job, position)
+	if d.code == client.ExplainQueued && position <= 1 {
 		return ""
 	}
 	return d.text()
 }
 
 // decide says where a job is. Of what keeps a pending one from starting it
-// names what takes a person's hand before what time alone will solve.
-func (q *queue) decide(job store.ProvisionerJob) decision {
+// names what takes a person's hand before what time alone will solve. The
+// position is the job's place.
+func (q *queue) decide(job store.ProvisionerJob, position int) decision {
 	switch {
 	case !job.CompletedAt.IsZero():
 		return endedDecision(job)
@@ -121,7 +122,7 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 	case able > 0 && older != nil:
 		return q.olderDecision(*older)
 	case len(by[client.VerdictWouldTake]) > 0:
-		return q.queuedDecision(job, by[client.VerdictWouldTake])
+		return queuedDecision(position, by[client.VerdictWouldTake])
 	case able > 0:
 		return q.busyDecision(by[client.VerdictBusy])
 	case len(by[client.VerdictTrouble]) > 0:
@@ -136,8 +137,8 @@ func (q *queue) decide(job store.ProvisionerJob) decision {
 	return q.noneDecision(job, by[client.VerdictTagsDiffer])
 }
 
-func (q *queue) queuedDecision(job store.ProvisionerJob, free []store.ListProvisionerDaemonsRow) decision {
-	if position, _ := q.place(job); position > 1 {
+func queuedDecision(position int, free []store.ListProvisionerDaemonsRow) decision {
+	if position > 1 {
 		return decision{code: client.ExplainQueued, reason: "Other jobs are in front of it."}
 	}
 	return decision{code: client.ExplainQueued, reason: "It is next, and free to take it: " + names(free) + "."}

@@ -202,7 +202,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a.dispatch = newDispatcher()
 	a.leases = newLeases()
 	a.acquireWait = acquireWait
-	a.queues = newQueues()
+	a.queues = newQueues(a.store)
 	a.idle = newIdle()
 	a.buildTimes = newBuildTimes()
 	a.resources = newResourceCache()

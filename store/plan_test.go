@@ -23,7 +23,7 @@ const (
 
 // wholeTable is how either database says that it reads all of one. What ends
 // in one of the indexes named reads only rows that are current.
-var wholeTable = regexp.MustCompile(`(?:Seq Scan on|SCAN) (\w+)(?: USING INDEX (job_attempts_current_key|provisioner_jobs_active|provisioner_jobs_pending))?`)
+var wholeTable = regexp.MustCompile(`(?:Seq Scan on|SCAN) (\w+)(?: USING INDEX (job_attempts_current_key|provisioner_jobs_active|provisioner_jobs_open))?`)
 
 // What a request or a daemon runs all the time must not cost more with every
 // job and workspace that there ever was.
@@ -96,7 +96,9 @@ func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID,
 	_, _ = q.GetProvisionerJob(ctx, id)
 	_, _ = q.ListProvisionerJobsByIDs(ctx, ids)
 	_, _ = q.ListPendingJobs(ctx, o)
-	_, _ = q.ListUsageOfWaiting(ctx, o)
+	_, _ = q.ListPendingJobsByIDs(ctx, store.ListPendingJobsByIDsParams{OrganizationID: o, Ids: ids})
+	_, _ = q.HasPendingJobs(ctx, o)
+	_, _ = q.ListUsageOfInitiators(ctx, store.ListUsageOfInitiatorsParams{OrganizationID: o, InitiatorIds: ids})
 	_, _ = q.ListActiveJobsOfOrganization(ctx, o)
 	_, _ = q.ListJobLogs(ctx, store.ListJobLogsParams{OrganizationID: o, JobID: id})
 	_, _ = q.LatestJobsOfDaemons(ctx, o)

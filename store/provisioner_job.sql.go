@@ -319,6 +319,17 @@ func (q *Queries) GetProvisionerJob(ctx context.Context, id uuid.UUID) (Provisio
 	return i, err
 }
 
+const hasPendingJobs = `-- name: HasPendingJobs :one
+SELECT EXISTS (SELECT 1 FROM provisioner_jobs WHERE organization_id = $1 AND status = 'pending' AND completed_at IS NULL)
+`
+
+func (q *Queries) HasPendingJobs(ctx context.Context, organizationID uuid.UUID) (bool, error) {
+	row := q.db.QueryRowContext(ctx, hasPendingJobs, organizationID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const insertJobLog = `-- name: InsertJobLog :exec
 INSERT INTO job_logs (job_id, id, attempt_id, created_at, source, level, stage, output)
 SELECT j.id, $1, $2, $3, $4, $5, $6, $7 FROM provisioner_jobs j
@@ -572,51 +583,94 @@ func (q *Queries) ListJobLogs(ctx context.Context, arg ListJobLogsParams) ([]Job
 }
 
 const listPendingJobs = `-- name: ListPendingJobs :many
-SELECT id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at FROM provisioner_jobs WHERE organization_id = $1 AND status = 'pending'
+SELECT id, organization_id, provisioner, tags, initiator_id, automated, workspace_id, created_at FROM provisioner_jobs
+WHERE organization_id = $1 AND status = 'pending' AND completed_at IS NULL
 ORDER BY created_at, id
 `
 
-func (q *Queries) ListPendingJobs(ctx context.Context, organizationID uuid.UUID) ([]ProvisionerJob, error) {
+type ListPendingJobsRow struct {
+	ID             uuid.UUID
+	OrganizationID uuid.UUID
+	Provisioner    string
+	Tags           StringMap
+	InitiatorID    uuid.UUID
+	Automated      bool
+	WorkspaceID    *uuid.UUID
+	CreatedAt      Time
+}
+
+func (q *Queries) ListPendingJobs(ctx context.Context, organizationID uuid.UUID) ([]ListPendingJobsRow, error) {
 	rows, err := q.db.QueryContext(ctx, listPendingJobs, organizationID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ProvisionerJob{}
+	items := []ListPendingJobsRow{}
 	for rows.Next() {
-		var i ProvisionerJob
+		var i ListPendingJobsRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.OrganizationID,
-			&i.Type,
 			&i.Provisioner,
-			&i.Status,
 			&i.Tags,
-			&i.FileID,
 			&i.InitiatorID,
 			&i.Automated,
-			&i.TemplateVersionID,
 			&i.WorkspaceID,
-			&i.WorkspaceBuildID,
-			&i.Input,
-			&i.SealedInput,
-			&i.Error,
-			&i.ErrorCode,
-			&i.InDoubt,
-			&i.Timings,
-			&i.WorkerID,
-			&i.AttemptID,
-			&i.Attempts,
-			&i.EngineStarts,
-			&i.Cancel,
-			&i.LogRows,
-			&i.LogBytes,
-			&i.LogsOverflowed,
 			&i.CreatedAt,
-			&i.UpdatedAt,
-			&i.StartedAt,
-			&i.CanceledAt,
-			&i.CompletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listPendingJobsByIDs = `-- name: ListPendingJobsByIDs :many
+SELECT j.id, j.organization_id, j.provisioner, j.tags, j.initiator_id, j.automated, j.workspace_id, j.created_at
+FROM json_list($1) w CROSS JOIN provisioner_jobs j
+WHERE j.id = w.value AND j.organization_id = $2 AND j.status = 'pending' AND j.completed_at IS NULL
+`
+
+type ListPendingJobsByIDsParams struct {
+	Ids            string
+	OrganizationID uuid.UUID
+}
+
+type ListPendingJobsByIDsRow struct {
+	ID             uuid.UUID
+	OrganizationID uuid.UUID
+	Provisioner    string
+	Tags           StringMap
+	InitiatorID    uuid.UUID
+	Automated      bool
+	WorkspaceID    *uuid.UUID
+	CreatedAt      Time
+}
+
+func (q *Queries) ListPendingJobsByIDs(ctx context.Context, arg ListPendingJobsByIDsParams) ([]ListPendingJobsByIDsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listPendingJobsByIDs, arg.Ids, arg.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListPendingJobsByIDsRow{}
+	for rows.Next() {
+		var i ListPendingJobsByIDsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.OrganizationID,
+			&i.Provisioner,
+			&i.Tags,
+			&i.InitiatorID,
+			&i.Automated,
+			&i.WorkspaceID,
+			&i.CreatedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -795,29 +849,34 @@ func (q *Queries) ListProvisionerJobsByIDs(ctx context.Context, ids string) ([]P
 	return items, nil
 }
 
-const listUsageOfWaiting = `-- name: ListUsageOfWaiting :many
-SELECT w.initiator_id,
-    CAST((SELECT count(*) FROM provisioner_jobs r WHERE r.organization_id = $1 AND r.initiator_id = w.initiator_id
+const listUsageOfInitiators = `-- name: ListUsageOfInitiators :many
+SELECT CAST(w.value AS TEXT) AS initiator_id,
+    CAST((SELECT count(*) FROM provisioner_jobs r WHERE r.organization_id = $1 AND r.initiator_id = w.value
         AND r.status IN ('running', 'canceling') AND r.completed_at IS NULL) AS BIGINT) AS running,
-    CAST(COALESCE((SELECT max(l.started_at) FROM provisioner_jobs l WHERE l.organization_id = $1 AND l.initiator_id = w.initiator_id), 0) AS BIGINT) AS last_started
-FROM (SELECT DISTINCT initiator_id FROM provisioner_jobs WHERE organization_id = $1 AND status = 'pending') w
+    CAST(COALESCE((SELECT max(l.started_at) FROM provisioner_jobs l WHERE l.organization_id = $1 AND l.initiator_id = w.value), 0) AS BIGINT) AS last_started
+FROM json_list($2) w
 `
 
-type ListUsageOfWaitingRow struct {
-	InitiatorID uuid.UUID
+type ListUsageOfInitiatorsParams struct {
+	OrganizationID uuid.UUID
+	InitiatorIds   string
+}
+
+type ListUsageOfInitiatorsRow struct {
+	InitiatorID string
 	Running     int64
 	LastStarted int64
 }
 
-func (q *Queries) ListUsageOfWaiting(ctx context.Context, organizationID uuid.UUID) ([]ListUsageOfWaitingRow, error) {
-	rows, err := q.db.QueryContext(ctx, listUsageOfWaiting, organizationID)
+func (q *Queries) ListUsageOfInitiators(ctx context.Context, arg ListUsageOfInitiatorsParams) ([]ListUsageOfInitiatorsRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUsageOfInitiators, arg.OrganizationID, arg.InitiatorIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []ListUsageOfWaitingRow{}
+	items := []ListUsageOfInitiatorsRow{}
 	for rows.Next() {
-		var i ListUsageOfWaitingRow
+		var i ListUsageOfInitiatorsRow
 		if err := rows.Scan(&i.InitiatorID, &i.Running, &i.LastStarted); err != nil {
 			return nil, err
 		}

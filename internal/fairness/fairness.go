@@ -38,29 +38,37 @@ type Usage struct {
 // counts for an owner and not for a job: a thousand jobs of one owner that
 // have waited long pass nobody.
 func Rank[O comparable](jobs []Job[O], usage map[O]Usage, now time.Time) []int {
-	order := make([]int, len(jobs))
-	for i := range order {
-		order[i] = i
+	places := make([]place, len(jobs))
+	for i := range places {
+		places[i] = place{index: i, class: class(jobs[i], now)}
 	}
-	slices.SortStableFunc(order, func(x, y int) int {
-		return cmp.Or(cmp.Compare(class(jobs[x], now), class(jobs[y], now)), jobs[x].Created.Compare(jobs[y].Created))
+	slices.SortStableFunc(places, func(x, y place) int {
+		return cmp.Or(cmp.Compare(x.class, y.class), jobs[x.index].Created.Compare(jobs[y.index].Created))
 	})
-	weights := make([]int, len(jobs))
 	next := map[O]int{}
-	for _, i := range order {
-		o := jobs[i].Owner
-		if _, behind := next[o]; behind {
-			weights[i] = next[o]
+	for i := range places {
+		p := &places[i]
+		p.turn = i
+		j := jobs[p.index]
+		if behind, waits := next[j.Owner]; waits {
+			p.weight = behind
 		} else { // once this one is started, its owner has waited for nothing
-			weights[i], next[o] = weight(usage[o], jobs[i].Created, now), usage[o].Running
+			p.weight, next[j.Owner] = weight(usage[j.Owner], j.Created, now), usage[j.Owner].Running
 		}
-		next[o]++
+		next[j.Owner]++
 	}
-	slices.SortStableFunc(order, func(x, y int) int {
-		return cmp.Or(cmp.Compare(class(jobs[x], now), class(jobs[y], now)), cmp.Compare(weights[x], weights[y]), jobs[x].Created.Compare(jobs[y].Created))
+	slices.SortFunc(places, func(x, y place) int {
+		return cmp.Or(cmp.Compare(x.class, y.class), cmp.Compare(x.weight, y.weight), cmp.Compare(x.turn, y.turn))
 	})
+	order := make([]int, len(places))
+	for i, p := range places {
+		order[i] = p.index
+	}
 	return order
 }
+
+// place is what decides where a job stands: turn is its place by class and age.
+type place struct{ index, class, weight, turn int }
 
 // class is 1 for what waits behind everything else.
 func class[O comparable](j Job[O], now time.Time) int {

@@ -32,15 +32,24 @@ WHERE j.organization_id = @organization_id
 ORDER BY j.created_at DESC, j.id;
 
 -- name: ListPendingJobs :many
-SELECT * FROM provisioner_jobs WHERE organization_id = @organization_id AND status = 'pending'
+SELECT id, organization_id, provisioner, tags, initiator_id, automated, workspace_id, created_at FROM provisioner_jobs
+WHERE organization_id = @organization_id AND status = 'pending' AND completed_at IS NULL
 ORDER BY created_at, id;
 
--- name: ListUsageOfWaiting :many
-SELECT w.initiator_id,
-    CAST((SELECT count(*) FROM provisioner_jobs r WHERE r.organization_id = @organization_id AND r.initiator_id = w.initiator_id
+-- name: ListPendingJobsByIDs :many
+SELECT j.id, j.organization_id, j.provisioner, j.tags, j.initiator_id, j.automated, j.workspace_id, j.created_at
+FROM json_list(@ids) w CROSS JOIN provisioner_jobs j
+WHERE j.id = w.value AND j.organization_id = @organization_id AND j.status = 'pending' AND j.completed_at IS NULL;
+
+-- name: HasPendingJobs :one
+SELECT EXISTS (SELECT 1 FROM provisioner_jobs WHERE organization_id = @organization_id AND status = 'pending' AND completed_at IS NULL);
+
+-- name: ListUsageOfInitiators :many
+SELECT CAST(w.value AS TEXT) AS initiator_id,
+    CAST((SELECT count(*) FROM provisioner_jobs r WHERE r.organization_id = @organization_id AND r.initiator_id = w.value
         AND r.status IN ('running', 'canceling') AND r.completed_at IS NULL) AS BIGINT) AS running,
-    CAST(COALESCE((SELECT max(l.started_at) FROM provisioner_jobs l WHERE l.organization_id = @organization_id AND l.initiator_id = w.initiator_id), 0) AS BIGINT) AS last_started
-FROM (SELECT DISTINCT initiator_id FROM provisioner_jobs WHERE organization_id = @organization_id AND status = 'pending') w;
+    CAST(COALESCE((SELECT max(l.started_at) FROM provisioner_jobs l WHERE l.organization_id = @organization_id AND l.initiator_id = w.value), 0) AS BIGINT) AS last_started
+FROM json_list(@initiator_ids) w;
 
 -- name: ListActiveJobsOfOrganization :many
 SELECT * FROM provisioner_jobs WHERE organization_id = @organization_id AND completed_at IS NULL ORDER BY created_at, id;
