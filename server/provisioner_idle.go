@@ -73,7 +73,8 @@ func (i *idle) look(ctx context.Context, a *api, d store.ProvisionerDaemon) (boo
 		return false, firstError(err, refused)
 	}
 	return i.pending.get(d.OrganizationID, func() (bool, error) {
-		return a.store.HasPendingJobs(ctx, d.OrganizationID)
+		pending, err := a.store.CountPendingJobs(ctx, d.OrganizationID)
+		return pending > 0, err
 	})
 }
 

@@ -140,6 +140,7 @@ var specials = map[string]func(w *world, q query, k int) any{
 	},
 	"ids":           func(w *world, q query, k int) any { return w.list(q.table(), k) },
 	"user_ids":      func(w *world, _ query, k int) any { return w.list("users", k) },
+	"initiator_ids": func(w *world, _ query, k int) any { return w.list("users", k) },
 	"actor_ids":     func(w *world, _ query, k int) any { return w.list("users", k) },
 	"workspace_ids": func(w *world, _ query, k int) any { return w.list("workspaces", k) },
 	"job_ids":       func(w *world, _ query, k int) any { return w.list("provisioner_jobs", k) },

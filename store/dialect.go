@@ -110,6 +110,7 @@ func isRead(query string) bool {
 type pools struct {
 	writer     *sql.DB
 	reader     *sql.DB
+	line       line     // of transactions, for the writer
 	statements sync.Map // statementKey → *sql.Stmt
 	count      atomic.Int64
 }
@@ -195,6 +196,15 @@ type transaction struct {
 	err   error
 }
 
+// whole makes a statement that has begun come to its end: SQLite gives up the
+// whole transaction when one that writes is interrupted, and others share it.
+func whole(ctx context.Context) context.Context {
+	if ctx.Err() != nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
 func (t *transaction) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
 	if known, ok := t.pools.statements.Load(statementKey{t.pools.writer, query}); ok {
 		return t.tx.StmtContext(ctx, known.(*sql.Stmt)), nil
@@ -204,6 +214,7 @@ func (t *transaction) PrepareContext(ctx context.Context, query string) (*sql.St
 }
 
 func (t *transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	ctx = whole(ctx)
 	stmt, err := t.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, t.note(err)
@@ -213,6 +224,7 @@ func (t *transaction) ExecContext(ctx context.Context, query string, args ...any
 }
 
 func (t *transaction) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	ctx = whole(ctx)
 	stmt, err := t.PrepareContext(ctx, query)
 	if err != nil {
 		return nil, t.note(err)
@@ -222,6 +234,7 @@ func (t *transaction) QueryContext(ctx context.Context, query string, args ...an
 }
 
 func (t *transaction) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	ctx = whole(ctx)
 	stmt, err := t.PrepareContext(ctx, query)
 	if err != nil {
 		return t.tx.QueryRowContext(ctx, query, args...)
@@ -232,7 +245,7 @@ func (t *transaction) QueryRowContext(ctx context.Context, query string, args ..
 }
 
 // note remembers the first error. After one, PostgreSQL runs nothing more in
-// a transaction and does not commit it; see runTx for the same on SQLite.
+// a transaction and does not commit it; see group.call for the same on SQLite.
 func (t *transaction) note(err error) error {
 	if t.err == nil {
 		t.err = err

@@ -165,7 +165,7 @@ func fillBytes(v reflect.Value) {
 
 var (
 	subselect = regexp.MustCompile(`\(SELECT [^)]*\)`)
-	mainTable = regexp.MustCompile(`\b(?:FROM|UPDATE|INTO|FROM json_list\(@\w+\) \w+\s+JOIN) (\w+)\b[^(]`)
+	mainTable = regexp.MustCompile(`\b(?:FROM|UPDATE|INTO|FROM json_list\(@\w+\) \w+\s+(?:CROSS )?JOIN) (\w+)\b[^(]`)
 	statement = regexp.MustCompile(`(?m)^(SELECT|INSERT|UPDATE|DELETE)\b`)
 )
 

@@ -16,6 +16,19 @@ func (s *Store) Prepared() (n int) {
 	return n
 }
 
+// Waiting counts the transactions that wait for SQLite's writer.
+func (s *Store) Waiting() int {
+	s.pools.line.mu.Lock()
+	defer s.pools.line.mu.Unlock()
+	return len(s.pools.line.waiting)
+}
+
+// GiveUp makes SQLite drop the whole transaction, as a full disk can.
+func (s *Store) GiveUp(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, "ROLLBACK")
+	return err
+}
+
 // Meet ends the transaction as a collision with another one does.
 func (s *Store) Meet(ctx context.Context) error {
 	_, err := s.db.ExecContext(ctx, "DO $$ BEGIN RAISE SQLSTATE '40001'; END $$")

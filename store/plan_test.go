@@ -97,7 +97,7 @@ func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID,
 	_, _ = q.ListProvisionerJobsByIDs(ctx, ids)
 	_, _ = q.ListPendingJobs(ctx, o)
 	_, _ = q.ListPendingJobsByIDs(ctx, store.ListPendingJobsByIDsParams{OrganizationID: o, Ids: ids})
-	_, _ = q.HasPendingJobs(ctx, o)
+	_, _ = q.CountPendingJobs(ctx, o)
 	_, _ = q.ListUsageOfInitiators(ctx, store.ListUsageOfInitiatorsParams{OrganizationID: o, InitiatorIds: ids})
 	_, _ = q.ListActiveJobsOfOrganization(ctx, o)
 	_, _ = q.ListJobLogs(ctx, store.ListJobLogsParams{OrganizationID: o, JobID: id})

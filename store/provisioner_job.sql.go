@@ -210,6 +210,17 @@ func (q *Queries) CountJobsByTags(ctx context.Context) ([]CountJobsByTagsRow, er
 	return items, nil
 }
 
+const countPendingJobs = `-- name: CountPendingJobs :one
+SELECT count(*) FROM provisioner_jobs WHERE organization_id = $1 AND status = 'pending' AND completed_at IS NULL
+`
+
+func (q *Queries) CountPendingJobs(ctx context.Context, organizationID uuid.UUID) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countPendingJobs, organizationID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const finishProvisionerJob = `-- name: FinishProvisionerJob :one
 UPDATE provisioner_jobs SET status = $1, error = $2, error_code = $3, in_doubt = $4, timings = $5,
     completed_at = $6, updated_at = $6
@@ -317,17 +328,6 @@ func (q *Queries) GetProvisionerJob(ctx context.Context, id uuid.UUID) (Provisio
 		&i.CompletedAt,
 	)
 	return i, err
-}
-
-const hasPendingJobs = `-- name: HasPendingJobs :one
-SELECT EXISTS (SELECT 1 FROM provisioner_jobs WHERE organization_id = $1 AND status = 'pending' AND completed_at IS NULL)
-`
-
-func (q *Queries) HasPendingJobs(ctx context.Context, organizationID uuid.UUID) (bool, error) {
-	row := q.db.QueryRowContext(ctx, hasPendingJobs, organizationID)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
 }
 
 const insertJobLog = `-- name: InsertJobLog :exec

@@ -29,9 +29,14 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Store) error) error {
 		return fn(s)
 	}
 	var err error
-	pause := txPause
+	pause, alone := txPause, false
 	for range txTries {
-		if err = s.runTx(ctx, fn); err == nil || !IsBusy(err) {
+		err = s.runTx(ctx, fn, alone)
+		if errors.Is(err, errGroupLost) {
+			alone = true
+			continue
+		}
+		if err == nil || !IsBusy(err) {
 			return err
 		}
 		select {
@@ -44,7 +49,10 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Store) error) error {
 	return fmt.Errorf("transaction met others %d times: %w", txTries, err)
 }
 
-func (s *Store) runTx(ctx context.Context, fn func(tx *Store) error) (err error) {
+func (s *Store) runTx(ctx context.Context, fn func(tx *Store) error, alone bool) (err error) {
+	if s.dialect == SQLite {
+		return s.pools.line.run(ctx, s, fn, alone)
+	}
 	sqlTx, err := s.pools.writer.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
@@ -58,25 +66,17 @@ func (s *Store) runTx(ctx context.Context, fn func(tx *Store) error) (err error)
 			err = errors.Join(err, rollback)
 		}
 	}()
-	t := &transaction{pools: s.pools, tx: sqlTx}
-	if err := fn(s.inside(t)); err != nil {
+	if err := fn(s.inside(sqlTx)); err != nil {
 		return err
-	}
-	if t.err != nil {
-		return fmt.Errorf("transaction went on after a failed statement: %w", t.err)
 	}
 	done = true
 	if err := sqlTx.Commit(); err != nil {
 		return fmt.Errorf("commit transaction: %w", errors.Join(err, context.Cause(ctx)))
 	}
-	t.prepareFresh(ctx)
 	return nil
 }
 
-func (s *Store) inside(t *transaction) *Store {
-	db := portable{t, s.texts}
-	if s.dialect == PostgreSQL {
-		db.DBTX = t.tx // the driver keeps prepared statements itself
-	}
+func (s *Store) inside(tx DBTX) *Store {
+	db := portable{tx, s.texts}
 	return &Store{Queries: New(db), db: db, texts: s.texts, pools: s.pools, dialect: s.dialect, keys: s.keys, tx: true}
 }

@@ -41,8 +41,8 @@ SELECT j.id, j.organization_id, j.provisioner, j.tags, j.initiator_id, j.automat
 FROM json_list(@ids) w CROSS JOIN provisioner_jobs j
 WHERE j.id = w.value AND j.organization_id = @organization_id AND j.status = 'pending' AND j.completed_at IS NULL;
 
--- name: HasPendingJobs :one
-SELECT EXISTS (SELECT 1 FROM provisioner_jobs WHERE organization_id = @organization_id AND status = 'pending' AND completed_at IS NULL);
+-- name: CountPendingJobs :one
+SELECT count(*) FROM provisioner_jobs WHERE organization_id = @organization_id AND status = 'pending' AND completed_at IS NULL;
 
 -- name: ListUsageOfInitiators :many
 SELECT CAST(w.value AS TEXT) AS initiator_id,
