@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,13 +72,29 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 	if err := a.admitJobs(); err != nil {
 		return nil, err
 	}
+	for {
+		job, underWay, err := a.handOutNext(ctx, d, requestID)
+		if job != nil || err != nil || underWay == nil {
+			return job, err
+		}
+		select {
+		case <-underWay: // whether or not that daemon got it
+		case <-ctx.Done():
+			return nil, nil
+		}
+	}
+}
+
+// handOutNext is handOut of those that are not being handed out to another
+// daemon; where there are only such ones, underWay tells when the first has been.
+func (a *api) handOutNext(ctx context.Context, d store.ProvisionerDaemon, requestID uuid.UUID) (_ *client.AcquiredJob, underWay <-chan struct{}, _ error) {
 	jobs, err := a.queues.rankedJobs(ctx, d.OrganizationID, a.now(), true)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	history, err := a.historyOf(ctx, d.OrganizationID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var failed error
 	failures := 0
@@ -88,36 +105,49 @@ func (a *api) handOut(ctx context.Context, d store.ProvisionerDaemon, requestID 
 		if !tagsMatch(job.Tags, d.Tags) || !supports(d, job.Provisioner) {
 			continue
 		}
-		acquired, claimed, err := a.claim(ctx, d, job, requestID)
-		if errors.Is(err, errClaimed) {
+		acquired, other, err := a.claimAlone(ctx, d, job, requestID)
+		if other != nil || errors.Is(err, errClaimed) {
+			underWay = cmp.Or(underWay, other)
 			continue
 		}
 		if errors.Is(err, errDraining) {
-			return nil, err
+			return nil, nil, err
 		}
 		if err != nil {
 			// What is wrong with one workspace must not keep the others waiting.
 			failed = errors.Join(failed, fmt.Errorf("hand out job %s: %w", job.ID, err))
 			var refusal *client.Error
 			if failures++; errors.As(err, &refusal) || ctx.Err() != nil || failures == maxBrokenJobs {
-				return nil, failed
+				return nil, nil, failed
 			}
 			a.logger.ErrorContext(ctx, "job not handed out; it is tried again", "job", job.ID, "organization", job.OrganizationID, "error", err)
 			continue
 		}
-		a.handedOut(claimed, d, acquired.OrganizationName)
-		a.jobChanged(claimed)
-		return acquired, nil
+		return acquired, nil, nil
 	}
-	return nil, failed
+	return nil, underWay, failed
+}
+
+// claimAlone is claim, unless another daemon is at the same job: then other is
+// closed once that one is done.
+func (a *api) claimAlone(ctx context.Context, d store.ProvisionerDaemon, job *pendingJob, requestID uuid.UUID) (_ *client.AcquiredJob, other <-chan struct{}, _ error) {
+	over, other := a.queues.handingOut(job.ID)
+	if other != nil {
+		return nil, other, nil
+	}
+	defer over()
+	acquired, err := a.claim(ctx, d, job, requestID)
+	return acquired, nil, err
 }
 
 // claim makes an attempt in one transaction: the job, the raised fence, the
 // secret and the stored reply, or nothing at all. Whether the daemon still may
 // is asked in it too, because what it joined with can end at any moment.
-func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job *pendingJob, requestID uuid.UUID) (acquired *client.AcquiredJob, claimed store.ProvisionerJob, err error) {
+func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job *pendingJob, requestID uuid.UUID) (*client.AcquiredJob, error) {
+	var acquired *client.AcquiredJob
+	var claimed store.ProvisionerJob
 	known := a.histories.latest(job.OrganizationID).Number
-	err = a.store.InTx(ctx, func(tx *store.Store) error {
+	err := a.store.InTx(ctx, func(tx *store.Store) (err error) {
 		if err := a.withStore(tx).daemonAgain(ctx, d.ID); err != nil {
 			return err
 		}
@@ -148,7 +178,12 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job *pending
 		}
 		return a.insertAttempt(ctx, tx, d, claimed, acquired, requestID)
 	})
-	return acquired, claimed, err
+	if err != nil {
+		return nil, err
+	}
+	a.handedOut(claimed, d, acquired.OrganizationName)
+	a.jobChanged(claimed)
+	return acquired, nil
 }
 
 // raiseFence orders this hand-out behind all earlier ones of the workspace,

@@ -126,6 +126,7 @@ func newModelWorld(t *testing.T, o store.Options) *modelWorld {
 		r.owner = r.client(t, client.Options{Token: w.Token})
 		w.replicas = append(w.replicas, r)
 	}
+	w.Client = w.replicas[0].owner // SQLite has one server at a time
 	return w
 }
 

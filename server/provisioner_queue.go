@@ -73,6 +73,8 @@ type queues struct {
 
 	mu    sync.Mutex
 	lines map[uuid.UUID]*line
+	// handed are the jobs that are being handed out, until the channel is closed.
+	handed map[uuid.UUID]chan struct{}
 }
 
 // line is what is known of one organization's queue.
@@ -102,7 +104,7 @@ func (k *kept[V]) isYoung() bool { return time.Now().Before(k.until) }
 func (k *kept[V]) forget() { k.until, k.changes = time.Time{}, k.changes+1 }
 
 func newQueues(s *store.Store) *queues {
-	return &queues{store: s, lines: map[uuid.UUID]*line{}}
+	return &queues{store: s, lines: map[uuid.UUID]*line{}, handed: map[uuid.UUID]chan struct{}{}}
 }
 
 // jobChanged: a job has come, gone, or is another one now.
@@ -110,7 +112,9 @@ func (q *queues) jobChanged(organizationID, jobID uuid.UUID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.line(organizationID)
-	l.changed = append(l.changed, jobID)
+	if !slices.Contains(l.changed, jobID) {
+		l.changed = append(l.changed, jobID)
+	}
 	l.queue.forget()
 }
 
@@ -122,6 +126,25 @@ func (q *queues) fleetChanged(organizationID uuid.UUID) {
 	l := q.line(organizationID)
 	l.queue.forget()
 	l.fleet.forget()
+}
+
+// handingOut enters a job that is about to be handed out, until over is called.
+// Where another daemon is at it, it gives what is closed once that one is done:
+// daemons that ask at once must not all try for the same job.
+func (q *queues) handingOut(job uuid.UUID) (over func(), other <-chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if other, ok := q.handed[job]; ok {
+		return nil, other
+	}
+	done := make(chan struct{})
+	q.handed[job] = done
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.handed, job)
+		close(done)
+	}, nil
 }
 
 // line is called under the lock.
