@@ -149,6 +149,7 @@ func doubtTable() table[client.DoubtfulResource] {
 		{"action", func(r row) string { return r.Action }},
 		{"id", func(r row) string { return r.ID }},
 		{"planned", func(r row) string { return r.Planned }},
+		{"grounds", func(r row) string { return r.Grounds }},
 	}}
 }
 

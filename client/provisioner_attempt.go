@@ -238,11 +238,14 @@ type JobLogEntry struct {
 	Output    string    `json:"output"`
 }
 
-// Intent says that an engine began or finished to change one resource.
+// Intent says that an engine began or finished to change one resource, or that
+// its plan wants to.
 type Intent struct {
 	Address string `json:"address"`
 	// Action is Terraform's word: create, update, delete, replace or read.
 	Action string `json:"action"`
+	// Wanted: the plan wants it, and nothing of it was begun yet.
+	Wanted bool `json:"wanted,omitempty"`
 	// Done is false for apply_start, and for apply_complete until the server
 	// holds a state that records it; true then, and for apply_errored.
 	Done bool `json:"done"`
@@ -260,6 +263,8 @@ type AppendLogsRequest struct {
 	Next    int64         `json:"next"`
 	Entries []JobLogEntry `json:"entries"`
 	Intents []Intent      `json:"intents,omitempty"`
+	// PlanTold: with these intents, all that the plan wants to make is told.
+	PlanTold bool `json:"plan_told,omitempty"`
 	// Overflowed: the attempt dropped lines because MaxJobLog was reached.
 	Overflowed bool `json:"overflowed,omitempty"`
 }
@@ -340,11 +345,26 @@ type PlanDecision struct {
 	Message string `json:"message"`
 }
 
-// DoubtfulResource was begun, not finished, and is not in the state, because
-// the engine itself was killed.
+// Grounds of a DoubtfulResource, from the strongest to the weakest.
+const (
+	GroundsBegun    = "begun"
+	GroundsPlanned  = "planned"
+	GroundsTemplate = "template"
+)
+
+// EveryInstance ends an address that stands for all instances of a resource of
+// the template, whichever keys they have in it and in the modules around it.
+const EveryInstance = "[*]"
+
+// DoubtfulResource may exist and is not in the state: it was begun and not
+// finished when the engine was killed, or nobody knows how far the engine came.
 type DoubtfulResource struct {
 	Address string `json:"address"`
 	Action  string `json:"action"`
+	// Grounds: the engine had begun with it, also where it is empty; its plan
+	// wanted it; or, the plan being unknown too, the template has it: then
+	// the address ends with EveryInstance.
+	Grounds string `json:"grounds,omitempty" enum:"begun,planned,template"`
 	// ID is that of the object, where the engine has named it.
 	ID      string `json:"id,omitempty"`
 	Planned string `json:"planned,omitempty"`

@@ -1,12 +1,10 @@
 package server
 
 import (
-	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -214,7 +212,7 @@ func (a *api) appendAttemptLogs(ctx context.Context, in *appendLogsInput) (*stat
 			return err
 		}
 		expected = current.LogOffset
-		onlyIntents := in.Body.Offset == expected && in.Body.Next == expected && len(in.Body.Intents) > 0
+		onlyIntents := in.Body.Offset == expected && in.Body.Next == expected && (len(in.Body.Intents) > 0 || in.Body.PlanTold)
 		if in.Body.Offset > expected || (in.Body.Next <= expected && !onlyIntents) {
 			return nil
 		}
@@ -243,12 +241,12 @@ func (a *api) storeLogs(ctx context.Context, tx *store.Store, job store.Provisio
 	for len(fresh) > 0 && fresh[0].Offset < attempt.LogOffset {
 		fresh = fresh[1:]
 	}
-	intents, err := mergeIntents(attempt.Intents, req.Intents)
+	intents, told, err := mergeIntents(attempt.Intents, req)
 	if err != nil {
 		return err
 	}
 	rows, err := tx.AdvanceAttemptLog(ctx, store.AdvanceAttemptLogParams{
-		OrganizationID: attempt.OrganizationID, ID: attempt.ID, LogOffset: attempt.LogOffset, NextOffset: req.Next, Intents: intents,
+		OrganizationID: attempt.OrganizationID, ID: attempt.ID, LogOffset: attempt.LogOffset, NextOffset: req.Next, Intents: intents, PlanTold: told,
 	})
 	if err != nil {
 		return err
@@ -258,39 +256,6 @@ func (a *api) storeLogs(ctx context.Context, tx *store.Store, job store.Provisio
 	}
 	return a.insertLogs(ctx, tx, job, &attempt, fresh, req.Overflowed)
 }
-
-// maxIntents bounds what an attempt's open intents take, which are written
-// again with each call.
-const maxIntents = 16 << 20
-
-// mergeIntents keeps what was begun and not finished, by address. What is
-// removed at an address where something was made is what that replaces.
-func mergeIntents(stored string, news []client.Intent) (string, error) {
-	if len(news) == 0 {
-		return stored, nil
-	}
-	open := map[string]client.DoubtfulResource{}
-	if err := json.Unmarshal([]byte(stored), &open); err != nil {
-		return "", fmt.Errorf("read the attempt's intents: %w", err)
-	}
-	for _, i := range news {
-		switch {
-		case makes(open[i.Address].Action) && !makes(i.Action):
-		case i.Done:
-			delete(open, i.Address)
-		default:
-			open[i.Address] = client.DoubtfulResource{Address: i.Address, Action: i.Action, ID: i.ID, Planned: cmp.Or(i.Planned, open[i.Address].Planned)}
-		}
-	}
-	merged := store.JSON(open)
-	if len(merged) > maxIntents {
-		return "", badRequest(fmt.Sprintf("The resources that are begun and not done take more than %d bytes.", maxIntents))
-	}
-	return merged, nil
-}
-
-// makes tells whether an action brings something into the world.
-func makes(action string) bool { return action == "create" || action == "replace" }
 
 // putAttemptState stores one version of a state. From an attempt that lost
 // its job it is kept as salvage, unless it is older than what that attempt has

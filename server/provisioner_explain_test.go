@@ -140,6 +140,7 @@ func TestWhyAJobWaits(t *testing.T) {
 			require.Equal(t, client.ExplainEnded, x.Code)
 			require.Contains(t, x.Reason, "the engine was killed")
 			require.Contains(t, x.Action, "in doubt")
+			doubt[0].Grounds = client.GroundsBegun
 			require.Equal(t, doubt, x.InDoubt)
 			require.Len(t, x.Attempts, 2)
 			require.Equal(t, client.JobFailed, x.Attempts[1].Outcome)

@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"coder/client"
-	"coder/internal/terraform"
 	"coder/store"
 )
 
@@ -277,14 +275,10 @@ func (a *api) takeBack(ctx context.Context, attempt store.ListCurrentAttemptsRow
 }
 
 // takeOver ends the job of a daemon that was silent for the whole horizon. Its
-// engine is dead by its own supervisor's clock; what it had begun and did not
-// report is named, and the state that was handed in stays the current one.
+// engine is dead by its own supervisor's clock; what it may have made and did
+// not report is named, and the state that was handed in stays the current one.
 func (a *api) takeOver(ctx context.Context, attempt store.ListCurrentAttemptsRow, silence time.Duration) error {
 	return a.endSilent(ctx, attempt, silence, func(tx *store.Store, job store.ProvisionerJob) error {
-		doubt, err := a.inDoubt(ctx, tx, attempt.ID)
-		if err != nil {
-			return err
-		}
 		refusal, err := planRefusal(ctx, tx, job)
 		if err != nil {
 			return err
@@ -293,67 +287,15 @@ func (a *api) takeOver(ctx context.Context, attempt store.ListCurrentAttemptsRow
 			_, err = a.endJob(ctx, tx, job, store.FinishProvisionerJobParams{Status: client.JobFailed, Error: refusal, ErrorCode: client.JobErrorInsufficientQuota, InDoubt: "[]", Timings: "[]"}, nil)
 			return err
 		}
-		text := failure(client.FailJobRequest{InDoubt: doubt, Error: fmt.Sprintf(
+		doubt, err := a.inDoubt(ctx, tx, job)
+		if err != nil {
+			return err
+		}
+		text := failure(job, client.FailJobRequest{InDoubt: doubt, Error: fmt.Sprintf(
 			"The provisioner was not heard of for %s, after the engine had started. The last state that it handed in is kept; what it did after that is handed in when it comes back.", silence.Round(time.Second))})
 		_, err = a.endJob(ctx, tx, job, store.FinishProvisionerJobParams{Status: client.JobFailed, Error: text, InDoubt: store.JSON(doubt), Timings: "[]"}, nil)
 		return err
 	})
-}
-
-// inDoubt is what was begun to be made and is not recorded by the newest
-// state. That there is something at the address is not enough: it may be what
-// stood there before the attempt. What is changed or destroyed is in the state
-// as long as it is not gone, and so is known.
-func (a *api) inDoubt(ctx context.Context, tx *store.Store, attemptID uuid.UUID) ([]client.DoubtfulResource, error) {
-	attempt, err := tx.GetAttempt(ctx, attemptID)
-	if err != nil {
-		return nil, err
-	}
-	open := map[string]client.DoubtfulResource{}
-	if err := json.Unmarshal([]byte(attempt.Intents), &open); err != nil {
-		return nil, fmt.Errorf("read the attempt's intents: %w", err)
-	}
-	maps.DeleteFunc(open, func(_ string, d client.DoubtfulResource) bool { return !makes(d.Action) })
-	if len(open) == 0 || attempt.WorkspaceID == nil {
-		return []client.DoubtfulResource{}, nil
-	}
-	before, now, err := statesAround(ctx, tx, attempt)
-	if err != nil {
-		return nil, err
-	}
-	maps.DeleteFunc(open, func(address string, d client.DoubtfulResource) bool { return now.Records(address, d.ID, before) })
-	doubt := slices.Collect(maps.Values(open))
-	slices.SortFunc(doubt, func(x, y client.DoubtfulResource) int { return strings.Compare(x.Address, y.Address) })
-	return doubt, nil
-}
-
-// statesAround are the state from which an attempt has started, and the
-// newest; one that is not there is empty.
-func statesAround(ctx context.Context, tx *store.Store, attempt store.JobAttempt) (before, now *terraform.State, err error) {
-	base, err := tx.GetWorkspaceStateBefore(ctx, store.GetWorkspaceStateBeforeParams{
-		OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID, Fence: attempt.Fence,
-	})
-	if before, err = openState(ctx, tx, base, err); err != nil {
-		return nil, nil, err
-	}
-	newest, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID})
-	now, err = openState(ctx, tx, newest, err)
-	return before, now, err
-}
-
-// openState parses a state row as a query has returned it.
-func openState(ctx context.Context, tx *store.Store, row store.WorkspaceState, err error) (*terraform.State, error) {
-	if store.IsNotFound(err) {
-		return &terraform.State{}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	raw, err := tx.UnsealState(ctx, row.OrganizationID, row.Data)
-	if err != nil {
-		return nil, err
-	}
-	return terraform.ParseState(raw)
 }
 
 // endSilent ends an attempt from the server's side, if nobody else did and

@@ -199,10 +199,11 @@ func TestALostAttemptIsHeard(t *testing.T) {
 				told = append(told, row.Output)
 			}
 		}
-		require.Len(t, told, 3, "%v", told)
+		require.Len(t, told, 4, "%v", told)
 		require.Contains(t, told[0], "attempt "+lost.AttemptID.String()+" of this build ran past its fence")
 		require.Contains(t, told[1], "terraform_data.a (create)")
-		require.Contains(t, told[2], "terraform_data.b (create)")
+		require.Contains(t, told[2], "only what is named here, as reported late, remains so", "nothing was known of its plan")
+		require.Contains(t, told[3], "terraform_data.b (create)")
 
 		// One that still holds its build overlapped with nobody.
 		w = p.workspace(t)

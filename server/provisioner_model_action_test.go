@@ -217,7 +217,7 @@ func (m *model) acquireFor(rt *rapid.T, d *modelDaemon, r *modelReplica) *modelA
 	b := waiting[i]
 	b.attempts++
 	b.space.fence++
-	a := &modelAttempt{daemon: d, build: b, request: request, job: job, current: true, intents: map[string]bool{}, states: map[int64][]byte{}, quiet: make([]time.Duration, len(m.replicas))}
+	a := &modelAttempt{daemon: d, build: b, request: request, job: job, current: true, intents: map[string]bool{}, wanted: map[string]bool{}, states: map[int64][]byte{}, quiet: make([]time.Duration, len(m.replicas))}
 	b.status, b.held, b.tries = client.JobRunning, a, append(b.tries, a)
 	m.attempts = append(m.attempts, a)
 	require.Equal(rt, []int64{int64(b.attempts), b.space.fence}, []int64{int64(job.Number), job.Fence})
@@ -328,7 +328,11 @@ func (m *model) logs(rt *rapid.T) {
 			if done {
 				delete(a.intents, name)
 			}
+			delete(a.wanted, name)
 		}
+	}
+	if kind != "gap" && rapid.IntRange(0, 2).Draw(rt, "with a plan") == 0 {
+		m.plans(rt, a, &req)
 	}
 	var got client.AppendLogsResponse
 	require.Equal(rt, http.StatusOK, m.call(rt, a, func(c *client.Attempt) (any, error) {
@@ -348,6 +352,23 @@ func (m *model) logs(rt *rapid.T) {
 		a.offset = req.Next
 		require.Equal(rt, a.offset, got.Expected)
 	}
+}
+
+// plans adds to lines what the plan wants; an engine plans before it begins.
+func (m *model) plans(rt *rapid.T, a *modelAttempt, req *client.AppendLogsRequest) {
+	if len(a.intents) > 0 || a.told || len(req.Intents) > 0 {
+		return
+	}
+	for i := range rapid.IntRange(0, 3).Draw(rt, "resources wanted") {
+		name := fmt.Sprintf("r%d", i+10*int(a.job.Fence))
+		action := rapid.SampledFrom([]string{"create", "replace", "update"}).Draw(rt, "action")
+		req.Intents = append(req.Intents, client.Intent{Address: "terraform_data." + name, Action: action, Wanted: true})
+		if a.current && action != "update" {
+			a.wanted[name] = true
+		}
+	}
+	req.PlanTold = rapid.Bool().Draw(rt, "the whole plan")
+	a.told = a.told || a.current && req.PlanTold
 }
 
 // newState is a state that nobody has written before.

@@ -208,6 +208,10 @@ type modelAttempt struct {
 
 	offset  int64
 	intents map[string]bool
+	// wanted are the creations that its plan wants and that have not begun; told
+	// that these are all.
+	wanted map[string]bool
+	told   bool
 	stateN  int64
 	states  map[int64][]byte
 	lastN   int64
@@ -240,7 +244,7 @@ func newModel(t *testing.T, rt *rapid.T, w *modelWorld) *model {
 	job, err := caller.AcquireJob(ctx, d.joined.ID, client.AcquireJobRequest{RequestID: uuid.New()})
 	require.NoError(rt, err)
 	require.NotNil(rt, job)
-	_, err = caller.Attempt(job.AttemptID, job.Secret).Complete(ctx, client.CompleteJobRequest{Import: &client.ImportResult{Graph: []byte(`{}`)}})
+	_, err = caller.Attempt(job.AttemptID, job.Secret).Complete(ctx, client.CompleteJobRequest{Import: &client.ImportResult{Graph: []byte(modelGraph)}})
 	require.NoError(rt, err)
 	template, err := owner.CreateTemplate(ctx, m.org.Name, client.CreateTemplateRequest{Name: "t", VersionID: v.ID})
 	require.NoError(rt, err)
@@ -300,13 +304,27 @@ func (a *modelAttempt) requeue(outcome string) {
 	a.end(outcome, client.JobPending)
 }
 
-// open are the creations that were begun and that no state has.
-func (a *modelAttempt) open() []string {
+// modelGraph says that the template has two resources.
+const modelGraph = `{"version":1,"nodes":["terraform_data.one","terraform_data.two"],"edges":[]}`
+
+// unknown is what the attempt may have made when nobody tells: the creations
+// that were begun, or that its plan wants, and that no state has. While the plan
+// is not told in full, it is anything that the template has.
+func (a *modelAttempt) unknown() []string {
 	var names []string
-	for name := range a.intents {
-		if !strings.Contains(string(a.build.space.state.content), `"`+name+`"`) {
-			names = append(names, name)
+	add := func(set map[string]bool) {
+		for name := range set {
+			if !strings.Contains(string(a.build.space.state.content), `"`+name+`"`) {
+				names = append(names, name)
+			}
 		}
+	}
+	add(a.intents)
+	switch {
+	case a.told:
+		add(a.wanted)
+	case a.build.transition != client.TransitionDelete:
+		names = append(names, "one[*]", "two[*]")
 	}
 	return names
 }
@@ -371,6 +389,11 @@ func (m *model) checkState(rt *rapid.T, r *modelReplica, s *modelSpace) {
 func (m *model) checkAttempts(rt *rapid.T, r *modelReplica, b *modelBuild) {
 	got, err := r.owner.ExplainProvisionerJob(context.Background(), m.org.Name, b.job)
 	require.NoError(rt, err)
+	var doubts []string
+	for _, d := range got.InDoubt {
+		doubts = append(doubts, strings.TrimPrefix(d.Address, "terraform_data."))
+	}
+	require.ElementsMatch(rt, b.doubts, doubts, "what is in doubt, and no more")
 	outcomes := map[uuid.UUID]string{}
 	for _, a := range got.Attempts {
 		outcomes[a.ID] = a.Outcome

@@ -113,7 +113,7 @@ func (m *model) expire() {
 			a.end(client.OutcomeTakenBack, client.JobFailed)
 		default:
 			if a.plan == nil || a.plan.Granted {
-				a.build.doubts = a.open()
+				a.build.doubts = a.unknown()
 			}
 			a.end(client.OutcomeTakenOver, client.JobFailed)
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -37,7 +38,7 @@ type failInput struct {
 
 // completeAttempt ends the job: everything in one transaction, once.
 func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[client.SettledJob], error) {
-	if err := a.nameLate(ctx, requestFrom(ctx).attempt, nil, in.Body.PastFence); err != nil {
+	if err := a.nameLate(ctx, requestFrom(ctx).attempt, lateWord{pastFence: in.Body.PastFence, dead: true, state: in.Body.State}); err != nil {
 		return nil, err
 	}
 	settled, err := a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), namesNewest(in.Body.State), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
@@ -130,7 +131,7 @@ func (a *api) deleteAgain(ctx context.Context, tx *store.Store, job store.Provis
 // failAttempt ends the attempt, and the job unless it is tried again.
 func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.SettledJob], error) {
 	req := in.Body
-	if err := a.nameLate(ctx, requestFrom(ctx).attempt, req.InDoubt, req.PastFence); err != nil {
+	if err := a.nameLate(ctx, requestFrom(ctx).attempt, lateWord{req.InDoubt, req.PastFence, req.EngineDead, req.State}); err != nil {
 		return nil, err
 	}
 	return a.settle(ctx, req.State, req.Logs, store.JSON(req), attestsDead(req.EngineDead), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
@@ -146,7 +147,7 @@ func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.Se
 				return settled, err
 			}
 		}
-		end := store.FinishProvisionerJobParams{Status: client.JobFailed, Error: failure(req), ErrorCode: req.Code, InDoubt: store.JSON(nonNil(req.InDoubt)), Timings: store.JSON(req.Timings)}
+		end := store.FinishProvisionerJobParams{Status: client.JobFailed, Error: failure(job, req), ErrorCode: req.Code, InDoubt: store.JSON(nonNil(req.InDoubt)), Timings: store.JSON(req.Timings)}
 		if req.Canceled && !job.CanceledAt.IsZero() && len(req.InDoubt) == 0 {
 			end.Status, end.Error = client.JobCanceled, ""
 		} else if refusal != "" {
@@ -163,14 +164,23 @@ const (
 	lateRows  = 20_000
 )
 
+// lateWord is what an attempt says of its end that has lost its job: what it
+// names in doubt, that its engine ran past its fence, that this is dead, and the
+// last state, which it has handed in before.
+type lateWord struct {
+	doubts          []client.DoubtfulResource
+	pastFence, dead bool
+	state           *client.StateRef
+}
+
 // nameLate adds to the job's log what an attempt names in doubt that has lost
-// its job, and that its engine ran past its fence, each once: nobody else knows
-// of it, and its own log is not taken any more.
-func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, doubts []client.DoubtfulResource, pastFence bool) error {
-	if attempt.Current || attempt.Settled != "" || len(doubts) == 0 && !pastFence {
+// its job, that its engine ran past its fence, and that nothing else is in doubt
+// any more, each once: nobody else knows of it, and its own log is not taken.
+func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, word lateWord) error {
+	if attempt.Current || attempt.Settled != "" || attempt.EngineStartedAt.IsZero() && len(word.doubts) == 0 && !word.pastFence {
 		return nil
 	}
-	entries := a.lateEntries(attempt, doubts, pastFence)
+	named := false
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		job, err := tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())})
 		if err != nil {
@@ -184,30 +194,56 @@ func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, doubts []
 		for _, row := range rows {
 			said[row.Output] = said[row.Output] || row.Stage == stageLate
 		}
-		fresh := slices.DeleteFunc(slices.Clone(entries), func(e client.JobLogEntry) bool { return said[e.Output] })
-		if len(fresh) == 0 {
-			return nil // the same call again
+		cleared, err := a.clears(ctx, tx, attempt, job, word)
+		if err != nil {
+			return err
+		}
+		fresh := slices.DeleteFunc(a.lateEntries(attempt, word, cleared), func(e client.JobLogEntry) bool { return said[e.Output] })
+		if named = len(fresh) > 0; !named {
+			return nil // the same call again, or there is nothing to say
 		}
 		return a.insertLogs(ctx, tx, job, nil, fresh, false)
 	})
 	if err != nil {
 		return fmt.Errorf("record what is in doubt: %w", err)
 	}
-	a.bus.Publish(jobTopic(attempt.JobID))
+	if named {
+		a.bus.Publish(jobTopic(attempt.JobID))
+	}
 	return nil
 }
 
+// clears tells whether the word of a lost attempt says more than its job knew
+// when that ended: then something was in doubt because nobody knew how far the
+// engine had come.
+func (a *api) clears(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, job store.ProvisionerJob, word lateWord) (bool, error) {
+	doubt, err := doubtfulOf(job)
+	if err != nil || !word.dead || job.AttemptID == nil || *job.AttemptID != attempt.ID || !slices.ContainsFunc(doubt, isGuessed) {
+		return false, err
+	}
+	var missing *client.Error
+	if err := a.handedIn(ctx, tx, *attempt, word.state, 0); errors.As(err, &missing) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
 // lateEntries are the lines of what nameLate says.
-func (a *api) lateEntries(attempt *store.JobAttempt, doubts []client.DoubtfulResource, pastFence bool) []client.JobLogEntry {
+func (a *api) lateEntries(attempt *store.JobAttempt, word lateWord, cleared bool) []client.JobLogEntry {
 	entries := []client.JobLogEntry{}
-	say := func(text string) {
-		entries = append(entries, client.JobLogEntry{CreatedAt: a.now(), Source: "provisioner_daemon", Level: "error", Stage: stageLate, Output: cutLine(text)})
+	say := func(level, text string) {
+		entries = append(entries, client.JobLogEntry{CreatedAt: a.now(), Source: "provisioner_daemon", Level: level, Stage: stageLate, Output: cutLine(text)})
 	}
-	if pastFence {
-		say(fmt.Sprintf("The engine of attempt %s of this build ran past its fence: it went on when the build had been taken from it, and may have worked beside a later one, as after its host was suspended. Look at what that build made; what this one made is kept and merged by the next.", attempt.ID))
+	if word.pastFence {
+		say("error", fmt.Sprintf("The engine of attempt %s of this build ran past its fence: it went on when the build had been taken from it, and may have worked beside a later one, as after its host was suspended. Look at what that build made; what this one made is kept and merged by the next.", attempt.ID))
 	}
-	for _, d := range doubts {
-		say(strings.TrimSpace(fmt.Sprintf("%s (%s) %s", d.Address, d.Action, strings.TrimSpace(idText(d.ID)+" "+d.Planned))) + " was being made when a provisioner that had lost this build killed its engine: look whether it exists.")
+	for _, d := range word.doubts {
+		say("error", strings.TrimSpace(fmt.Sprintf("%s (%s) %s", d.Address, d.Action, strings.TrimSpace(idText(d.ID)+" "+d.Planned)))+" was being made when a provisioner that had lost this build killed its engine: look whether it exists.")
+	}
+	if cleared {
+		say("info", fmt.Sprintf("The provisioner came back and said how the engine of attempt %s ended. Of what this build names in doubt, only what is named here, as reported late, remains so: the rest was not made, or is in a state that was handed in.", attempt.ID))
 	}
 	return entries
 }
@@ -232,29 +268,6 @@ func mayRetry(job store.ProvisionerJob, req client.FailJobRequest) bool {
 // job has four at most, whatever breaks in which order.
 func triesLeft(job store.ProvisionerJob) bool {
 	return job.EngineStarts < maxEngineStarts && job.Attempts < maxAttempts+job.EngineStarts
-}
-
-// failure is the job's error with everything in doubt named, one by one.
-func failure(req client.FailJobRequest) string {
-	var b strings.Builder
-	b.WriteString(req.Error)
-	if len(req.InDoubt) > 0 {
-		b.WriteString("\nIn doubt, because the engine was killed while it worked on them; look whether they exist:")
-		for _, d := range req.InDoubt {
-			fmt.Fprintf(&b, "\n  %s (%s) %s", d.Address, d.Action, strings.TrimSpace(idText(d.ID)+" "+d.Planned))
-		}
-	}
-	if len(req.Tainted) > 0 {
-		b.WriteString("\nTainted, so the next start makes them again: " + strings.Join(req.Tainted, ", "))
-	}
-	return b.String()
-}
-
-func idText(id string) string {
-	if id == "" {
-		return ""
-	}
-	return "id " + id
 }
 
 // settle runs the end of an attempt once: a repeat of the same call gets the

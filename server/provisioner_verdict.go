@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -286,7 +287,12 @@ func endedDecision(job store.ProvisionerJob) decision {
 		out.reason = fmt.Sprintf("It failed at %s: %s", showTime(job.CompletedAt), first)
 	}
 	out.action = "Read its log, put right what it names, and ask again."
-	if doubt, err := doubtfulOf(job); err == nil && len(doubt) > 0 {
+	doubt, err := doubtfulOf(job)
+	switch {
+	case err != nil || len(doubt) == 0:
+	case slices.ContainsFunc(doubt, isGuessed):
+		out.action = "When its provisioner comes back, it hands in what it made and the log says what is in doubt still. If it never will, look whether the resources in doubt exist, and remove them or put them into the state."
+	default:
 		out.action = "Look whether the resources in doubt exist; remove them, or put them into the state, before you build again."
 	}
 	return out
@@ -295,6 +301,9 @@ func endedDecision(job store.ProvisionerJob) decision {
 // doubtfulOf are the resources that an ended job may have left in no state.
 func doubtfulOf(job store.ProvisionerJob) ([]client.DoubtfulResource, error) {
 	doubt, err := decode[[]client.DoubtfulResource](job.InDoubt, "resources in doubt")
+	for i := range doubt {
+		doubt[i].Grounds = cmp.Or(doubt[i].Grounds, client.GroundsBegun)
+	}
 	return nonNil(doubt), err
 }
 

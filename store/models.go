@@ -158,6 +158,7 @@ type JobAttempt struct {
 	StateN           int64
 	History          int64
 	Voucher          string
+	PlanTold         bool
 }
 
 type JobLog struct {

@@ -12,13 +12,14 @@ import (
 )
 
 const advanceAttemptLog = `-- name: AdvanceAttemptLog :execrows
-UPDATE job_attempts SET log_offset = $1, intents = $2
-WHERE organization_id = $3 AND id = $4 AND log_offset = $5
+UPDATE job_attempts SET log_offset = $1, intents = $2, plan_told = (plan_told OR $3)
+WHERE organization_id = $4 AND id = $5 AND log_offset = $6
 `
 
 type AdvanceAttemptLogParams struct {
 	NextOffset     int64
 	Intents        string
+	PlanTold       bool
 	OrganizationID uuid.UUID
 	ID             uuid.UUID
 	LogOffset      int64
@@ -28,6 +29,7 @@ func (q *Queries) AdvanceAttemptLog(ctx context.Context, arg AdvanceAttemptLogPa
 	result, err := q.db.ExecContext(ctx, advanceAttemptLog,
 		arg.NextOffset,
 		arg.Intents,
+		arg.PlanTold,
 		arg.OrganizationID,
 		arg.ID,
 		arg.LogOffset,
@@ -117,7 +119,7 @@ func (q *Queries) EndAttempt(ctx context.Context, arg EndAttemptParams) (int64, 
 }
 
 const getAttempt = `-- name: GetAttempt :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher FROM job_attempts WHERE id = $1
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher, plan_told FROM job_attempts WHERE id = $1
 `
 
 // scope: deployment
@@ -159,12 +161,13 @@ func (q *Queries) GetAttempt(ctx context.Context, id uuid.UUID) (JobAttempt, err
 		&i.StateN,
 		&i.History,
 		&i.Voucher,
+		&i.PlanTold,
 	)
 	return i, err
 }
 
 const getAttemptByRequest = `-- name: GetAttemptByRequest :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher, plan_told FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
 `
 
 type GetAttemptByRequestParams struct {
@@ -211,6 +214,7 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 		&i.StateN,
 		&i.History,
 		&i.Voucher,
+		&i.PlanTold,
 	)
 	return i, err
 }
@@ -218,7 +222,7 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 const insertAttempt = `-- name: InsertAttempt :one
 INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher
+RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher, plan_told
 `
 
 type InsertAttemptParams struct {
@@ -299,6 +303,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (J
 		&i.StateN,
 		&i.History,
 		&i.Voucher,
+		&i.PlanTold,
 	)
 	return i, err
 }

@@ -371,7 +371,8 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 	}
 	watchers.Go(func() { a.control(process, ended) })
 	if a.job.Split {
-		watchers.Go(func() { a.passGate(process, out, ended) })
+		shipper := a.shipper
+		watchers.Go(func() { a.passGate(process, out, shipper, ended) })
 	}
 	_, err := process.Wait(nil, adoptedPoll)
 	close(ended)

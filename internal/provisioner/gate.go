@@ -20,7 +20,7 @@ func (e *errOverQuota) Error() string { return e.message }
 // opens the gate before the apply or ends the job. The server keeps what it
 // decided by the attempt: a lost reply, and a successor of a daemon that was
 // killed anywhere in here, ask again and hear the same.
-func (a *attempt) passGate(process *supervisor.Process, out *output, ended <-chan struct{}) {
+func (a *attempt) passGate(process *supervisor.Process, out *output, shipper *shipper, ended <-chan struct{}) {
 	ctx, stop := context.WithCancel(a.jobCtx)
 	defer stop()
 	go func() {
@@ -33,7 +33,10 @@ func (a *attempt) passGate(process *supervisor.Process, out *output, ended <-cha
 	if !a.atGate(ctx, process) {
 		return
 	}
-	out.catchUp(ctx) // the plan's lines belong before the word about it
+	// The plan's lines belong before the word about it, and the server must know
+	// what the plan wants before anything is made.
+	out.catchUp(ctx)
+	shipper.reach(ctx, a.journal.end())
 	decision, err := a.decidePlan(ctx)
 	switch {
 	case ctx.Err() != nil:

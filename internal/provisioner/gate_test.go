@@ -75,7 +75,7 @@ func (p *controlPlane) requireNothingMade(h *handout, dir string) {
 	p.t.Helper()
 	require.NoFileExists(p.t, filepath.Join(dir, "begun"))
 	require.NotContains(p.t, p.text(h), "Creating...")
-	require.Empty(p.t, h.intents)
+	require.Empty(p.t, h.begun())
 }
 
 func (p *controlPlane) requireMade(h *handout) {

@@ -61,6 +61,8 @@ type record struct {
 	// File and Read say that the engine's file was read up to here.
 	File string `json:"f,omitempty"`
 	Read int64  `json:"r,omitempty"`
+	// PlanTold: the intents up to here are all that the plan wants.
+	PlanTold bool `json:"p,omitempty"`
 	// Overflowed: lines were dropped from here on.
 	Overflowed bool `json:"o,omitempty"`
 }
@@ -158,13 +160,13 @@ func (j *journal) addEvent(event terraform.Event, level, file string, read int64
 		}
 	}
 	// The server takes an intent together with the line that told of it.
-	if event.Intent != nil && len(records) == 0 {
+	if (event.Intent != nil || event.Planned) && len(records) == 0 {
 		records = append(records, record{})
 	}
 	if len(records) == 0 {
 		return
 	}
-	records[0].Intent = event.Intent
+	records[0].Intent, records[0].PlanTold = event.Intent, event.Planned && len(j.held) == 0
 	records[len(records)-1].File, records[len(records)-1].Read = file, read
 	j.write(records)
 }

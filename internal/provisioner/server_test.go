@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -53,6 +54,7 @@ type handout struct {
 	next      int64
 	full      bool
 	intents   []client.Intent
+	told      bool
 	states    map[int64][]byte
 	newest    int64
 	uploads   int
@@ -225,6 +227,10 @@ func (p *controlPlane) plan(h *handout, w http.ResponseWriter, r *http.Request) 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !h.told {
+		refuse(w, http.StatusBadRequest, "nobody was told what the plan wants")
+		return
+	}
 	h.plans = append(h.plans, req.DailyCost)
 	p.notify()
 	for h.undecided {
@@ -312,11 +318,34 @@ func (p *controlPlane) logs(h *handout, w http.ResponseWriter, r *http.Request) 
 		refuse(w, http.StatusBadRequest, "next is wrong")
 		return
 	}
-	h.entries = append(h.entries, req.Entries...)
+	h.told = h.told || req.PlanTold
 	h.intents = append(h.intents, req.Intents...)
+	if untold := h.untold(); untold != "" {
+		refuse(w, http.StatusBadRequest, "begun, and no plan was told that wanted it: "+untold)
+		return
+	}
+	h.entries = append(h.entries, req.Entries...)
 	h.next, h.full = req.Next, h.full || req.Overflowed
 	p.notify()
 	reply(w, http.StatusOK, client.AppendLogsResponse{Expected: h.next})
+}
+
+// begun are the intents that are no mere wants.
+func (h *handout) begun() []client.Intent {
+	return slices.DeleteFunc(slices.Clone(h.intents), func(i client.Intent) bool { return i.Wanted })
+}
+
+// untold is something that was begun to be made although no whole plan that
+// wanted it was told before.
+func (h *handout) untold() string {
+	wanted := map[string]bool{}
+	for _, i := range h.intents {
+		wanted[i.Address] = wanted[i.Address] || i.Wanted
+		if makes := i.Action == "create" || i.Action == "replace"; makes && !i.Wanted && !(h.told && wanted[i.Address] || strings.HasPrefix(i.Address, "coder_")) {
+			return i.Address
+		}
+	}
+	return ""
 }
 
 func (p *controlPlane) state(h *handout, w http.ResponseWriter, r *http.Request) {
@@ -469,7 +498,9 @@ func (p *controlPlane) open(h *handout) []string {
 	defer p.mu.Unlock()
 	open := map[string]bool{}
 	for _, intent := range h.intents {
-		open[intent.Address] = !intent.Done
+		if !intent.Wanted {
+			open[intent.Address] = !intent.Done
+		}
 	}
 	found := []string{}
 	for address, is := range open {

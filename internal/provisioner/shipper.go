@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"coder/client"
@@ -27,8 +28,11 @@ type shipper struct {
 	// offset the log offset there.
 	at     int64
 	offset int64
-	// hurry is closed when everything is to be sent without delay.
-	hurry chan struct{}
+	// sent is the offset up to which all was acknowledged, for others to see.
+	sent atomic.Int64
+	// hurry is closed when everything is to be sent without delay, and soon
+	// asks for that once.
+	hurry, soon chan struct{}
 	// done is closed when run has returned.
 	done chan struct{}
 	err  error
@@ -41,7 +45,7 @@ func newShipper(attempt *client.Attempt, journal *journal, path string, logger *
 	}
 	return &shipper{
 		attempt: attempt, journal: journal, logger: logger, file: file,
-		hurry: make(chan struct{}), done: make(chan struct{}),
+		hurry: make(chan struct{}), soon: make(chan struct{}, 1), done: make(chan struct{}),
 	}, nil
 }
 
@@ -109,7 +113,28 @@ func (s *shipper) gather(ctx context.Context, sent int) {
 	select {
 	case <-ctx.Done():
 	case <-s.hurry:
+	case <-s.soon:
 	case <-timer.C:
+	}
+}
+
+// reach waits until the log is acknowledged up to an offset, as soon as can be,
+// or will not be any more.
+func (s *shipper) reach(ctx context.Context, offset int64) {
+	ticker := time.NewTicker(tailSoon)
+	defer ticker.Stop()
+	for s.sent.Load() < offset {
+		select {
+		case s.soon <- struct{}{}:
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.done:
+			return
+		case <-ticker.C:
+		}
 	}
 }
 
@@ -124,6 +149,7 @@ func (s *shipper) read() (*client.AppendLogsRequest, int64, error) {
 		}
 		empty = false
 		batch.Overflowed = batch.Overflowed || r.Overflowed
+		batch.PlanTold = batch.PlanTold || r.PlanTold
 		if r.Intent != nil {
 			batch.Intents = append(batch.Intents, *r.Intent)
 		}
@@ -146,6 +172,7 @@ func (s *shipper) send(ctx context.Context, batch *client.AppendLogsRequest, beh
 	if err != nil {
 		return err
 	}
+	s.sent.Store(reply.Expected)
 	if reply.Expected == batch.Next {
 		s.at, s.offset = behind, batch.Next
 		return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -124,3 +125,30 @@ func nearest(start string, next map[string][]string, accept func(name string) bo
 	}
 	return "", false
 }
+
+// noResource are the words before a name that make something else of it than a
+// managed resource.
+var noResource = []string{"var", "local", "output", "check", "data", "ephemeral", "provider"}
+
+// Resources are the addresses of a template's managed resources, without the
+// keys of their instances, sorted. Those of the coder provider are left out:
+// they are nowhere but in the state.
+func (g *Graph) Resources() []string {
+	addresses := map[string]bool{}
+	for _, node := range g.Nodes {
+		rest := node
+		for strings.HasPrefix(rest, "module.") {
+			_, rest, _ = strings.Cut(strings.TrimPrefix(rest, "module."), ".")
+		}
+		kind, name, found := strings.Cut(rest, ".")
+		if found && identifier.MatchString(kind) && identifier.MatchString(name) && !slices.Contains(noResource, kind) && !ofCoder(kind) {
+			addresses[node] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(addresses))
+}
+
+var identifier = regexp.MustCompile(`^[\pL_][\pL\pN_-]*$`)
+
+// ofCoder tells whether a type of resources is the embedded provider's.
+func ofCoder(kind string) bool { return strings.HasPrefix(kind, "coder_") }

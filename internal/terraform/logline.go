@@ -38,7 +38,8 @@ type Event struct {
 	Lines []string
 	// Planned: planning is over and applying begins.
 	Planned bool
-	// Intent is set where the engine began or finished to change a resource.
+	// Intent is set where the engine began or finished to change a resource,
+	// and where its plan wants to make one.
 	Intent *client.Intent
 	// Hook is set where work on a resource began or ended.
 	Hook *Hook
@@ -77,6 +78,7 @@ type rawEvent struct {
 	Type       string          `json:"type"`
 	Diagnostic *diagnostic     `json:"diagnostic"`
 	Hook       *rawHook        `json:"hook"`
+	Change     *rawHook        `json:"change"`
 	Changes    json.RawMessage `json:"changes"`
 }
 
@@ -84,6 +86,7 @@ type rawHook struct {
 	Resource struct {
 		Address  string `json:"addr"`
 		Provider string `json:"implied_provider"`
+		Type     string `json:"resource_type"`
 	} `json:"resource"`
 	Action string `json:"action"`
 	ID     string `json:"id_value"`
@@ -122,6 +125,8 @@ func ParseEvent(line []byte) Event {
 	event := Event{Level: apiLevel(raw.Level), Planned: endsPlan(raw), Wanted: readWanted(raw.Message)}
 	if raw.Hook != nil {
 		event.Hook, event.Intent = readHook(raw)
+	} else if raw.Change != nil {
+		event.Intent = readWant(raw)
 	}
 	switch {
 	case isNoise(raw):
@@ -213,6 +218,16 @@ func readHook(raw rawEvent) (*Hook, *client.Intent) {
 		return hook, nil
 	}
 	return hook, &client.Intent{Address: address, Action: action, Done: done}
+}
+
+// readWant tells what a plan wants to make. What it wants to change or to
+// remove is in the state until it is gone, and so is known.
+func readWant(raw rawEvent) *client.Intent {
+	resource, action := raw.Change.Resource, raw.Change.Action
+	if raw.Type != "planned_change" || (action != "create" && action != "replace") || ofCoder(resource.Type) {
+		return nil
+	}
+	return &client.Intent{Address: resource.Address, Action: action, Wanted: true}
 }
 
 // maxReason is how many characters of a diagnostic's detail a job's error

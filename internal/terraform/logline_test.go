@@ -2,6 +2,7 @@ package terraform_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -55,6 +56,20 @@ func TestParseEvent(t *testing.T) {
 		require.True(t, failed.Intent.Done)
 		read := terraform.ParseEvent([]byte(`{"@level":"info","@message":"data.a.b: Refreshing...","type":"apply_start","hook":{"resource":{"addr":"data.a.b"},"action":"read"}}`))
 		require.Nil(t, read.Intent)
+	})
+
+	t.Run("a plan tells what it wants to make", func(t *testing.T) {
+		t.Parallel()
+		change := func(kind, address, action string) terraform.Event {
+			resource, _, _ := strings.Cut(address, ".")
+			return terraform.ParseEvent(fmt.Appendf(nil, `{"@level":"info","@message":"%[2]s: Plan to %[3]s","type":%[1]q,"change":{"resource":{"addr":%[2]q,"resource_type":%[4]q},"action":%[3]q}}`, kind, address, action, resource))
+		}
+		require.Equal(t, &client.Intent{Address: "a.b[0]", Action: "create", Wanted: true}, change("planned_change", "a.b[0]", "create").Intent)
+		require.Equal(t, &client.Intent{Address: "a.b", Action: "replace", Wanted: true}, change("planned_change", "a.b", "replace").Intent)
+		require.NotEmpty(t, change("planned_change", "a.b", "replace").Lines)
+		require.Nil(t, change("planned_change", "a.b", "update").Intent, "it is in the state")
+		require.Nil(t, change("resource_drift", "a.b", "create").Intent, "nobody plans that")
+		require.Nil(t, change("planned_change", "coder_agent.main", "create").Intent, "it is nowhere but in the state")
 	})
 
 	t.Run("a line of 10 MB is cut with a mark, as an event and as text", func(t *testing.T) {

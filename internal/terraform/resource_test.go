@@ -2,6 +2,7 @@ package terraform_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -121,6 +122,7 @@ func TestResources(t *testing.T) {
 	require.False(t, p.graph.Configures(`provider["`+registry+`/coder/coder"].other`))
 	require.False(t, p.graph.Configures(`provider["`+registry+`/hashicorp/null"]`))
 	require.True(t, p.graph.Configures(builtin))
+	require.Equal(t, []string{"terraform_data.behind", "terraform_data.disk", "terraform_data.machine"}, p.graph.Resources(), "but not what is nowhere but in the state")
 	stored, err := json.Marshal(p.graph)
 	require.NoError(t, err)
 	graph, err := terraform.ReadGraph(stored)
@@ -390,4 +392,20 @@ resource "terraform_data" "a" {}
 	resources, err := terraform.ResourcesOfState(state, graph)
 	require.NoError(t, err)
 	require.Equal(t, "groß t0ken dev1 devs", resources[0].Metadata[0].Value)
+}
+
+// A template's resources are those of its modules too, and nothing else.
+func TestResourcesOfGraph(t *testing.T) {
+	t.Parallel()
+	dot := "digraph {\n"
+	for _, node := range []string{
+		"module.m.terraform_data.in (expand)", "module.m.module.n.aws_instance.vm (expand)", "module.m.data.aws_ami.a (expand)", "module.m.check.x (expand)", "module.m.check.x (report)",
+		"module.m (expand)", "module.m (close)", "module.m.var.size (expand)", "module.m.output.id (expand)", "data.aws_ami.a (expand)", "ephemeral.random_password.p (expand)",
+		"local.name (expand)", "var.name", "output.name (expand)", "module.coder.coder_app.code (expand)", `provider[\"registry.terraform.io/hashicorp/aws\"].west`, "terraform_data.lonely (expand)",
+	} {
+		dot += fmt.Sprintf("\"[root] %s\" -> \"[root] provider[\\\"registry.terraform.io/hashicorp/aws\\\"]\"\n", node)
+	}
+	graph, err := terraform.ParseDOT(dot + "}")
+	require.NoError(t, err)
+	require.Equal(t, []string{"module.m.module.n.aws_instance.vm", "module.m.terraform_data.in", "terraform_data.lonely"}, graph.Resources())
 }

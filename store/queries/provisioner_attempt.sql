@@ -59,7 +59,7 @@ UPDATE job_attempts SET settled = @settled, settled_hash = @settled_hash, curren
 WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
 
 -- name: AdvanceAttemptLog :execrows
-UPDATE job_attempts SET log_offset = @next_offset, intents = @intents
+UPDATE job_attempts SET log_offset = @next_offset, intents = @intents, plan_told = (plan_told OR @plan_told)
 WHERE organization_id = @organization_id AND id = @id AND log_offset = @log_offset;
 
 -- name: DeleteExpiredAttempts :execrows
