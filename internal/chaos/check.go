@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -85,22 +84,65 @@ func (w *workspace) currentState(ctx context.Context, build client.WorkspaceBuil
 	return content, gone, err
 }
 
-// named finds the addresses that a failed build names in doubt.
-var named = regexp.MustCompile(`(?m)^  (\S+) \((?:create|replace)\)`)
-
-func inDoubt(build client.WorkspaceBuild) []string {
-	addresses := []string{}
-	for _, match := range named.FindAllStringSubmatch(build.Job.Error, -1) {
-		addresses = append(addresses, match[1])
-	}
-	return addresses
+// doubts are what a build names in doubt. Each exact address stands for one
+// object; every stands for all instances of a resource, and for one object at
+// each address, where nobody was told the plan.
+type doubts struct {
+	exact []string
+	every []string
+	found map[string]bool
 }
 
-// namedLate finds the addresses that a host names in the log of a build that
-// it had lost, beside those that the build itself names, and whether it says
-// there that its engine ran past its fence.
-func (w *workspace) namedLate(ctx context.Context, build uuid.UUID) (addresses []string, overtaken bool, err error) {
-	var rows []client.ProvisionerJobLog
+// everyInstance ends the address of a resource whose instances nobody knows.
+const everyInstance = "[*]"
+
+// inDoubt asks what a build names in doubt.
+func (w *workspace) inDoubt(ctx context.Context, build client.WorkspaceBuild) (doubts, error) {
+	d := doubts{found: map[string]bool{}}
+	var x client.ProvisionerJobExplanation
+	err := w.call(ctx, "ask what is in doubt", func(ctx context.Context) (err error) {
+		x, err = w.owner.ExplainProvisionerJob(ctx, w.org.Name, build.Job.ID)
+		return err
+	})
+	if err != nil {
+		return d, err
+	}
+	rows, err := w.logOf(ctx, build.ID)
+	if err != nil {
+		return d, err
+	}
+	planned := false // of the last attempt
+	for _, row := range rows {
+		planned = row.Stage != "Retry" && (planned || strings.HasPrefix(row.Output, "Plan: "))
+	}
+	for _, doubt := range x.InDoubt {
+		resource, every := strings.CutSuffix(doubt.Address, everyInstance)
+		switch {
+		case doubt.Action != "create" && doubt.Action != "replace":
+		case !every:
+			d.exact = append(d.exact, doubt.Address)
+		case !planned:
+			d.every = append(d.every, resource)
+		}
+	}
+	return d, nil
+}
+
+// take tells whether an object is named, and uses the name up.
+func (d *doubts) take(address string) bool {
+	if at := slices.Index(d.exact, address); at >= 0 {
+		d.exact = slices.Delete(d.exact, at, at+1)
+		return true
+	}
+	resource, _, _ := strings.Cut(address, "[")
+	if !slices.Contains(d.every, resource) || d.found[address] {
+		return false
+	}
+	d.found[address] = true
+	return true
+}
+
+func (w *workspace) logOf(ctx context.Context, build uuid.UUID) (rows []client.ProvisionerJobLog, err error) {
 	err = w.call(ctx, "read the log", func(ctx context.Context) error {
 		var err error
 		if rows, err = w.owner.WorkspaceBuildLogs(ctx, build, 0); client.IsNotFound(err) {
@@ -108,6 +150,14 @@ func (w *workspace) namedLate(ctx context.Context, build uuid.UUID) (addresses [
 		}
 		return err
 	})
+	return rows, err
+}
+
+// namedLate finds the addresses that a host names in the log of a build that
+// it had lost, beside those that the build itself names, and whether it says
+// there that its engine ran past its fence.
+func (w *workspace) namedLate(ctx context.Context, build uuid.UUID) (addresses []string, overtaken bool, err error) {
+	rows, err := w.logOf(ctx, build)
 	for _, row := range rows {
 		overtaken = overtaken || row.Stage == "Reported late" && strings.Contains(row.Output, "ran past its fence")
 		if address, _, found := strings.Cut(row.Output, " (create) "); found && row.Stage == "Reported late" {
@@ -142,29 +192,31 @@ func (w *workspace) check(ctx context.Context, r *result, build client.Workspace
 		return err
 	}
 	r.told = r.told || overtaken
-	doubts := slices.Concat(inDoubt(build), r.named)
+	named, err := w.inDoubt(ctx, build)
+	if err != nil {
+		return err
+	}
+	named.exact = append(named.exact, r.named...)
 	for _, address := range late {
-		if !slices.Contains(doubts, address) {
-			doubts = append(doubts, address)
+		if !slices.Contains(named.exact, address) {
+			named.exact = append(named.exact, address)
 		}
 	}
 	r.named = nil
-	r.InDoubt += len(doubts)
+	r.InDoubt += len(named.exact) + len(named.every)
 	salvaged, err := w.salvage(ctx)
 	if err != nil {
 		return err
 	}
 	known := current.ids()
 	for _, id := range slices.Sorted(maps.Keys(real)) {
-		w.judge(r, id, real[id], known, salvaged, &doubts)
+		w.judge(r, id, real[id], known, salvaged, &named)
 	}
 	return w.checkLedger(r)
 }
 
 // judge finds one object in the state, in salvage or among what is in doubt.
-// Each doubt stands for one object.
-func (w *workspace) judge(r *result, id, address string, known, salvaged map[string]bool, doubts *[]string) {
-	doubtful := slices.Index(*doubts, address)
+func (w *workspace) judge(r *result, id, address string, known, salvaged map[string]bool, named *doubts) {
 	switch {
 	case known[id]:
 		delete(w.excused, id)
@@ -172,9 +224,8 @@ func (w *workspace) judge(r *result, id, address string, known, salvaged map[str
 	case salvaged[id]:
 		w.excused[id] = true
 		r.Salvaged++
-	case doubtful >= 0:
+	case named.take(address):
 		w.excused[id] = true
-		*doubts = slices.Delete(*doubts, doubtful, doubtful+1)
 		r.Doubted++
 	default:
 		w.excused[id] = true // told once

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"coder/client"
 )
 
 func TestJudge(t *testing.T) {
@@ -16,11 +14,12 @@ func TestJudge(t *testing.T) {
 	world := map[string]string{
 		"in-state": "chaos_object.a[0]", "in-salvage": "chaos_object.a[1]", "named": "chaos_object.a[2]", "excused": "chaos_object.a[3]",
 	}
-	judge := func(world map[string]string, doubts ...string) *result {
+	judge := func(world map[string]string, exact ...string) *result {
+		named := doubts{exact: exact}
 		w := &workspace{name: "w", excused: map[string]bool{"excused": true}}
 		r := &result{}
 		for id, address := range world {
-			w.judge(r, id, address, known, salvaged, &doubts)
+			w.judge(r, id, address, known, salvaged, &named)
 		}
 		return r
 	}
@@ -48,12 +47,18 @@ func TestJudge(t *testing.T) {
 	})
 }
 
-func TestInDoubt(t *testing.T) {
+// A name for every instance stands for one object at each address.
+func TestDoubts(t *testing.T) {
 	t.Parallel()
-	build := client.WorkspaceBuild{Job: client.ProvisionerJob{Error: "Terraform was killed\nIn doubt, because the engine was killed while it worked on them; look whether they exist:\n" +
-		"  chaos_object.web[3] (create) \n  chaos_object.swap[0] (replace) id 7\nTainted, so the next start makes them again: chaos_object.x"}}
-	require.Equal(t, []string{"chaos_object.web[3]", "chaos_object.swap[0]"}, inDoubt(build))
-	require.Empty(t, inDoubt(client.WorkspaceBuild{}))
+	d := doubts{exact: []string{"chaos_object.a[0]"}, every: []string{"chaos_object.web"}, found: map[string]bool{}}
+	require.True(t, d.take("chaos_object.a[0]"))
+	require.False(t, d.take("chaos_object.a[0]"))
+	require.False(t, d.take("chaos_object.a[1]"))
+	require.True(t, d.take("chaos_object.web[0]"))
+	require.True(t, d.take("chaos_object.web[1]"))
+	require.False(t, d.take("chaos_object.web[1]"))
+	require.False(t, d.take("chaos_object.website[0]"))
+	require.False(t, (&doubts{}).take("chaos_object.a[0]"))
 }
 
 func TestOverlaps(t *testing.T) {

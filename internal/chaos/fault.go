@@ -55,7 +55,7 @@ func faults() []fault {
 		{name: "reboot", what: "kill -9 of the server and of all processes of the host", longest: 4 * s, server: true, strike: both(killServer, crashHost), heal: both(startServer, startDaemon)},
 		{name: "link-cut", what: "connections between daemon and server end, new ones are refused", shortest: s, longest: 15 * s, strike: setLink(link{cut: true}), heal: setLink(link{})},
 		{name: "link-hang", what: "connections stay, and nothing comes through", shortest: s, longest: 15 * s, strike: setLink(link{hung: true}), heal: setLink(link{})},
-		{name: "spool-lost", what: "all that is in the spool is removed; the daemon is killed when it has had time to hand in, and started again", shortest: 10 * s, longest: 15 * s, strike: loseSpool, heal: both(killDaemon, startDaemon)},
+		{name: "spool-lost", what: "all that is in the spool is removed; the daemon is killed later, perhaps before it has handed in, and started again", longest: 15 * s, strike: loseSpool, heal: both(killDaemon, startDaemon)},
 		{name: "server-clock", what: "the wall clock of the server jumps by minutes or hours, forwards or backwards, and back later", shortest: s, longest: 8 * s, server: true, strike: jumpServer, heal: jumpServerBack},
 		{name: "daemon-clock", what: "the same of the daemon", shortest: s, longest: 8 * s, strike: jumpDaemon, heal: jumpDaemonBack},
 		{name: "link-slow", what: "every 16 KiB come half a second late", shortest: 4 * s, longest: 12 * s, strike: setLink(link{delay: 500 * time.Millisecond}), heal: setLink(link{})},
@@ -68,7 +68,7 @@ func faults() []fault {
 		fault{name: "host-frozen", what: "SIGSTOP of all processes of the host until after the takeover", beyond: true, alone: true, strike: freezeHost, heal: thawHost},
 		fault{name: "host-overtaken", what: "the same, and the next build is made on another host before SIGCONT; only where it is asked for", beyond: true, overtaken: true, asked: true, strike: freezeHost, heal: thawHost},
 		fault{name: "host-gone", what: "kill -9 of all processes of the host, back after the takeover", beyond: true, strike: crashHost, heal: startDaemon},
-		fault{name: "host-lost", what: "kill -9 of all processes of the host, and its spool is lost; only where it is asked for", beyond: true, asked: true, strike: both(crashHost, loseSpool), heal: startDaemon},
+		fault{name: "host-lost", what: "kill -9 of all processes of the host, and its spool is lost", beyond: true, strike: both(crashHost, loseSpool), heal: startDaemon},
 		fault{name: "link-gone", what: "no link between daemon and server until after the takeover", beyond: true, strike: setLink(link{cut: true}), heal: setLink(link{})},
 	)
 }

@@ -246,7 +246,11 @@ func (w *workspace) goOn(ctx context.Context, r *result, op operation, id uuid.U
 	if err != nil {
 		return r.take(err, unusable)
 	}
-	r.named = inDoubt(build)
+	meanwhile, err := w.inDoubt(ctx, build)
+	if err != nil {
+		return err
+	}
+	r.named = meanwhile.exact
 	if build.Job.Status != client.JobSucceeded {
 		r.problem(unusable, "the build on another host %s: %s", build.Job.Status, build.Job.Error)
 	}
