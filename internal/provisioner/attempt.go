@@ -61,6 +61,8 @@ type attempt struct {
 	// pastFence: its engine has run on past the horizon, when another attempt
 	// may have begun to work beside it.
 	pastFence atomic.Bool
+	// letOn: the gate before its apply was opened.
+	letOn atomic.Bool
 
 	// heldBy is the daemon's id at a restored server, which does not know the
 	// attempt. Only the loop that renews uses it.
@@ -197,11 +199,16 @@ func (a *attempt) runJob(ctx context.Context) (verdict, error) {
 	if run == nil {
 		return a.nothingToDo(), nil
 	}
+	out := newOutput(a.journal, a.work, a.follows())
+	defer out.close()
+	if err := out.create(); err != nil {
+		return a.failedBefore(fmt.Errorf("make the files for the engine's output: %w", err)), nil
+	}
 	process, err := a.startEngine(guard, *run)
 	if err != nil {
 		return a.failedBefore(err), nil
 	}
-	return a.follow(process), nil
+	return a.follow(process, out), nil
 }
 
 // guard is a supervisor that is starting beside the preparations.
@@ -353,9 +360,7 @@ func (a *attempt) startEngine(guard *guard, run supervisor.Run) (*supervisor.Pro
 
 // follow stays with a running engine until nothing of it lives, and reads
 // what came of it.
-func (a *attempt) follow(process *supervisor.Process) verdict {
-	out := newOutput(a.journal, a.work, a.follows())
-	defer out.close()
+func (a *attempt) follow(process *supervisor.Process, out *output) verdict {
 	ended := make(chan struct{})
 	watchers := &sync.WaitGroup{}
 	watchers.Go(func() {
@@ -383,6 +388,9 @@ func (a *attempt) follow(process *supervisor.Process) verdict {
 		return verdict{unknown: fmt.Errorf("tell whether the engine lives: %w", err)}
 	}
 	a.watchFolder() // the engine may have ended before anybody looked
+	if a.folder.gone() && a.letOn.Load() && out.unread(stepApply) {
+		a.work.loseSight()
+	}
 	return a.judge()
 }
 

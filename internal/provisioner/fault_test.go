@@ -4,6 +4,7 @@ package provisioner_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -469,9 +470,13 @@ fi`, enginetest.Path(t), dir))
 	h := p.slowBuild(dir)
 	entries, err := os.ReadDir(spool)
 	require.NoError(t, err)
-	for _, entry := range entries {
-		require.NoError(t, os.RemoveAll(filepath.Join(spool, entry.Name())))
-	}
+	require.Eventually(t, func() bool { // the daemon goes on writing there
+		for _, entry := range entries {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(spool, entry.Name())))
+		}
+		defer func() { err = nil }()
+		return err == nil
+	}, patience, tick)
 	p.until(h, "the loss is told", func(h *handout) bool { return strings.Contains(logOf(h), "The provisioner's spool is gone") })
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
 	p.until(h, "the rest of what the engine says arrives", func(h *handout) bool { return strings.Contains(logOf(h), "Apply complete!") })
@@ -511,6 +516,51 @@ func engineScript(t *testing.T, before string) string {
 	script := "#!/bin/sh\n" + before + "\nexec " + enginetest.Path(t) + " \"$@\"\n"
 	require.NoError(t, executable.Write(path, strings.NewReader(script), 0o700))
 	return path
+}
+
+// A spool that is lost before the daemon has seen a line of the apply: what
+// that makes is known by what it has printed, or by its plan.
+func TestTheSpoolIsLostAsTheEngineStarts(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]struct {
+		split bool
+		what  string
+	}{"in one run": {false, "*"}, "behind the gate": {true, "*"}, "in part": {false, "*/job.json"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, dir, spool := newControlPlane(t), t.TempDir(), t.TempDir()
+			opts := p.options(spool)
+			// The apply works on a copy, so that its states are lost, and heeds no interrupt.
+			opts.TerraformPath = engineScript(t, fmt.Sprintf(`if [ "$1" = apply ]; then
+  trap '' INT
+  cp -r . %[2]s/copy
+  until rm -rf %[3]s/attempts/%[4]s; do :; done
+  cd %[2]s/copy && %[1]s "$@"
+  exit 0
+fi`, enginetest.Path(t), dir, spool, lost.what))
+			p.startDaemon(opts)
+			job := buildOf(p.template(map[string]string{"main.tf": fmt.Sprintf(`
+resource "terraform_data" "quick" {}
+resource "terraform_data" "slow" {
+  depends_on = [terraform_data.quick]
+  provisioner "local-exec" {
+    command = "i=0; while [ ! -e %s/go ] && [ $i -lt 1200 ]; do sleep 0.05; i=$((i+1)); done"
+  }
+}`, dir)}), client.TransitionStart)
+			job.Split = lost.split
+			h := p.submit(job)
+			h.decision = client.PlanDecision{Granted: true}
+			p.until(h, "the loss is told", func(h *handout) bool { return strings.Contains(logOf(h), "The provisioner's spool is gone") })
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o600))
+			p.untilEnded(h)
+			require.NotNil(t, h.fail)
+			doubtful := []string{}
+			for _, doubt := range h.fail.InDoubt {
+				doubtful = append(doubtful, doubt.Address)
+			}
+			require.ElementsMatch(t, []string{"terraform_data.quick", "terraform_data.slow"}, doubtful)
+		})
+	}
 }
 
 func TestTornState(t *testing.T) {

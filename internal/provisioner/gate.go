@@ -112,6 +112,7 @@ func (a *attempt) notLetOn(ctx context.Context, err error) {
 // open lets the apply begin. A word that does not arrive is said again; one
 // that arrives twice does nothing more.
 func (a *attempt) open(ctx context.Context, process *supervisor.Process) {
+	a.letOn.Store(true)
 	ticker := time.NewTicker(tailSoon)
 	defer ticker.Stop()
 	for {

@@ -22,6 +22,10 @@ func (a *attempt) judge() verdict {
 	a.noteExit(*exit)
 	a.daemon.opts.Metrics.engineRan(a.job.Type, exit.Steps)
 	ended := a.endOf(*exit)
+	if ended == nil && a.folder.gone() {
+		// It may have made more than the states tell that are left.
+		ended = &badEnd{message: errGone.Error(), retryable: true}
+	}
 	if ended != nil && a.endedFor() == nil {
 		// Nobody asked for this end.
 		if found := a.healCache(); found != "" {
@@ -142,6 +146,10 @@ func (a *attempt) judgeBuild(ended *badEnd) verdict {
 // nameDoubts says in the log what nobody knows.
 func (a *attempt) nameDoubts(failure *client.FailJobRequest) {
 	for _, doubt := range failure.InDoubt {
+		if doubt.Grounds == client.GroundsPlanned {
+			a.journal.say(terraform.LevelError, "%s was wanted by the plan, and how far its apply came is lost with the spool. It may exist without being in the workspace's state: look for it and remove it by hand.", doubt.Address)
+			continue
+		}
 		found := ""
 		if doubt.ID != "" {
 			found = " (id " + doubt.ID + ")"

@@ -137,7 +137,9 @@ func (a *attempt) resume(ctx context.Context) {
 	ended := a.daemon.opts.Metrics.begin(a.job.Type)
 	a.learn(ctx)
 	a.attend(ctx)
-	ended(a.conclude(ctx, a.follow(supervisor.Find(a.folder.dir))))
+	out := newOutput(a.journal, a.work, a.follows())
+	defer out.close()
+	ended(a.conclude(ctx, a.follow(supervisor.Find(a.folder.dir), out)))
 }
 
 // resumeUnstarted gives back an attempt whose engine never started.

@@ -128,11 +128,14 @@ func (a *attempt) engineStep(s step, prepared *terraform.Prepared, variables str
 // follows are the files of a job's steps that are its log.
 func (a *attempt) follows() []*follow {
 	follows := []*follow{}
-	for _, s := range stepsOf(a.job) {
+	for i, s := range stepsOf(a.job) {
 		if !s.data {
 			follows = append(follows, a.newFollow(s.name+".out", s, ""))
 		}
 		follows = append(follows, a.newFollow(s.name+".err", s, terraform.LevelError))
+		for _, f := range follows {
+			f.first = i == 0 || f.first
+		}
 	}
 	return follows
 }

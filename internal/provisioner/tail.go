@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"coder/internal/terraform"
@@ -28,6 +29,13 @@ type tail struct {
 	file *os.File
 	// at is behind the last whole line that was read.
 	at int64
+}
+
+// create makes the file, where it is not there, and opens it: whatever becomes
+// of its folder, what the engine writes can be read from then on.
+func (t *tail) create() (err error) {
+	t.file, err = os.OpenFile(t.path, os.O_CREATE|os.O_RDONLY, 0o600)
+	return err
 }
 
 // read calls line with each new whole line and the position behind it. With
@@ -102,9 +110,29 @@ func newOutput(j *journal, w *engineWork, follows []*follow) *output {
 	return &output{journal: j, work: w, follows: follows, asked: make(chan chan struct{}), done: make(chan struct{})}
 }
 
+// create makes the files of the first step before it begins.
+func (o *output) create() error {
+	for _, f := range o.follows {
+		if !f.first {
+			continue
+		}
+		if err := f.create(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unread tells whether the file of a step's output was never seen.
+func (o *output) unread(step string) bool {
+	return slices.ContainsFunc(o.follows, func(f *follow) bool { return f.name == step+".out" && f.file == nil })
+}
+
 type follow struct {
 	tail
-	name string
+	// first: it belongs to the first step.
+	first bool
+	name  string
 	// stage that begins with the file's first line.
 	stage string
 	// applyStage begins where the plan ends.

@@ -21,6 +21,10 @@ type engineWork struct {
 	// provider has died: then nobody knows what came of them.
 	failed   map[string]making
 	silenced bool
+	// planned are the creations that the plan wants, and unseen tells that nobody
+	// has seen how far its apply came.
+	planned map[string]string
+	unseen  bool
 	// before is the state that the job began with, stored the newest one that
 	// the server has taken.
 	before, stored *terraform.State
@@ -43,7 +47,7 @@ type making struct {
 }
 
 func newEngineWork() *engineWork {
-	return &engineWork{made: map[string]making{}, failed: map[string]making{}, started: map[string]time.Time{}, stage: "plan"}
+	return &engineWork{made: map[string]making{}, failed: map[string]making{}, planned: map[string]string{}, started: map[string]time.Time{}, stage: "plan"}
 }
 
 func (w *engineWork) note(event terraform.Event) {
@@ -56,6 +60,9 @@ func (w *engineWork) note(event terraform.Event) {
 	if event.Wanted != nil {
 		w.wanted = append(w.wanted, *event.Wanted)
 	}
+	if event.Intent != nil && event.Intent.Wanted {
+		w.planned[event.Intent.Address] = event.Intent.Action
+	}
 	if event.Hook != nil {
 		w.time(*event.Hook)
 		w.track(*event.Hook)
@@ -64,6 +71,13 @@ func (w *engineWork) note(event terraform.Event) {
 	if event.Planned {
 		w.stage = "apply"
 	}
+}
+
+// loseSight: the apply was let on, and what it printed is lost.
+func (w *engineWork) loseSight() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unseen, w.touched = true, true
 }
 
 func (w *engineWork) hasTouched() bool {
@@ -158,6 +172,13 @@ func (w *engineWork) doubtful(before, final *terraform.State) []client.DoubtfulR
 			continue
 		}
 		doubtful = append(doubtful, client.DoubtfulResource{Address: address, Action: made.action, ID: made.id})
+	}
+	if w.unseen {
+		for _, address := range slices.Sorted(maps.Keys(w.planned)) {
+			if !final.Records(address, "", before) {
+				doubtful = append(doubtful, client.DoubtfulResource{Address: address, Action: w.planned[address], Grounds: client.GroundsPlanned})
+			}
+		}
 	}
 	return doubtful
 }
