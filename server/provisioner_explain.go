@@ -75,7 +75,7 @@ func (a *api) jobsAhead(ctx context.Context, q *queue, job store.ProvisionerJob)
 	for _, other := range ahead[:min(len(ahead), client.MaxJobsAhead)] {
 		ids = append(ids, other.ID)
 	}
-	rows, err := a.store.ListProvisionerJobs(ctx, store.ListProvisionerJobsParams{OrganizationID: job.OrganizationID, Statuses: "[]", Ids: store.IDs(ids)})
+	rows, err := a.jobRowsByID(ctx, job.OrganizationID, ids)
 	if err != nil {
 		return nil, err
 	}

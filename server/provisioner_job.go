@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -182,20 +184,60 @@ func (a *api) listProvisionerJobs(ctx context.Context, in *jobListInput) (*outpu
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.store.ListProvisionerJobs(ctx, store.ListProvisionerJobsParams{
-		OrganizationID: organizationFrom(ctx).ID, Statuses: store.JSON(nonNil(in.Status)), Ids: store.JSON(nonNil(in.IDs)), Initiator: in.Initiator,
-	})
+	var filter store.Filter
+	if len(in.Status) > 0 {
+		filter.Where("j.status IN (SELECT value FROM json_list(?))", store.JSON(in.Status))
+	}
+	if len(in.IDs) > 0 {
+		filter.Where("j.id IN (SELECT value FROM json_list(?))", store.JSON(in.IDs))
+	}
+	if in.Initiator != "" {
+		filter.Where("j.initiator_id = ?", in.Initiator)
+	}
+	rows, err := a.jobsWithTags(ctx, filter, tags, in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	rows = slices.DeleteFunc(rows, func(r store.ListProvisionerJobsRow) bool {
-		return len(tags) > 0 && !hasTags(r.ProvisionerJob.Tags, tags)
-	})
-	jobs, err := a.listedJobs(ctx, rows[:min(len(rows), in.Limit)])
+	jobs, err := a.listedJobs(ctx, rows)
 	if err != nil {
 		return nil, err
 	}
 	return reply(jobs), nil
+}
+
+// jobsWithTags are the newest jobs with tags, limit of them at most. The
+// database keeps tags as JSON and looks for each in its text, which tells
+// capitals from small letters on one database only: what it finds is looked at
+// again, and as much more is read as that leaves out.
+func (a *api) jobsWithTags(ctx context.Context, filter store.Filter, tags map[string]string, limit int) ([]store.ListProvisionerJobsRow, error) {
+	for name, value := range tags {
+		if value != "" { // which a job has that lacks the tag
+			text := strings.Trim(store.JSON(map[string]string{name: value}), "{}")
+			filter.Where(`j.tags LIKE ? ESCAPE '\'`, likePattern(text))
+		}
+	}
+	limit = min(limit, math.MaxInt32)
+	var found []store.ListProvisionerJobsRow
+	for skip := 0; ; skip += limit {
+		rows, err := a.store.Filtered(filter).ListProvisionerJobs(ctx, store.ListProvisionerJobsParams{
+			OrganizationID: organizationFrom(ctx).ID, MaxRows: int32(limit), SkipRows: int32(skip),
+		})
+		if err != nil {
+			return nil, err
+		}
+		last := len(rows) < limit || skip > math.MaxInt32-limit
+		found = append(found, slices.DeleteFunc(rows, func(r store.ListProvisionerJobsRow) bool { return !hasTags(r.ProvisionerJob.Tags, tags) })...)
+		if last || len(found) >= limit {
+			return found[:min(len(found), limit)], nil
+		}
+	}
+}
+
+// jobRowsByID are those of an organization, the newest first.
+func (a *api) jobRowsByID(ctx context.Context, organizationID uuid.UUID, ids []uuid.UUID) ([]store.ListProvisionerJobsRow, error) {
+	var filter store.Filter
+	filter.Where("j.id IN (SELECT value FROM json_list(?))", store.IDs(ids))
+	return a.store.Filtered(filter).ListProvisionerJobs(ctx, store.ListProvisionerJobsParams{OrganizationID: organizationID, MaxRows: allRows})
 }
 
 func (a *api) getProvisionerJob(ctx context.Context, in *JobPath) (*output[client.ProvisionerJob], error) {
@@ -208,9 +250,7 @@ func (a *api) getProvisionerJob(ctx context.Context, in *JobPath) (*output[clien
 
 // listedJob finds a job of the organization in the path.
 func (a *api) listedJob(ctx context.Context, id uuid.UUID) (store.ProvisionerJob, client.ProvisionerJob, error) {
-	rows, err := a.store.ListProvisionerJobs(ctx, store.ListProvisionerJobsParams{
-		OrganizationID: organizationFrom(ctx).ID, Statuses: "[]", Ids: store.IDs([]uuid.UUID{id}),
-	})
+	rows, err := a.jobRowsByID(ctx, organizationFrom(ctx).ID, []uuid.UUID{id})
 	if err == nil && len(rows) == 0 {
 		err = errNotFound()
 	}

@@ -60,6 +60,13 @@ func filteredPlans(ctx context.Context, s *store.Store, f *fixture, id uuid.UUID
 			_, _ = q.CountWorkspaces(ctx, organizations)
 		}))
 	}
+	var some store.Filter
+	some.Where("j.id IN (SELECT value FROM json_list(?))", store.IDs([]uuid.UUID{id}))
+	for _, filter := range []store.Filter{{}, some} {
+		maps.Copy(plans, s.PlansFiltered(filter, func(q *store.Queries) {
+			_, _ = q.ListProvisionerJobs(ctx, store.ListProvisionerJobsParams{OrganizationID: f.organization.ID, MaxRows: 50})
+		}))
+	}
 	return plans
 }
 

@@ -695,18 +695,14 @@ LEFT JOIN template_versions v ON v.id = j.template_version_id
 LEFT JOIN templates t ON t.id = v.template_id
 LEFT JOIN workspaces w ON w.id = j.workspace_id
 LEFT JOIN workspace_builds b ON b.id = j.workspace_build_id
-WHERE j.organization_id = $1
-  AND (CAST($2 AS TEXT) = '[]' OR j.status IN (SELECT value FROM json_list($2)))
-  AND (CAST($3 AS TEXT) = '[]' OR j.id IN (SELECT value FROM json_list($3)))
-  AND (CAST($4 AS TEXT) = '' OR j.initiator_id = CAST($4 AS TEXT))
-ORDER BY j.created_at DESC, j.id
+WHERE j.organization_id = $1 /* filter */
+ORDER BY j.created_at DESC, j.id LIMIT $3 OFFSET $2
 `
 
 type ListProvisionerJobsParams struct {
 	OrganizationID uuid.UUID
-	Statuses       string
-	Ids            string
-	Initiator      string
+	SkipRows       int32
+	MaxRows        int32
 }
 
 type ListProvisionerJobsRow struct {
@@ -722,12 +718,7 @@ type ListProvisionerJobsRow struct {
 }
 
 func (q *Queries) ListProvisionerJobs(ctx context.Context, arg ListProvisionerJobsParams) ([]ListProvisionerJobsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listProvisionerJobs,
-		arg.OrganizationID,
-		arg.Statuses,
-		arg.Ids,
-		arg.Initiator,
-	)
+	rows, err := q.db.QueryContext(ctx, listProvisionerJobs, arg.OrganizationID, arg.SkipRows, arg.MaxRows)
 	if err != nil {
 		return nil, err
 	}

@@ -25,11 +25,8 @@ LEFT JOIN template_versions v ON v.id = j.template_version_id
 LEFT JOIN templates t ON t.id = v.template_id
 LEFT JOIN workspaces w ON w.id = j.workspace_id
 LEFT JOIN workspace_builds b ON b.id = j.workspace_build_id
-WHERE j.organization_id = @organization_id
-  AND (CAST(@statuses AS TEXT) = '[]' OR j.status IN (SELECT value FROM json_list(@statuses)))
-  AND (CAST(@ids AS TEXT) = '[]' OR j.id IN (SELECT value FROM json_list(@ids)))
-  AND (CAST(@initiator AS TEXT) = '' OR j.initiator_id = CAST(@initiator AS TEXT))
-ORDER BY j.created_at DESC, j.id;
+WHERE j.organization_id = @organization_id /* filter */
+ORDER BY j.created_at DESC, j.id LIMIT @max_rows OFFSET @skip_rows;
 
 -- name: ListPendingJobs :many
 SELECT id, organization_id, provisioner, tags, initiator_id, automated, workspace_id, created_at FROM provisioner_jobs
