@@ -62,7 +62,7 @@ func (a *api) rootRoutes(r *router) error {
 	cookie := a.sessionCookie("", 0)
 	pages, err := ui.New(ui.Options{
 		API: a.wrap(r.mux), AccessURL: a.accessURL, Version: a.version, Logger: a.logger, Now: a.now,
-		SecureCookie: cookie.Secure,
+		ListsAtOnce: 2 * a.store.ParallelReads(), SecureCookie: cookie.Secure,
 	})
 	if err != nil {
 		return err

@@ -15,10 +15,10 @@ import (
 )
 
 func (u *UI) auditRoutes(on *table) {
-	on.page(get, "/audit", u.audit)
+	on.list("/audit", u.audit)
 	on.page(get, "/audit/proof", u.auditProof)
 	on.page(post, "/audit/proof", u.auditProof)
-	on.page(get, "/organizations/{organization}/audit", u.organizationAudit)
+	on.list("/organizations/{organization}/audit", u.organizationAudit)
 	on.page(get, "/organizations/{organization}/audit/proof", u.organizationAuditProof)
 	on.page(post, "/organizations/{organization}/audit/proof", u.organizationAuditProof)
 }

@@ -13,10 +13,10 @@ import (
 )
 
 func (u *UI) groupRoutes(on *table) {
-	on.page(get, "/organizations/{organization}/groups", u.groups)
+	on.list("/organizations/{organization}/groups", u.groups)
 	on.page(get, "/organizations/{organization}/groups/new", u.newGroupForm)
 	on.page(post, "/organizations/{organization}/groups/new", u.createGroup)
-	on.page(get, "/organizations/{organization}/groups/{group}", u.group)
+	on.list("/organizations/{organization}/groups/{group}", u.group)
 	on.page(post, "/organizations/{organization}/groups/{group}", u.changeGroupMembers)
 	on.page(get, "/organizations/{organization}/groups/{group}/settings", u.groupSettings)
 	on.page(post, "/organizations/{organization}/groups/{group}/settings", u.changeGroup)

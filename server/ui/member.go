@@ -11,7 +11,7 @@ import (
 )
 
 func (u *UI) memberRoutes(on *table) {
-	on.page(get, "/organizations/{organization}/members", u.members)
+	on.list("/organizations/{organization}/members", u.members)
 	on.page(post, "/organizations/{organization}/members", u.addMember)
 	on.page(get, "/organizations/{organization}/members/{user}", u.member)
 	on.page(post, "/organizations/{organization}/members/{user}", u.changeMemberRoles)

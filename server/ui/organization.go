@@ -13,7 +13,7 @@ import (
 )
 
 func (u *UI) organizationRoutes(on *table) {
-	on.page(get, "/organizations", u.organizations)
+	on.list("/organizations", u.organizations)
 	on.page(get, "/organizations/new", u.newOrganizationForm)
 	on.page(post, "/organizations/new", u.createOrganization)
 	on.page(get, "/organizations/{organization}", u.organizationFront)

@@ -13,7 +13,7 @@ import (
 
 func (u *UI) provisionerDaemonRoutes(on *table) {
 	const daemons = "/organizations/{organization}/provisioners"
-	on.page(get, daemons, u.provisionerDaemons)
+	on.list(daemons, u.provisionerDaemons)
 	on.page(post, daemons+"/{daemon}/{action}", u.actOnProvisionerDaemon)
 }
 

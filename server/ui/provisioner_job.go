@@ -16,7 +16,7 @@ import (
 
 func (u *UI) provisionerJobRoutes(on *table) {
 	const jobs = "/organizations/{organization}/jobs"
-	on.page(get, jobs, u.provisionerJobs)
+	on.list(jobs, u.provisionerJobs)
 	on.page(get, jobs+"/{job}", u.provisionerJob)
 	on.page(get, jobs+"/{job}/subject", u.provisionerJobSubject)
 	on.page(post, jobs+"/{job}/cancel", u.cancelProvisionerJob)

@@ -17,7 +17,7 @@ import (
 
 func (u *UI) provisionerKeyRoutes(on *table) {
 	const keys = "/organizations/{organization}/keys"
-	on.page(get, keys, u.provisionerKeys)
+	on.list(keys, u.provisionerKeys)
 	on.page(get, keys+"/new", u.newProvisionerKeyForm)
 	on.page(post, keys+"/new", u.createProvisionerKey)
 	on.page(get, keys+"/{key}/rotate", u.rotateProvisionerKeyForm)

@@ -9,7 +9,7 @@ import (
 )
 
 func (u *UI) quotaRoutes(on *table) {
-	on.page(get, "/organizations/{organization}/quota", u.quota)
+	on.list("/organizations/{organization}/quota", u.quota)
 	on.page(post, "/organizations/{organization}/quota", u.changeQuota)
 }
 

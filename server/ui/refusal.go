@@ -24,6 +24,12 @@ type refusalPage struct {
 // sign-in page, and comes back after it.
 func (v *visit) refuse(err error) {
 	var e *client.Error
+	var broken *notDrawn
+	if errors.As(err, &broken) { // a refusal's own page may be the broken one
+		v.ui.options.Logger.ErrorContext(v.r.Context(), "page not rendered", "page", broken.page, "error", broken.err)
+		http.Error(v.w, "Something went wrong on the server.", http.StatusInternalServerError)
+		return
+	}
 	if errors.Is(err, client.ErrNoName) {
 		err = errNoPage
 	}

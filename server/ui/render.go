@@ -76,22 +76,49 @@ func show(name string, data framed) reply { return shown{http.StatusOK, name, da
 // showAs is show with another status than 200.
 func showAs(status int, name string, data framed) reply { return shown{status, name, data} }
 
-// write sends a page whole, or an error, never half of one.
-func (s shown) write(v *visit) {
+// drawn is the page as it will be sent, whole.
+func (s shown) drawn(v *visit) (drawn, error) {
 	p := s.data.frame()
 	if !v.fragment() {
 		p.Said = v.takeFlash()
 	}
 	out, err := v.ui.pages.execute(s.name, s.data)
 	if err != nil {
-		v.ui.options.Logger.ErrorContext(v.r.Context(), "page not rendered", "page", s.name, "error", err)
-		http.Error(v.w, "Something went wrong on the server.", http.StatusInternalServerError)
+		return drawn{}, &notDrawn{s.name, err}
+	}
+	return drawn{s.status, out}, nil
+}
+
+func (s shown) write(v *visit) {
+	out, err := s.drawn(v)
+	if err != nil {
+		v.refuse(err)
 		return
 	}
+	out.write(v)
+}
+
+// notDrawn is a mistake in a page.
+type notDrawn struct {
+	page string
+	err  error
+}
+
+func (e *notDrawn) Error() string { return "page " + e.page + " not rendered: " + e.err.Error() }
+
+func (e *notDrawn) Unwrap() error { return e.err }
+
+// drawn is a page that only needs to be sent.
+type drawn struct {
+	status int
+	html   []byte
+}
+
+func (d drawn) write(v *visit) {
 	v.keepCookies()
 	h := v.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
-	v.w.WriteHeader(s.status)
-	_, _ = v.w.Write(out) // the browser is gone; nobody is left to tell
+	v.w.WriteHeader(d.status)
+	_, _ = v.w.Write(d.html) // the browser is gone; nobody is left to tell
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func (u *UI) roleRoutes(on *table) {
-	on.page(get, "/organizations/{organization}/roles", u.roles)
+	on.list("/organizations/{organization}/roles", u.roles)
 	on.page(get, "/organizations/{organization}/roles/new", u.newRoleForm)
 	on.page(post, "/organizations/{organization}/roles/new", u.createRole)
 	on.page(get, "/organizations/{organization}/roles/{role}", u.role)

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -60,6 +61,23 @@ type table struct {
 func (t *table) page(method, path string, h handler) {
 	t.patterns = append(t.patterns, method+" "+path)
 	t.mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) { t.ui.serve(w, r, h) })
+}
+
+// list is a page of a list, as all look at: so many of them are worked on at a
+// time as the database answers, in the order in which they were asked for. All
+// at once, each would wait for the others at every step, and some for ever so long.
+func (t *table) list(path string, h handler) {
+	t.page(get, path, func(ctx context.Context, v *visit) (reply, error) {
+		if err := v.ui.turns.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer v.ui.turns.Release(1)
+		out, err := h(ctx, v)
+		if page, ok := out.(shown); ok && err == nil {
+			return page.drawn(v)
+		}
+		return out, err
+	})
 }
 
 // Patterns are the methods and paths of all pages, for proofs that look at

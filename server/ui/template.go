@@ -15,7 +15,7 @@ import (
 
 func (u *UI) templateRoutes(on *table) {
 	const template = "/templates/{organization}/{template}"
-	on.page(get, "/templates", u.templates)
+	on.list("/templates", u.templates)
 	on.page(get, template, u.template)
 	on.page(get, template+"/resources", u.templateResources)
 	on.page(get, template+"/parameters", u.templateParameters)

@@ -16,7 +16,7 @@ import (
 
 func (u *UI) templateVersionRoutes(on *table) {
 	const template = "/templates/{organization}/{template}"
-	on.page(get, template+"/versions", u.templateVersions)
+	on.list(template+"/versions", u.templateVersions)
 	on.page(get, template+"/versions/{version}", u.templateVersion)
 	on.page(post, template+"/versions/{version}/{action}", u.actOnTemplateVersion)
 	on.page(get, template+"/versions/{version}/changes", u.templateVersionChanges)

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Options are what the pages need. All fields are required.
@@ -24,6 +26,8 @@ type Options struct {
 	Logger    *slog.Logger
 	// Now is the clock that relative times are told by.
 	Now func() time.Time
+	// ListsAtOnce is how many lists are worked on at a time, one at least; others wait.
+	ListsAtOnce int64
 	// SecureCookie keeps the pages' cookies to TLS.
 	SecureCookie bool
 }
@@ -33,6 +37,8 @@ type UI struct {
 	options Options
 	assets  *assets
 	pages   *pages
+	// turns are given to lists in the order in which they were asked for.
+	turns *semaphore.Weighted
 }
 
 // New makes the pages, which are part of the binary.
@@ -41,7 +47,7 @@ func New(o Options) (*UI, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &UI{options: o, assets: assets}
+	u := &UI{options: o, assets: assets, turns: semaphore.NewWeighted(max(1, o.ListsAtOnce))}
 	u.pages = newPages(o.Now, assets.path)
 	return u, nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func (u *UI) userRoutes(on *table) {
-	on.page(get, "/users", u.users)
+	on.list("/users", u.users)
 	on.page(get, "/users/new", u.newUserForm)
 	on.page(post, "/users/new", u.createUser)
 	on.page(get, "/users/{user}", u.user)

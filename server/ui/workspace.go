@@ -15,12 +15,12 @@ import (
 )
 
 func (u *UI) workspaceRoutes(on *table) {
-	on.page(get, "/workspaces", u.workspaces)
+	on.list("/workspaces", u.workspaces)
 	on.page(post, "/workspaces", u.actOnWorkspaces)
 	on.page(post, "/workspaces/delete", u.deleteWorkspaces)
 	on.page(get, "/workspaces/@/{owner}/{workspace}", u.workspace)
 	on.page(post, "/workspaces/@/{owner}/{workspace}/{action}", u.actOnWorkspace)
-	on.page(get, "/workspaces/@/{owner}/{workspace}/builds", u.workspaceBuilds)
+	on.list("/workspaces/@/{owner}/{workspace}/builds", u.workspaceBuilds)
 	on.page(get, "/workspaces/@/{owner}/{workspace}/builds/{number}", u.workspaceBuild)
 }
 
