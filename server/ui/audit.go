@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"html/template"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -37,6 +39,8 @@ type auditList struct {
 	Actions, Kinds                     []string
 	// Everywhere shows to which organization an entry belongs.
 	Everywhere bool
+	// now is the moment that times are told by.
+	now time.Time
 }
 
 // Narrowed tells whether anything was looked for.
@@ -150,7 +154,7 @@ func (v *visit) auditList(ctx context.Context, organization *client.Organization
 	l := auditList{
 		Query: strings.TrimSpace(v.query("q")), Action: v.query("action"), Kind: v.query("kind"), Who: strings.TrimSpace(v.query("who")),
 		From: v.query("from"), To: v.query("to"), Path: "/audit", Command: "coder audit export > audit.jsonl", Kinds: recordedKinds(), Actions: recordedActions(),
-		Everywhere: organization == nil,
+		Everywhere: organization == nil, now: v.ui.options.Now(),
 	}
 	terms := []string{l.Query}
 	if organization != nil {
@@ -177,6 +181,89 @@ func (v *visit) auditList(ctx context.Context, organization *client.Organization
 	}
 	l.Pager, l.Capped = v.pager(offset, len(found.AuditLogs), found.Count), found.Count >= found.CountCap
 	return l, nil
+}
+
+// Rows are the entries.
+func (l auditList) Rows() template.HTML {
+	var m markup
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		m.put("<li>\n")
+		m.auditHead(e)
+		m.put("<span class=\"entry-when\">")
+		switch {
+		case !l.Everywhere:
+		case e.Organization == nil:
+			m.put(`<span class="quiet">deployment</span>`)
+		default:
+			m.put(`<a class="quiet" href="%">%</a>`, organizationPath(e.Organization.Name, "audit"), cmp.Or(e.Organization.DisplayName, e.Organization.Name))
+		}
+		m.put("%</span></div>\n", timeMark(l.now, e.Time))
+		m.auditDetails(e)
+		m.put("</li>\n")
+	}
+	return m.html()
+}
+
+// auditHead says who did what.
+func (m *markup) auditHead(e *auditEntry) {
+	if who := e.Who(); who != "" {
+		m.put(`<div class="entry"><span class="entry-what">%<strong>%</strong>`, avatar(who), who)
+	} else {
+		m.put(`<div class="entry"><span class="entry-what"><span class="avatar" aria-hidden="true">•</span><strong>The server</strong>`)
+	}
+	verb := e.Verb()
+	if e.Refused {
+		verb = "was refused: " + words(e.Action)
+	}
+	m.put("\n<span class=\"verb %\">%</span>\n", e.Tone(), verb)
+	if !e.Own() {
+		m.put(`<span class="soft">%</span>`, words(e.ResourceType))
+		switch {
+		case e.ResourceTarget == "":
+		case e.Link != "":
+			m.put(` <a class="row" href="%">%</a>`, e.Link, e.ResourceTarget)
+		default:
+			m.put(" <span>%</span>", e.ResourceTarget)
+		}
+	}
+	m.put("\n")
+	if e.IsDeleted {
+		m.put(`<span class="quiet">(gone)</span>`)
+	}
+	m.put("</span>\n")
+}
+
+// auditDetails are what changed, and from where and with what answer.
+func (m *markup) auditDetails(e *auditEntry) {
+	title := "Details"
+	if len(e.Changes) > 0 {
+		title = plural(len(e.Changes), "field")
+	}
+	m.put("<details><summary class=\"quiet\">%</summary>\n", title)
+	if len(e.Changes) > 0 {
+		m.put("<div class=\"wide-table\"><table class=\"changes\"><thead><tr><th>Field</th><th>Before</th><th>After</th></tr></thead>\n<tbody>")
+		for _, c := range e.Changes {
+			if c.Secret {
+				m.put("<tr><td>%</td><td colspan=\"2\" class=\"quiet\">a secret; its values are not kept</td></tr>\n", c.Field)
+			} else {
+				m.put("<tr><td>%</td><td class=\"was\">%</td><td class=\"is\">%</td></tr>\n", c.Field, c.Old, c.New)
+			}
+		}
+		m.put("</tbody></table></div>")
+	}
+	m.put("\n<dl class=\"facts\">")
+	for _, f := range e.Fields {
+		m.put("<dt>%</dt><dd>%</dd>", f.Field, f.New)
+	}
+	m.put("\n<dt>At</dt><dd>%</dd>", exact(e.Time))
+	if e.IP != "" {
+		m.put("<dt>From</dt><dd>%</dd>", e.IP)
+	}
+	if e.UserAgent != "" {
+		m.put("<dt>With</dt><dd>%</dd>", e.UserAgent)
+	}
+	m.put("\n<dt>Answer</dt><dd>%</dd><dt>Request</dt><dd><code>%</code></dd></dl></details>\n", e.StatusCode, e.RequestID)
 }
 
 // status is that of the page: a search that the API refuses is a bad request.

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"maps"
@@ -33,7 +34,8 @@ func functions(now func() time.Time, asset func(string) (string, error)) templat
 		"avatar":        avatar,
 		"pill":          pill,
 		"shell":         shell.Word,
-		"jobtype":       jobType,
+		"tagList":       tagMarks,
+		"roleList":      roleMarks,
 		"short":         func(id fmt.Stringer) string { return id.String()[:8] },
 		"join":          strings.Join,
 		"title":         words,
@@ -161,6 +163,42 @@ func tagList(tags map[string]string) []string {
 	return list
 }
 
+// tagMarks are tags as a page shows them.
+func tagMarks(tags map[string]string) template.HTML {
+	var m markup
+	m.tags(tags)
+	return m.html()
+}
+
+func (m *markup) tags(tags map[string]string) {
+	list := tagList(tags)
+	for _, tag := range list {
+		m.put(`<code class="tag">%</code> `, tag)
+	}
+	if len(list) == 0 {
+		m.put(`<span class="quiet">none</span>`)
+	}
+}
+
+// roleMarks are the names of roles as a page shows them.
+func roleMarks(roles []client.SlimRole) template.HTML {
+	var m markup
+	m.roles(roles)
+	return m.html()
+}
+
+func (m *markup) roles(roles []client.SlimRole) {
+	for _, r := range roles {
+		m.put(`<span class="tag">%</span> `, cmp.Or(r.DisplayName, r.Name))
+	}
+	if len(roles) == 0 {
+		m.put(`<span class="quiet">Member</span>`)
+	}
+}
+
+// alertIcon is the icon of that name.
+const alertIcon template.HTML = `<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="M8 4.5v4M8 11v.5M8 1.5 15 14H1z" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round"/></svg>`
+
 // initial is the letter that stands for something without a picture.
 func initial(name string) string {
 	for _, r := range name {
@@ -207,6 +245,12 @@ func pill(status string) template.HTML {
 		tone = toneOff
 	}
 	return template.HTML(`<span class="pill ` + tone + `">` + template.HTMLEscapeString(words(status)) + `</span>`)
+}
+
+// squareAvatar stands for something without a picture: its name chooses the
+// colour, its title the letter.
+func squareAvatar(name, title string) template.HTML {
+	return template.HTML(`<span class="avatar square hue-` + strconv.Itoa(hue(name)) + `" aria-hidden="true">` + template.HTMLEscapeString(initial(title)) + `</span>`)
 }
 
 // avatar stands for somebody without a picture.

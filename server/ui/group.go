@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"context"
+	"html/template"
 	"math"
 	"net/http"
 	"slices"
@@ -49,6 +50,33 @@ func (u *UI) groups(ctx context.Context, v *visit) (reply, error) {
 	}
 	data.Groups, data.Pager = found.Groups, v.pager(offset, len(found.Groups), found.Count)
 	return show("groups.html", data), nil
+}
+
+// Rows are those of the table.
+func (p *groupsPage) Rows() template.HTML {
+	var m markup
+	for i := range p.Groups {
+		g := &p.Groups[i]
+		title := cmp.Or(g.DisplayName, g.Name)
+		m.put(`<tr>
+<td><span class="thing"><span class="avatar hue-%" aria-hidden="true">%</span><span><a class="row" href="%">%</a>`, hue(g.Name), initial(title), p.Path("groups", g.Name), title)
+		switch {
+		case g.IsEveryone():
+			m.put("<small>Every member of %, always</small>", p.Name())
+		case g.DisplayName != "":
+			m.put("<small>%</small>", g.Name)
+		}
+		m.put(`</span></span></td>
+<td class="right" data-label="Members">%</td>
+<td class="right" data-label="Allowance a day">`, g.TotalMemberCount)
+		if g.QuotaAllowance == 0 {
+			m.put(`<span class="quiet">none</span>`)
+		} else {
+			m.put("%", plural(g.QuotaAllowance, "credit"))
+		}
+		m.put("</td>\n</tr>\n")
+	}
+	return m.html()
 }
 
 func groupFields(g client.Group) form {
@@ -136,6 +164,24 @@ type groupPage struct {
 // MayChange tells whether members can be added and removed: every member of
 // the organization is in Everyone.
 func (p groupPage) MayChange() bool { return p.rights["change groups"] && !p.Group.IsEveryone() }
+
+// Rows are those of the table.
+func (p *groupPage) Rows() template.HTML {
+	var m markup
+	mayChange := p.MayChange()
+	for i := range p.Members {
+		u := &p.Members[i]
+		m.put("<tr>\n")
+		m.person(p.Path("members", u.Username), u.Username, u.Name, u.Email)
+		m.put("<td class=\"nowrap\" data-label=\"Last seen\">%</td>\n", p.since(u.LastSeenAt))
+		if mayChange {
+			m.put(`<td><details class="sure"><summary class="button small" aria-label="Remove % …">Remove …</summary><form method="post" data-once><input type="hidden" name="remove" value="%"><button class="small danger" aria-label="Remove % from the group">Remove from the group</button></form></details></td>
+`, u.Username, u.ID, u.Username)
+		}
+		m.put("</tr>\n")
+	}
+	return m.html()
+}
 
 func (v *visit) groupPage(ctx context.Context) (*groupPage, error) {
 	p, err := v.organizationPage(ctx, "groups", v.path("group"))

@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"context"
+	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,6 +51,33 @@ func (u *UI) members(ctx context.Context, v *visit) (reply, error) {
 	}
 	data.Members, data.Pager = found.Members, v.pager(offset, len(found.Members), found.Count)
 	return show("members.html", data), nil
+}
+
+// Rows are those of the table.
+func (p *membersPage) Rows() template.HTML {
+	var m markup
+	for i := range p.Members {
+		u := &p.Members[i]
+		m.put("<tr>\n")
+		m.person(p.Path("members", u.Username), u.Username, u.Name, u.Email)
+		m.put("<td>")
+		if u.Status != client.UserActive {
+			m.put("% ", pill(u.Status))
+		}
+		m.roles(u.Roles)
+		m.put(`</td>
+<td class="nowrap" data-label="Last seen">%</td>
+<td class="nowrap" data-label="Joined">%</td>
+</tr>
+`, p.since(u.LastSeenAt), p.since(u.CreatedAt))
+	}
+	return m.html()
+}
+
+// person is a cell that names somebody.
+func (m *markup) person(path, username, name, email string) {
+	m.put(`<td class="whose"><span class="thing">%<span><a class="row" href="%">%</a><small>%</small></span></span></td>
+`, avatar(username), path, username, aboutPerson(name, email))
 }
 
 // membersToAdd lists users of the deployment, where their person may see them.

@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"context"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -83,6 +84,25 @@ func (u *UI) organizations(ctx context.Context, v *visit) (reply, error) {
 	offset := min(v.offset(), len(shown))
 	listing := shown[offset:min(offset+listed, len(shown))]
 	return show("organizations.html", &organizationsPage{page: p, Organizations: listing, Query: q, Pager: v.pager(offset, len(listing), len(shown))}), nil
+}
+
+// Cards are the organizations, one each.
+func (p *organizationsPage) Cards() template.HTML {
+	var m markup
+	for i := range p.Organizations {
+		o := &p.Organizations[i]
+		m.put(`<li><a class="card thing-card" href="%"><span class="thing">%<span><strong>%</strong><small class="quiet">%`,
+			organizationPath(o.Name), squareAvatar(o.Name, o.Name), cmp.Or(o.DisplayName, o.Name), o.Name)
+		if o.IsDefault {
+			m.put(" · default")
+		}
+		m.put("</small></span></span>\n")
+		if o.Description != "" {
+			m.put(`<span class="soft">%</span>`, o.Description)
+		}
+		m.put("</a></li>\n")
+	}
+	return m.html()
 }
 
 // mentions tells whether one of the texts has what is looked for.

@@ -2,7 +2,9 @@ package ui
 
 import (
 	"context"
+	"html/template"
 	"net/url"
+	"time"
 
 	"coder/client"
 )
@@ -21,8 +23,13 @@ type page struct {
 	Viewer *client.User
 	// Theme is light, dark, or empty for the system's.
 	Theme string
+	// now is the moment that the page tells times by.
+	now time.Time
 	rights
 }
+
+// since is how long ago a time was, by the page's clock.
+func (p *page) since(t any) template.HTML { return timeMark(p.now, t) }
 
 // frame lets render reach the page within a page's own struct.
 func (p *page) frame() *page { return p }
@@ -32,7 +39,7 @@ type framed interface{ frame() *page }
 
 // stranger is the page of whoever is not signed in.
 func (v *visit) stranger(title string) page {
-	return page{Title: title, AccessURL: v.ui.options.AccessURL.String(), Release: v.ui.options.Version, Here: v.here(), Theme: v.theme()}
+	return page{Title: title, AccessURL: v.ui.options.AccessURL.String(), Release: v.ui.options.Version, Here: v.here(), Theme: v.theme(), now: v.ui.options.Now()}
 }
 
 // page asks who is signed in and what they may do. Without a session it is the

@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"context"
+	"html/template"
 	"net/url"
 	"slices"
 	"strconv"
@@ -85,6 +86,67 @@ func (u *UI) provisionerJobs(ctx context.Context, v *visit) (reply, error) {
 	}
 	data.Live = slices.ContainsFunc(data.Jobs, func(j client.ProvisionerJob) bool { return !j.Ended() })
 	return show("provisioner_jobs.html", data), nil
+}
+
+// Rows are those of the table.
+func (p *provisionerJobsPage) Rows() template.HTML {
+	var m markup
+	for i := range p.Jobs {
+		j := &p.Jobs[i]
+		id := j.ID.String()
+		m.put(`<tr>
+<td><a class="row" href="%">%</a><small><code>%</code></small></td>
+<td>%`, p.Path("jobs", id), jobType(*j), id[:8], pill(j.Status))
+		if j.Status == client.JobPending && j.QueuePosition > 0 {
+			m.put("<small>% of % in the queue</small>", j.QueuePosition, j.QueueSize)
+		}
+		m.put("</td>\n<td data-label=\"For\">")
+		m.jobSubject(p, j)
+		m.put("</td>\n<td data-label=\"Tags\">")
+		m.tags(j.Tags)
+		m.put("</td>\n<td data-label=\"Provisioner\">")
+		if j.WorkerName != "" {
+			m.put("%", j.WorkerName)
+		} else {
+			m.put(`<span class="quiet">none</span>`)
+		}
+		m.put("</td>\n<td class=\"nowrap\" data-label=\"Asked for\">%</td>\n</tr>", p.since(j.CreatedAt))
+		m.jobTrouble(j)
+		m.put("\n")
+	}
+	return m.html()
+}
+
+// jobSubject names what a job works on.
+func (m *markup) jobSubject(p *provisionerJobsPage, j *client.ProvisionerJob) {
+	of := &j.Metadata
+	subject, template := p.Path("jobs", j.ID.String(), "subject"), cmp.Or(of.TemplateDisplayName, of.TemplateName)
+	switch {
+	case of.WorkspaceID != nil:
+		m.put(`<a href="%">%</a>`, subject, of.WorkspaceName)
+		if template != "" {
+			m.put("<small>template %</small>", template)
+		}
+	case template != "":
+		m.put(`<a href="%">%</a><small>version %</small>`, templatePath(client.Template{OrganizationName: p.Organization.Name, Name: of.TemplateName}), template, of.TemplateVersionName)
+	default:
+		m.put(`<a href="%">%</a><small>not a template yet</small>`, subject, cmp.Or(of.TemplateVersionName, "a new template"))
+	}
+}
+
+// jobTrouble is why a job waits or has failed, in a row of its own.
+func (m *markup) jobTrouble(j *client.ProvisionerJob) {
+	if j.WaitReason == "" && j.Error == "" {
+		return
+	}
+	m.put(`<tr class="note"><td colspan="6">`)
+	if j.WaitReason != "" {
+		m.put(`<p class="notice warn small">%<span>%</span></p>`, alertIcon, j.WaitReason)
+	}
+	if j.Error != "" {
+		m.put(`<p class="notice bad small">%<span>%</span></p>`, alertIcon, j.Error)
+	}
+	m.put("</td></tr>")
 }
 
 // jobType is the type of a job in words.

@@ -58,13 +58,45 @@ func organizationOptions(organizations []namedOrganization, chosen string) templ
 	return template.HTML(b.String())
 }
 
-// Path is the address of a template's page.
-func (templatesPage) Path(t client.Template, parts ...string) string {
-	return templatePath(t, parts...)
+// Rows are those of the table.
+func (p *templatesPage) Rows() (template.HTML, error) {
+	var m markup
+	for i := range p.Templates {
+		t := &p.Templates[i]
+		title := cmp.Or(t.DisplayName, t.Name)
+		m.put(`<tr>
+<td><span class="thing">%<span><a class="row" href="%">%</a>`, squareAvatar(t.Name, title), templatePath(*t), title)
+		if t.Deprecated {
+			m.put(" %", pill("deprecated"))
+		}
+		if t.Description != "" || t.DisplayName != "" {
+			m.put("<small>%</small>", cmp.Or(t.Description, t.Name))
+		}
+		m.put(`</span></span></td>
+<td data-label="Organization"><a href="%">%</a></td>
+<td class="nowrap" data-label="Used by">`, organizationPath(t.OrganizationName), cmp.Or(t.OrganizationDisplayName, t.OrganizationName))
+		if t.ActiveUserCount > 0 {
+			m.put("%", plural(t.ActiveUserCount, "user"))
+		} else {
+			m.put(`<span class="quiet">nobody yet</span>`)
+		}
+		m.put(`</td>
+<td class="nowrap" data-label="Changed">%</td>
+<td><div class="row-actions">`, p.since(t.UpdatedAt))
+		may, err := p.MayUse(*t)
+		if err != nil {
+			return "", err
+		}
+		if may && !t.Deprecated {
+			m.put(`<a class="button small" href="%" aria-label="Create a workspace of %">Create workspace</a>`, templatePath(*t, "workspace"), title)
+		}
+		m.put("</div></td>\n</tr>\n")
+	}
+	return m.html(), nil
 }
 
 // MayUse tells whether the person may make workspaces in the template's organization.
-func (p templatesPage) MayUse(t client.Template) (bool, error) {
+func (p *templatesPage) MayUse(t client.Template) (bool, error) {
 	return p.Can("create workspaces in " + t.OrganizationID.String())
 }
 

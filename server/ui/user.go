@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -67,6 +68,24 @@ func (u *UI) users(ctx context.Context, v *visit) (reply, error) {
 	}
 	data.Users, data.Pager = found.Users, v.pager(offset, len(found.Users), found.Count)
 	return show("users.html", data), nil
+}
+
+// Rows are those of the table.
+func (p *usersPage) Rows() template.HTML {
+	var m markup
+	for i := range p.Users {
+		u := &p.Users[i]
+		m.put("<tr>\n")
+		m.person(userPath(u.Username), u.Username, u.Name, u.Email)
+		m.put("<td>%</td>\n<td>", pill(u.Status))
+		m.roles(u.Roles)
+		m.put(`</td>
+<td class="right" data-label="Organizations">%</td>
+<td class="nowrap" data-label="Last seen">%</td>
+</tr>
+`, len(u.OrganizationIDs), p.since(u.LastSeenAt))
+	}
+	return m.html()
 }
 
 // onUser asks what the person at the browser may do to a user.

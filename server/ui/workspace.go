@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"context"
+	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -97,11 +98,34 @@ func (u *UI) workspaces(ctx context.Context, v *visit) (reply, error) {
 	return show("workspaces.html", data), nil
 }
 
-// Path is the address of a workspace's page.
-func (workspacesPage) Path(w client.Workspace) string { return workspacePath(w.OwnerName, w.Name) }
+// Rows are those of the table.
+func (p *workspacesPage) Rows() template.HTML {
+	var m markup
+	for i := range p.Workspaces {
+		w := &p.Workspaces[i]
+		m.put(`<tr>
+<td class="tick"><input type="checkbox" name="id" value="%" aria-label="Choose %/%"></td>
+<td><span class="thing">%<span><a class="row" href="%">%</a><small>%</small></span></span></td>
+<td>%`, w.ID, w.OwnerName, w.Name, avatar(w.OwnerName), workspacePath(w.OwnerName, w.Name), w.Name, w.OwnerName, pill(w.LatestBuild.Status))
+		if w.Outdated {
+			m.put(" %", pill("outdated"))
+		}
+		if w.DormantAt != nil {
+			m.put(" %", pill("dormant"))
+		}
+		m.put(`</td>
+<td data-label="Template"><a href="%">%</a></td>
+`, templatePath(client.Template{OrganizationName: w.OrganizationName, Name: w.TemplateName}), cmp.Or(w.TemplateDisplayName, w.TemplateName))
+		if len(p.Organizations) > 1 {
+			m.put("<td data-label=\"Organization\">%</td>\n", p.OrganizationTitle(w.OrganizationName))
+		}
+		m.put("<td class=\"nowrap\" data-label=\"Last used\">%</td>\n</tr>\n", p.since(w.LastUsedAt))
+	}
+	return m.html()
+}
 
 // OrganizationTitle is what people call one of their organizations; others keep their names.
-func (p workspacesPage) OrganizationTitle(name string) string {
+func (p *workspacesPage) OrganizationTitle(name string) string {
 	for _, o := range p.Organizations {
 		if o.Name == name {
 			return o.Title
