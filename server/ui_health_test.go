@@ -21,7 +21,11 @@ func TestTheHealthPage(t *testing.T) {
 	key, err := s.Client.CreateProvisionerKey(t.Context(), org.Name, client.CreateProvisionerKeyRequest{Name: "k"})
 	require.NoError(t, err)
 	joinDaemon(t, s, key.Key, "worker")
+	title := "Data & Co"
+	_, err = s.Client.UpdateOrganization(t.Context(), org.Name, client.UpdateOrganizationRequest{DisplayName: title})
+	require.NoError(t, err)
 	with := b.Open("/health")
+	require.Contains(t, with.Text, title)
 	require.Contains(t, with.Text, "1 provisioner at work")
 	require.Contains(t, with.Links(), "/organizations/data-platform/provisioners")
 	require.Equal(t, http.StatusForbidden, s.SignedIn(t, s.Person(t, org, client.RoleOrgAdmin).User.Email).Open("/health").Status)

@@ -49,8 +49,10 @@ type field struct {
 	Placeholder  string
 	Pattern      string
 	// Title is what a browser says about a value that does not fit Pattern.
-	Title     string
-	Min, Max  string
+	Title    string
+	Min, Max string
+	// Step is what a number is a multiple of; empty is any.
+	Step      string
 	MaxLength int
 	Rows      int
 	Autofocus bool

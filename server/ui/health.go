@@ -15,8 +15,8 @@ func (u *UI) healthRoutes(on *table) {
 type healthPage struct {
 	page
 	Report client.HealthReport
-	// Organizations are names by id, of those that the person may see.
-	Organizations map[string]string
+	// Organizations are those that the person may see, by id.
+	Organizations map[string]namedOrganization
 }
 
 func (u *UI) health(ctx context.Context, v *visit) (reply, error) {
@@ -32,9 +32,9 @@ func (u *UI) health(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := &healthPage{page: p, Report: report, Organizations: map[string]string{}}
+	data := &healthPage{page: p, Report: report, Organizations: map[string]namedOrganization{}}
 	for _, o := range all {
-		data.Organizations[o.ID.String()] = o.Name
+		data.Organizations[o.ID.String()] = namedOrganization{o.Name, cmp.Or(o.DisplayName, o.Name)}
 	}
 	// What is to be looked after comes first.
 	slices.SortStableFunc(data.Report.ProvisionerDaemons.Items, func(a, b client.DaemonReport) int {

@@ -51,7 +51,40 @@ func parameterField(p client.TemplateVersionParameter, value string) field {
 		f.Options = append(f.Options, fieldOption{Value: o.Value, Label: o.Name, Hint: o.Description})
 	}
 	f.control(p)
+	f.Hint = strings.TrimSpace(f.Hint + " " + limits(p))
 	return f
+}
+
+// limits are the rules of a template's author for a value, so that nobody has
+// to find them out by being refused.
+func limits(p client.TemplateVersionParameter) string {
+	var rules []string
+	low, high := bound(p.ValidationMin), bound(p.ValidationMax)
+	switch {
+	case p.Type != typeNumber || len(p.Options) > 0:
+	case low != "" && high != "":
+		rules = append(rules, "A whole number from "+low+" to "+high+".")
+	case low != "":
+		rules = append(rules, "A whole number, at least "+low+".")
+	case high != "":
+		rules = append(rules, "A whole number, at most "+high+".")
+	case p.ValidationMonotonic != "":
+		rules = append(rules, "A whole number.")
+	}
+	switch p.ValidationMonotonic {
+	case "increasing":
+		rules = append(rules, "Later it may only grow.")
+	case "decreasing":
+		rules = append(rules, "Later it may only shrink.")
+	}
+	switch {
+	case p.ValidationRegex == "" || len(p.Options) > 0:
+	case ruleInWords(p) != "":
+		rules = append(rules, strings.TrimSuffix(ruleInWords(p), ".")+".")
+	default:
+		rules = append(rules, "It has to match "+p.ValidationRegex)
+	}
+	return strings.Join(rules, " ")
 }
 
 // control chooses how a parameter is answered.
@@ -78,10 +111,22 @@ func (f *field) control(p client.TemplateVersionParameter) {
 		f.Kind = kindTextarea
 	case p.Type == typeNumber:
 		f.Kind, f.Min, f.Max = "number", bound(p.ValidationMin), bound(p.ValidationMax)
+		if f.Min+f.Max+p.ValidationMonotonic != "" {
+			f.Step = "1" // as the builds' own check
+		}
 	}
 	if p.ValidationRegex != "" && f.Kind == "" {
-		f.Pattern, f.Title = ".*(?:"+p.ValidationRegex+").*", p.ValidationError
+		f.Pattern, f.Title = ".*(?:"+p.ValidationRegex+").*", ruleInWords(p)
 	}
+}
+
+// ruleInWords is what the author says about a value that does not fit, where
+// that can be said before there is one.
+func ruleInWords(p client.TemplateVersionParameter) string {
+	if strings.Contains(p.ValidationError, "{value}") {
+		return ""
+	}
+	return p.ValidationError
 }
 
 func bound(n *int32) string {

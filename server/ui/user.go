@@ -339,7 +339,9 @@ type userDeletePage struct {
 	// Workspaces stand in the way: nobody deletes what they cannot see, so the
 	// list may be shorter than the count that the API refuses with.
 	Workspaces []client.Workspace
-	Form       form
+	// Titles are what people call organizations, by name.
+	Titles map[string]string
+	Form   form
 }
 
 // Path is the address of a page of the user.
@@ -361,7 +363,11 @@ func (v *visit) userDeletePage(ctx context.Context) (*userDeletePage, error) {
 		return nil, &client.Error{StatusCode: http.StatusForbidden, Message: "You cannot delete yourself.", Detail: "Ask another owner of the deployment."}
 	}
 	owned, err := v.api.Workspaces(ctx, client.WorkspacesRequest{Query: "owner:" + user.Username, Page: client.Page{Limit: listed}})
-	return &userDeletePage{p, user, owned.Workspaces, confirmation(user.Username)}, err
+	if err != nil {
+		return nil, err
+	}
+	titles, err := v.organizationTitles(ctx)
+	return &userDeletePage{page: p, User: user, Workspaces: owned.Workspaces, Titles: titles, Form: confirmation(user.Username)}, err
 }
 
 func (u *UI) deleteUserForm(ctx context.Context, v *visit) (reply, error) {

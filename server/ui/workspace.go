@@ -182,6 +182,8 @@ type workspacesDeletePage struct {
 	page
 	Form       form
 	Workspaces []client.Workspace
+	// Titles are what people call organizations, by name.
+	Titles map[string]string
 }
 
 // maxBatch is how many workspaces one form may delete.
@@ -203,6 +205,9 @@ func (u *UI) deleteWorkspaces(ctx context.Context, v *visit) (reply, error) {
 	}
 	found, err := v.api.Workspaces(ctx, client.WorkspacesRequest{Query: "id:" + strings.Join(ids, ","), Page: client.Page{Limit: maxBatch}})
 	if err != nil {
+		return nil, err
+	}
+	if p.Titles, err = v.organizationTitles(ctx); err != nil {
 		return nil, err
 	}
 	p.Workspaces, p.Form = found.Workspaces, confirmation("delete "+strconv.Itoa(len(ids)))

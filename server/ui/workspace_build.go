@@ -14,6 +14,8 @@ import (
 type workspacePage struct {
 	page
 	Workspace client.Workspace
+	// OrganizationTitle is what people call the workspace's organization.
+	OrganizationTitle string
 	// Tab is the page's entry in the navigation.
 	Tab string
 }
@@ -73,7 +75,11 @@ func (v *visit) workspacePage(ctx context.Context, tab, title string) (workspace
 		// A state holds the template's secrets.
 		"read states": onObject(w.TemplateID, "update", "template"),
 	})
-	return workspacePage{page: p, Workspace: w, Tab: tab}, err
+	if err != nil {
+		return workspacePage{}, err
+	}
+	title, err = v.organizationTitle(ctx, w.OrganizationID, w.OrganizationName)
+	return workspacePage{page: p, Workspace: w, OrganizationTitle: title, Tab: tab}, err
 }
 
 var errNoWorkspace = &client.Error{StatusCode: http.StatusNotFound, Message: "There is no such workspace: it was deleted, or renamed, or you may not see it."}
