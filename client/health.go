@@ -45,6 +45,8 @@ type HealthSection struct {
 type HealthMessage struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	// Since is when it began, where that is known.
+	Since *time.Time `json:"since,omitempty"`
 }
 
 // DatabaseReport tells how fast the database answers.

@@ -72,6 +72,8 @@ const (
 type ProvisionerWarning struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	// Since is when it began: the drain, or the silence.
+	Since *time.Time `json:"since,omitempty"`
 }
 
 // ProvisionerDaemonJob is a job as the list of daemons mentions it.

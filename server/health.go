@@ -89,8 +89,9 @@ func (a *api) daemonsHealth(daemons []store.ProvisionerDaemon, organizations []s
 	if out.Warnings = togetherness(online, organizations); len(out.Warnings) > 0 {
 		out.Severity = client.HealthWarning
 	}
+	names := organizationNames(organizations)
 	for _, d := range daemons {
-		warnings := a.healthMessages(d)
+		warnings := a.healthMessages(d, names[d.OrganizationID])
 		if len(warnings) > 0 {
 			out.Severity = worst(out.Severity, client.HealthWarning)
 		}
@@ -113,10 +114,7 @@ func (a *api) daemonsHealth(daemons []store.ProvisionerDaemon, organizations []s
 // organizations: engines of one user of a host are not apart. The built-in
 // daemons serve one organization, as the user whose files the server's are.
 func togetherness(online []store.ProvisionerDaemon, organizations []store.Organization) []client.HealthMessage {
-	out, names := []client.HealthMessage{}, map[uuid.UUID]string{}
-	for _, org := range organizations {
-		names[org.ID] = org.Name
-	}
+	out, names := []client.HealthMessage{}, organizationNames(organizations)
 	builtIn := slices.IndexFunc(online, func(d store.ProvisionerDaemon) bool { return d.KeyID == client.ProvisionerKeyBuiltInID })
 	if builtIn >= 0 && len(organizations) > 1 {
 		out = append(out, client.HealthMessage{Code: client.HealthBuiltIn, Message: fmt.Sprintf(
@@ -138,9 +136,17 @@ func togetherness(online []store.ProvisionerDaemon, organizations []store.Organi
 	return out
 }
 
-func (a *api) healthMessages(d store.ProvisionerDaemon) []client.HealthMessage {
+func organizationNames(organizations []store.Organization) map[uuid.UUID]string {
+	names := map[uuid.UUID]string{}
+	for _, org := range organizations {
+		names[org.ID] = org.Name
+	}
+	return names
+}
+
+func (a *api) healthMessages(d store.ProvisionerDaemon, organization string) []client.HealthMessage {
 	out := []client.HealthMessage{}
-	for _, w := range a.daemonWarnings(d) {
+	for _, w := range a.daemonWarnings(d, organization) {
 		out = append(out, client.HealthMessage(w))
 	}
 	return out

@@ -26,7 +26,7 @@ func (a *api) listProvisionerDaemons(ctx context.Context, in *listDaemonsInput) 
 	if err != nil {
 		return nil, err
 	}
-	out, err := a.listedDaemons(ctx, organizationFrom(ctx).ID, keep)
+	out, err := a.listedDaemons(ctx, organizationFrom(ctx), keep)
 	if err != nil {
 		return nil, err
 	}
@@ -35,18 +35,18 @@ func (a *api) listProvisionerDaemons(ctx context.Context, in *listDaemonsInput) 
 
 type keepDaemon func(client.ProvisionerDaemon, store.ListProvisionerDaemonsRow) bool
 
-func (a *api) listedDaemons(ctx context.Context, organizationID uuid.UUID, keep keepDaemon) ([]client.ProvisionerDaemon, error) {
-	rows, err := a.store.ListProvisionerDaemons(ctx, organizationID)
+func (a *api) listedDaemons(ctx context.Context, org store.Organization, keep keepDaemon) ([]client.ProvisionerDaemon, error) {
+	rows, err := a.store.ListProvisionerDaemons(ctx, org.ID)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := a.store.LatestJobsOfDaemons(ctx, organizationID)
+	jobs, err := a.store.LatestJobsOfDaemons(ctx, org.ID)
 	if err != nil {
 		return nil, err
 	}
 	out := []client.ProvisionerDaemon{}
 	for _, row := range rows {
-		if d := a.listedDaemon(row, jobs); keep(d, row) {
+		if d := a.listedDaemon(org.Name, row, jobs); keep(d, row) {
 			out = append(out, d)
 		}
 	}
@@ -54,8 +54,8 @@ func (a *api) listedDaemons(ctx context.Context, organizationID uuid.UUID, keep 
 }
 
 // daemonReply is one daemon as the list has it.
-func (a *api) daemonReply(ctx context.Context, organizationID, id uuid.UUID) (*output[client.ProvisionerDaemon], error) {
-	found, err := a.listedDaemons(ctx, organizationID, func(d client.ProvisionerDaemon, _ store.ListProvisionerDaemonsRow) bool { return d.ID == id })
+func (a *api) daemonReply(ctx context.Context, org store.Organization, id uuid.UUID) (*output[client.ProvisionerDaemon], error) {
+	found, err := a.listedDaemons(ctx, org, func(d client.ProvisionerDaemon, _ store.ListProvisionerDaemonsRow) bool { return d.ID == id })
 	if err != nil {
 		return nil, err
 	}
@@ -90,12 +90,12 @@ func (a *api) daemonFilter(in *listDaemonsInput) (keepDaemon, error) {
 
 // listedDaemon fills what only this list knows: the key's name, the warnings,
 // the status and the latest jobs, newest first.
-func (a *api) listedDaemon(row store.ListProvisionerDaemonsRow, jobs []store.LatestJobsOfDaemonsRow) client.ProvisionerDaemon {
+func (a *api) listedDaemon(organization string, row store.ListProvisionerDaemonsRow, jobs []store.LatestJobsOfDaemonsRow) client.ProvisionerDaemon {
 	d := provisionerDaemonResponse(row)
 	d.KeyName = keyName(row)
 	d.Warnings = a.daemonWarnings(store.ProvisionerDaemon{
 		Name: row.Name, Version: row.Version, ApiVersion: row.ApiVersion, LastSeenAt: row.LastSeenAt, StoppedAt: row.StoppedAt, DrainedAt: row.DrainedAt, Trouble: row.Trouble,
-	})
+	}, organization)
 	for _, job := range jobs {
 		if job.WorkerID == nil || *job.WorkerID != row.ID {
 			continue

@@ -50,7 +50,7 @@ func (a *api) setDrained(ctx context.Context, id uuid.UUID, at store.Time) (*out
 	}
 	a.queues.fleetChanged(org.ID)
 	a.bus.Publish(daemonTopic(id))
-	return a.daemonReply(ctx, org.ID, id)
+	return a.daemonReply(ctx, org, id)
 }
 
 // admitDaemon refuses a hand-out to a daemon that drains. It writes the

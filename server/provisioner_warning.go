@@ -11,8 +11,8 @@ import (
 )
 
 // daemonWarnings are what somebody should look after: in the list of daemons
-// and in the health report.
-func (a *api) daemonWarnings(d store.ProvisionerDaemon) []client.ProvisionerWarning {
+// and in the health report. The organization is the name of the daemon's.
+func (a *api) daemonWarnings(d store.ProvisionerDaemon, organization string) []client.ProvisionerWarning {
 	out := []client.ProvisionerWarning{}
 	warn := func(code, format string, args ...any) {
 		out = append(out, client.ProvisionerWarning{Code: code, Message: "The provisioner " + d.Name + " " + fmt.Sprintf(format, args...)})
@@ -24,13 +24,15 @@ func (a *api) daemonWarnings(d store.ProvisionerDaemon) []client.ProvisionerWarn
 		warn(client.WarningAPIVersion, "speaks version %s of the job protocol, and the server %s: install the server's release on its host.", d.ApiVersion, provisioner.APIVersion)
 	}
 	if !d.DrainedAt.IsZero() {
-		warn(client.WarningDraining, "is drained since %s and takes no new job: resume it with: coder provisioner resume %s", showTime(d.DrainedAt), d.Name)
+		warn(client.WarningDraining, "is drained since %s and takes no new job: resume it with: coder provisioner resume %s --org %s", showTime(d.DrainedAt), d.Name, organization)
+		out[len(out)-1].Since = &d.DrainedAt.Time
 	}
 	if d.Trouble != "" {
 		warn(client.WarningTrouble, "takes no job now: %s.", d.Trouble)
 	}
 	if d.StoppedAt.IsZero() && !a.isOnline(d.LastSeenAt, d.StoppedAt) {
 		warn(client.WarningNotSeen, "was last seen at %s and did not leave in an orderly way: look after its host, or start it again.", showTime(d.LastSeenAt))
+		out[len(out)-1].Since = &d.LastSeenAt.Time
 	}
 	return out
 }

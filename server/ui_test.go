@@ -151,6 +151,7 @@ func TestAPageThatIsNotThere(t *testing.T) {
 		page := b.Open(path)
 		require.Equal(t, http.StatusNotFound, page.Status, path)
 		require.Contains(t, page.Text, "There is no such page", path)
+		require.NotContains(t, page.Text, "Not found.", "the title says so already")
 	}
 }
 

@@ -205,6 +205,7 @@ func TestAWorkspacesPages(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, b.Open("/@dev1/box/builds/x").Status)
 
 	gone := b.Open("/@dev1/box/delete")
+	require.Contains(t, gone.Body, `aria-current="page">Settings`)
 	require.Contains(t, gone.Form("Delete the workspace").Fill("confirm", "bo").Submit().Text, "This is not the name")
 	require.Contains(t, gone.Form("Delete the workspace").Fill("confirm", "box").Submit().Text, "is being deleted")
 	s.worker.take(t).succeed(t)

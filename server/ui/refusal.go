@@ -45,6 +45,9 @@ func (v *visit) refuse(err error) {
 	for _, wrong := range e.Validations {
 		p.Text += " " + wrong.Detail
 	}
+	if e.StatusCode == http.StatusNotFound && p.Detail != "" {
+		p.Text, p.Detail = p.Detail, "" // the title says already that it is not there
+	}
 	if known, pageErr := v.page(v.r.Context(), p.Title); pageErr == nil {
 		p.page = known
 	}

@@ -202,7 +202,7 @@ type workspaceDeletePage struct {
 }
 
 func (u *UI) workspaceDeletePage(ctx context.Context, v *visit) (*workspaceDeletePage, error) {
-	w, err := v.workspacePage(ctx, "", "Delete")
+	w, err := v.workspacePage(ctx, "settings", "Delete")
 	if err != nil {
 		return nil, err
 	}
