@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,6 +59,21 @@ type WorkspaceState struct {
 // who may change the template may. Those of a deleted workspace stay.
 func (c *Client) WorkspaceStates(ctx context.Context, workspace uuid.UUID) ([]WorkspaceState, error) {
 	return list[WorkspaceState](ctx, c, apiPath("workspaces", workspace, "states"))
+}
+
+// WorkspaceStatesResponse is a page of the versions of a workspace's state.
+type WorkspaceStatesResponse struct {
+	States []WorkspaceState `json:"states"`
+	// Count is how many versions there are, and Salvage how many of them the
+	// next build merges.
+	Count   int `json:"count"`
+	Salvage int `json:"salvage"`
+}
+
+// PaginatedWorkspaceStates lists a page of what WorkspaceStates lists, by limit
+// and offset.
+func (c *Client) PaginatedWorkspaceStates(ctx context.Context, workspace uuid.UUID, req Page) (WorkspaceStatesResponse, error) {
+	return get[WorkspaceStatesResponse](ctx, c, withQuery(apiPath("workspaces", workspace, "paginated-states"), req.values(url.Values{})))
 }
 
 // WorkspaceState reads a version of the state itself.

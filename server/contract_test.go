@@ -513,6 +513,9 @@ func TestWireOfBuilds(t *testing.T) {
 	states := "/workspaces/" + w.ID.String() + "/states"
 	s.holds(t, []exchange{
 		{"GET", states, "", 200, "0", stateFields},
+		{"GET", "/workspaces/" + w.ID.String() + "/paginated-states?limit=1", "", 200, "", "states count salvage"},
+		{"GET", "/workspaces/" + w.ID.String() + "/paginated-states?limit=1", "", 200, "states.0", stateFields},
+		{"GET", "/workspaces/" + w.ID.String() + "/paginated-states?limit=-1", "", 400, "validations.0", "field detail"},
 		{"GET", states + "/one", "", 400, "validations.0", "field detail"},
 		{"GET", states + "/9", "", 404, "", "message detail"},
 		{"POST", states + "/1/restore", "", 409, "", "message detail"},

@@ -15,8 +15,15 @@ import (
 
 func (a *api) workspaceStateVersionRoutes(r *router) {
 	handle(r, get, "/workspaces/{workspace}/states", "List the versions of a workspace's Terraform state", onObject(authz.Update, authz.Template), a.listStateVersions)
+	handle(r, get, "/workspaces/{workspace}/paginated-states", "List the versions of a workspace's Terraform state by pages", onObject(authz.Update, authz.Template), a.pageStateVersions)
 	handleRaw(r, get, "/workspaces/{workspace}/states/{number}", "Read a version of the Terraform state", onObject(authz.Update, authz.Template), a.serveStateVersion)
 	handle(r, post, "/workspaces/{workspace}/states/{number}/restore", "Make a version of the Terraform state the current one", onObject(authz.Update, authz.Template), a.restoreStateVersion, created)
+}
+
+type pageStateVersionsInput struct {
+	WorkspacePath
+	Limit  int `query:"limit" minimum:"0" doc:"0 is no limit"`
+	Offset int `query:"offset" minimum:"0"`
 }
 
 type stateVersionInput struct {
@@ -49,6 +56,28 @@ func (a *api) listStateVersions(ctx context.Context, in *WorkspacePath) (*output
 		return nil, fmt.Errorf("list state versions: %w", err)
 	}
 	return reply(states), nil
+}
+
+// pageStateVersions cuts a page out of all versions: whether one is the current
+// one shows beside the others only, and older ones are removed.
+func (a *api) pageStateVersions(ctx context.Context, in *pageStateVersionsInput) (*output[client.WorkspaceStatesResponse], error) {
+	all, err := a.listStateVersions(ctx, &in.WorkspacePath)
+	if err != nil {
+		return nil, err
+	}
+	states := all.Body
+	out := client.WorkspaceStatesResponse{Count: len(states)}
+	for _, s := range states {
+		if s.Kind == client.StateSalvage {
+			out.Salvage++
+		}
+	}
+	states = states[min(in.Offset, len(states)):]
+	if in.Limit > 0 {
+		states = states[:min(in.Limit, len(states))]
+	}
+	out.States = states
+	return reply(out), nil
 }
 
 // serveStateVersion sends the raw state.

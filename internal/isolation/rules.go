@@ -572,6 +572,7 @@ var rules = map[string]rule{
 	"POST /workspaces/{workspace}/port-share":              {given: true, refused: noPorts, body: func(values) any { return port }},
 	"DELETE /workspaces/{workspace}/port-share":            {given: true, refused: noPorts, body: func(values) any { return port }},
 	"GET /workspaces/{workspace}/states":                   plain().on(freshStates),
+	"GET /workspaces/{workspace}/paginated-states":         plain().on(freshStates),
 	"GET /workspaces/{workspace}/states/{number}":          plain().on(freshStates),
 	"POST /workspaces/{workspace}/states/{number}/restore": plain().on(freshStates),
 	"PUT /workspaces/{workspace}/schedule":                 fixed(fields{"schedule": nil, "ttl_ms": nil}),

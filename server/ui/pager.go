@@ -25,7 +25,7 @@ func (v *visit) offset() int {
 
 // pager describes a page of rows out of count, from offset on.
 func (v *visit) pager(offset, rows, count int) pager {
-	p := pager{From: min(offset+1, count), To: offset + rows, Count: count}
+	p := pager{From: min(offset+1, count), To: min(offset+rows, count), Count: count}
 	if offset > 0 {
 		p.Previous = v.at(max(0, offset-listed))
 	}

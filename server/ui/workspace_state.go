@@ -27,20 +27,13 @@ func (u *UI) workspaceStates(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &workspaceStatesPage{workspacePage: w}
-	if p.States, err = v.api.WorkspaceStates(ctx, w.Workspace.ID); err != nil {
+	found, err := v.api.PaginatedWorkspaceStates(ctx, w.Workspace.ID, client.Page{Limit: listed, Offset: v.offset()})
+	if err != nil {
 		return nil, err
 	}
-	for _, s := range p.States {
-		if s.Kind == client.StateSalvage {
-			p.Salvage++
-		}
-	}
-	count := len(p.States)
-	offset := min(v.offset(), count)
-	p.States = p.States[offset:min(offset+listed, count)]
-	p.Pager = v.pager(offset, len(p.States), count)
-	return show("workspace_states.html", p), nil
+	return show("workspace_states.html", &workspaceStatesPage{
+		workspacePage: w, States: found.States, Salvage: found.Salvage, Pager: v.pager(v.offset(), len(found.States), found.Count),
+	}), nil
 }
 
 // Content is where a version itself is.
