@@ -50,6 +50,8 @@ func TestATemplateIsMadeOfAStarterOnPages(t *testing.T) {
 	form := done.Form("Create template")
 	require.Equal(t, "first", form.Value("name"))
 	require.Equal(t, "<b>First", form.Value("display_name"))
+	require.Equal(t, "Needs no cloud and no network; shows every part of a template", form.Value("description"), "the starter's own")
+	require.Contains(t, done.Text, "Name first Display name <b>First Description Needs no cloud", "what was said is shown, not asked again")
 	refused := form.Fill("name", "a b").Submit()
 	require.Equal(t, http.StatusBadRequest, refused.Status)
 	require.Contains(t, refused.Body, "aria-invalid")
@@ -74,6 +76,8 @@ func TestATemplateIsMadeOfAnArchiveOnPages(t *testing.T) {
 		return b.Open("/templates/new").Form("Import").Fill("source", "archive").Fill("name", "mine")
 	}
 	require.Contains(t, form().Submit().Text, "Choose an archive")
+	require.Regexp(t, `type="file" name="file" [^>]*aria-required="true"`, b.Open("/templates/new").Body)
+	require.Contains(t, b.Open("/templates/new").Form("Import").Fill("source", "archive").Submit().Text, "Give the template a name")
 	broken := form().Attach("file", "x.tar", []byte("no archive")).Submit()
 	require.Equal(t, http.StatusBadRequest, broken.Status)
 	require.Contains(t, broken.Text, "The archive is refused")

@@ -43,6 +43,9 @@ type field struct {
 	// Error is why the API refused the value.
 	Error    string
 	Required bool
+	// Needed marks the field as required without the browser asking for it:
+	// another answer decides whether it is. A script asks where it is shown.
+	Needed bool
 	// ReadOnly shows a value that cannot be changed.
 	ReadOnly     bool
 	Autocomplete string

@@ -48,6 +48,8 @@ type newTemplatePage struct {
 	Organization client.Organization
 	Provisioners []client.ProvisionerDaemon
 	Known        bool
+
+	examples []client.TemplateExample
 }
 
 // newTemplatePage loads where the person may make templates, and the starters.
@@ -71,10 +73,12 @@ func (u *UI) newTemplatePage(ctx context.Context, v *visit, chosen string) (*new
 	if err := v.chooseOrganization(ctx, p, all, chosen); err != nil {
 		return nil, err
 	}
+	byTitle(all)
 	examples, err := v.api.TemplateExamples(ctx)
 	if err != nil && !client.IsNotFound(err) {
 		return nil, err
 	}
+	p.examples = examples
 	p.Form = newTemplateFields(all, examples, p.Organization.Name)
 	return p, nil
 }
@@ -82,9 +86,22 @@ func (u *UI) newTemplatePage(ctx context.Context, v *visit, chosen string) (*new
 // askedForProvisioners is in how many organizations a page looks for one.
 const askedForProvisioners = 8
 
+// byTitle sorts organizations as people read them.
+func byTitle(organizations []client.Organization) {
+	slices.SortStableFunc(organizations, func(a, b client.Organization) int {
+		return cmp.Compare(strings.ToLower(cmp.Or(a.DisplayName, a.Name)), strings.ToLower(cmp.Or(b.DisplayName, b.Name)))
+	})
+}
+
 // chooseOrganization takes the one that was chosen, else the first where a
-// provisioner would import the template, else the first.
+// provisioner would import the template, else the first; those that the person
+// belongs to come before all others.
 func (v *visit) chooseOrganization(ctx context.Context, p *newTemplatePage, all []client.Organization, chosen string) error {
+	all = slices.Clone(all)
+	byTitle(all)
+	slices.SortStableFunc(all, func(a, b client.Organization) int {
+		return cmp.Compare(p.foreign(a.ID), p.foreign(b.ID))
+	})
 	if i := slices.IndexFunc(all, func(o client.Organization) bool { return o.Name == chosen }); i >= 0 {
 		all = all[i : i+1]
 	}
@@ -94,6 +111,7 @@ func (v *visit) chooseOrganization(ctx context.Context, p *newTemplatePage, all 
 			return err
 		}
 		if i == 0 || len(daemons) > 0 {
+			slices.SortFunc(daemons, func(a, b client.ProvisionerDaemon) int { return cmp.Compare(a.Name, b.Name) })
 			p.Organization, p.Provisioners, p.Known = o, daemons, err == nil
 		}
 		if len(daemons) > 0 {
@@ -101,6 +119,14 @@ func (v *visit) chooseOrganization(ctx context.Context, p *newTemplatePage, all 
 		}
 	}
 	return nil
+}
+
+// foreign is 1 for an organization that the person does not belong to.
+func (p *newTemplatePage) foreign(id uuid.UUID) int {
+	if slices.Contains(p.Viewer.OrganizationIDs, id) {
+		return 0
+	}
+	return 1
 }
 
 func newTemplateFields(organizations []client.Organization, examples []client.TemplateExample, chosen string) form {
@@ -116,11 +142,13 @@ func newTemplateFields(organizations []client.Organization, examples []client.Te
 		source.Value = sourceExample + examples[0].ID
 	}
 	source.Options = append(source.Options, fieldOption{Value: sourceArchive, Label: "An archive of my own", Hint: "Terraform files as .tar, .tar.gz or .zip, with main.tf at the top."})
+	archive := archiveField()
+	archive.Needed = true // and not required, which a browser without script would ask of starters too
 	return form{Fields: []field{
-		in, source, archiveField(),
-		{Name: "name", Label: "Name", MaxLength: 32, Hint: "Letters, digits and single hyphens. The starter's own when empty."},
-		{Name: "display_name", Label: "Display name", MaxLength: 64, Hint: "What people read; the name when empty."},
-		{Name: "description", Label: "Description", MaxLength: 127},
+		in, source, archive,
+		{Name: "name", Label: "Name", MaxLength: 32, Hint: "Letters, digits and single hyphens. The starter's own when empty; an archive needs one."},
+		{Name: "display_name", Label: "Display name", MaxLength: 64, Hint: "What people read. The starter's own when empty, or else the name."},
+		{Name: "description", Label: "Description", MaxLength: 127, Hint: "The starter's own when empty."},
 		{Name: "tags", Label: "Provisioner tags", Kind: kindTextarea, Rows: 2, Hint: tagsHint},
 		{Name: "once", Kind: "hidden", Value: newVersionName()},
 	}}
@@ -163,18 +191,26 @@ func (u *UI) importTemplate(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := url.Values{"name": {p.templateName()}, "display_name": {p.Form.value("display_name")}, "description": {p.Form.value("description")}}
+	starter := p.starter()
+	q := url.Values{
+		"name":         {p.templateName()},
+		"display_name": {cmp.Or(p.Form.value("display_name"), starter.Name)},
+		"description":  {cmp.Or(p.Form.value("description"), starter.Description)},
+	}
 	return redirect{to: newVersionPath(id) + "?" + q.Encode()}, nil
 }
 
-// templateName is what was typed, or else the starter's name.
-func (p *newTemplatePage) templateName() string {
-	example, _ := strings.CutPrefix(p.Form.value("source"), sourceExample)
-	if example == sourceArchive {
-		example = ""
+// starter is the one that was chosen; it has no id where an archive was.
+func (p *newTemplatePage) starter() client.TemplateExample {
+	i := slices.IndexFunc(p.examples, func(e client.TemplateExample) bool { return sourceExample+e.ID == p.Form.value("source") })
+	if i < 0 {
+		return client.TemplateExample{}
 	}
-	return cmp.Or(p.Form.value("name"), example)
+	return p.examples[i]
 }
+
+// templateName is what was typed, or else the starter's name.
+func (p *newTemplatePage) templateName() string { return cmp.Or(p.Form.value("name"), p.starter().ID) }
 
 // importedOnce is the version that the form asks for: the one that it has
 // made already, or else another one.
@@ -322,6 +358,12 @@ type newTemplateVersionPage struct {
 	Organization client.Organization
 	// Form makes the template.
 	Form form
+}
+
+// Asks tells whether something about how the template is called is missing or
+// wrong; else it is shown, and nobody has to say it twice.
+func (p newTemplateVersionPage) Asks() bool {
+	return p.Form.value("name") == "" || p.Form.Problem != "" || slices.ContainsFunc(p.Form.Fields, func(f field) bool { return f.Error != "" })
 }
 
 // OrganizationTitle is what people call the organization.

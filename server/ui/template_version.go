@@ -247,8 +247,10 @@ type newVersionPage struct {
 }
 
 func newVersionFields(tags map[string]string) form {
+	archive := archiveField()
+	archive.Required = true
 	return form{Fields: []field{
-		archiveField(),
+		archive,
 		{Name: "name", Label: "Version", Value: newVersionName(), Required: true, MaxLength: 64, Hint: "Such as 1.2.0; no other version of the template has it."},
 		{Name: "message", Label: "Message", Kind: kindTextarea, Rows: 2, Hint: "What is new, for people who look at the list of versions."},
 		{Name: "tags", Label: "Provisioner tags", Kind: kindTextarea, Rows: 2, Value: strings.Join(tagList(tags), "\n"), Hint: tagsHint},

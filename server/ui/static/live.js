@@ -52,6 +52,9 @@
     for (const menu of all("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
   });
 
+  // What a browser finds fault with is not left folded away.
+  document.addEventListener("invalid", (event) => { for (let d = event.target.closest("details"); d; d = d.parentElement.closest("details")) d.open = true; }, true);
+
   // A password that nobody has to think of, shown so that it can be handed over.
   function generators(root) {
     const letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -141,7 +144,7 @@
         const chosen = new FormData(form).get(name) ?? "";
         const met = chosen === value;
         part.classList.toggle("met", met);
-        all("input, select, textarea", part).forEach((f) => { f.disabled = !met; });
+        all("input, select, textarea", part).forEach((f) => { f.disabled = !met; f.required ||= "needed" in f.dataset; });
       };
       form.addEventListener("change", look);
       look();
