@@ -19,6 +19,8 @@ type page struct {
 	Here string
 	// Said is the outcome of what was done on the page before.
 	Said string
+	// Underway: what is said holds only while a build is under way.
+	Underway bool
 	// Viewer is who is signed in; nil for a stranger.
 	Viewer *client.User
 	// Theme is light, dark, or empty for the system's.

@@ -76,11 +76,17 @@ func show(name string, data framed) reply { return shown{http.StatusOK, name, da
 // showAs is show with another status than 200.
 func showAs(status int, name string, data framed) reply { return shown{status, name, data} }
 
+// builds is a page of something that is built.
+type builds interface{ Busy() bool }
+
 // drawn is the page as it will be sent, whole.
 func (s shown) drawn(v *visit) (drawn, error) {
 	p := s.data.frame()
 	if !v.fragment() {
-		p.Said = v.takeFlash()
+		p.Said, p.Underway = v.takeFlash()
+		if b, ok := s.data.(builds); ok && p.Underway && !b.Busy() {
+			p.Said = "" // what was begun has ended before the page came
+		}
 	}
 	out, err := v.ui.pages.execute(s.name, s.data)
 	if err != nil {

@@ -76,12 +76,14 @@ type redirect struct {
 	to string
 	// said is shown once on the page that follows.
 	said string
+	// underway: what is said holds only while a build is under way.
+	underway bool
 }
 
 func (r redirect) write(v *visit) {
 	v.keepCookies()
 	if r.said != "" {
-		v.setFlash(r.said)
+		v.setFlash(r.said, r.underway)
 	}
 	if v.fragment() {
 		v.w.Header().Set("HX-Redirect", r.to)

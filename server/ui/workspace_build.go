@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -321,14 +322,18 @@ func (u *UI) actOnWorkspace(ctx context.Context, v *visit) (reply, error) {
 		to := workspacePath(w.OwnerName, w.Name, "parameters") + "?version=newest"
 		return redirect{to: to, said: "The newest version asks for something more. " + refusalText(err)}, nil
 	}
+	underway := err == nil && slices.Contains(underwayActions, v.path("action"))
 	if err != nil && aboutInput(client.StatusCode(err)) {
 		said, err = refusalText(err), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: workspacePath(w.OwnerName, w.Name), said: said}, nil
+	return redirect{to: workspacePath(w.OwnerName, w.Name), said: said, underway: underway}, nil
 }
+
+// underwayActions begin or end a build: what is said of them holds until it has ended.
+var underwayActions = []string{"start", "stop", "restart", "update", "cancel"}
 
 func (u *UI) act(ctx context.Context, v *visit, w client.Workspace, action string) (string, error) {
 	build := func(req client.CreateWorkspaceBuildRequest) error {

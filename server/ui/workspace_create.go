@@ -143,7 +143,7 @@ func (u *UI) createWorkspace(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: workspacePath(w.OwnerName, w.Name), said: w.Name + " is being made."}, nil
+	return redirect{to: workspacePath(w.OwnerName, w.Name), said: w.Name + " is being made.", underway: true}, nil
 }
 
 // checkNewWorkspace says what the API would find wrong with what is typed.

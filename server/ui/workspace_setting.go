@@ -130,7 +130,7 @@ func (u *UI) changeParameters(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: p.Path(), said: p.Workspace.Name + " is being built with these parameters."}, nil
+	return redirect{to: p.Path(), said: p.Workspace.Name + " is being built with these parameters.", underway: true}, nil
 }
 
 var errNothingToChoose = &client.Error{StatusCode: http.StatusConflict, Message: "The template has no parameters any more.", Detail: "Start or stop the workspace on its own page."}
@@ -249,5 +249,5 @@ func (u *UI) deleteWorkspace(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: p.Path(), said: p.Workspace.Name + " is being deleted."}, nil
+	return redirect{to: p.Path(), said: p.Workspace.Name + " is being deleted.", underway: true}, nil
 }

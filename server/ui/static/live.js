@@ -188,6 +188,22 @@
     }
   });
 
+  // What was said by the page before is read out: a text that is there from
+  // the beginning is not. A workspace's new status is read out as it comes.
+  function announce() {
+    const said = document.querySelector(".said:not(.trouble) span");
+    if (said) setTimeout(() => { said.textContent = said.textContent; }, 250);
+  }
+  const status = () => document.querySelector("#live-head .pill")?.textContent ?? "";
+  let told = "";
+  function settled() {
+    if (!document.querySelector("#live-head .pill.busy")) document.querySelector(".said[data-underway]")?.remove();
+    const now = status();
+    if (now === told) return;
+    told = now;
+    document.getElementById("announced").textContent = `${document.querySelector("#live-head h1").textContent}: ${now}`;
+  }
+
   // Trouble: the server is asked until it answers, then the page goes on.
   let troubled = false;
   const waiting = [];
@@ -361,6 +377,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     ready(document);
+    announce();
+    told = status();
     setInterval(tick, 10000);
     setInterval(counts, 1000);
     setInterval(polls, 3000);
@@ -370,6 +388,7 @@
     confirmations(event.target);
     batches(event.target);
     dependents(event.target);
+    settled();
   });
   document.addEventListener("htmx:sendError", (event) => trouble(() => refresh(event.detail.elt)));
   document.addEventListener("htmx:responseError", (event) => {
