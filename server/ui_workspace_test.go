@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -367,11 +368,20 @@ func TestSharingAWorkspaceOnAPage(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	b := s.SignedIn(t, s.user.Email)
-	_, other := s.NamedMember(t, s.org, "dev2")
 	s.running(t, "box")
+	_, other := s.NamedMember(t, s.org, "dev2")
 	friend := s.SignedIn(t, other.Email)
 	require.Equal(t, http.StatusNotFound, friend.Open("/@dev1/box").Status)
-	form := b.Open("/@dev1/box/sharing").Form("Share")
+	_, err := s.Client.CreateGroup(t.Context(), s.org.Name, client.CreateGroupRequest{Name: "backend"})
+	require.NoError(t, err)
+	whom := b.Open("/@dev1/box/sharing")
+	require.Contains(t, whom.Body, `<option value="dev2">`, "whom the API shows is offered")
+	require.NotContains(t, whom.Body, `<option value="dev1">`, "it is theirs already")
+	require.Contains(t, b.Open("/@dev1/box/sharing?who=DEV2").Body, `<option value="dev2">`)
+	require.NotContains(t, b.Open("/@dev1/box/sharing?who=zzz").Body, `<option value="dev2">`)
+	require.Contains(t, s.SignedIn(t, "owner@example.com").Open("/@dev1/box/sharing?who=back").Body, `<option value="backend">`)
+	require.Equal(t, http.StatusOK, b.Open("/@dev1/box/sharing?who="+url.QueryEscape(`a:b "`+hostile)).Status)
+	form := whom.Form("Share")
 	unknown := form.Fill("who", "nobody").Submit()
 	require.Equal(t, http.StatusBadRequest, unknown.Status)
 	require.Contains(t, unknown.Text, "is called that")
@@ -382,6 +392,7 @@ func TestSharingAWorkspaceOnAPage(t *testing.T) {
 	require.Contains(t, none.Click("All workspaces").Links(), "/@dev1/box")
 	page := friend.Open("/@dev1/box")
 	require.Equal(t, http.StatusOK, page.Status)
+	require.NotContains(t, b.Open("/@dev1/box/sharing").Body, `<option value="dev2">`, "it is shared with them already")
 	require.NotContains(t, page.Links(), "/@dev1/box/sharing", "what would be refused is not offered")
 	require.NotContains(t, page.Links(), "/@dev1/box/delete")
 	require.Contains(t, b.Open("/@dev1/box/sharing").Form("Remove").Submit().Text, "no longer shared")

@@ -61,6 +61,11 @@ type field struct {
 	Autofocus bool
 	// Expect is what must be typed before the form's button wakes.
 	Expect string
+	// Suggestions are answers that a browser offers while something is typed;
+	// others may be given too. SuggestPath is where a script asks for those that
+	// go with what has been typed, as a parameter of the field's name.
+	Suggestions []fieldOption
+	SuggestPath string
 	// Live fields are checked as they are typed; see faults.
 	Live bool
 }
@@ -81,6 +86,9 @@ func (f field) Type() string {
 
 // ID is what labels and hints refer to; a blank would end it.
 func (f field) ID() string { return "field-" + strings.Join(strings.Fields(f.Name), "_") }
+
+// ListID is where the field's suggestions are.
+func (f field) ListID() string { return f.ID() + "-list" }
 
 // FaultID is where it is said what is wrong with a live field.
 func (f field) FaultID() string { return f.ID() + "-fault" }

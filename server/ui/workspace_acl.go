@@ -1,8 +1,11 @@
 package ui
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	"coder/client"
 )
@@ -14,10 +17,17 @@ func (u *UI) workspaceACLRoutes(on *table) {
 
 type workspaceSharingPage struct {
 	workspacePage
-	ACL client.WorkspaceACL
-	// People and Groups are with whom it could be shared.
+	ACL  client.WorkspaceACL
 	Form form
 }
+
+// May is what a role on a workspace lets somebody do.
+func (workspaceSharingPage) May(role string) string { return workspaceRoles[role] }
+
+var workspaceRoles = map[string]string{client.WorkspaceRoleUse: "use it", client.WorkspaceRoleAdmin: "use and manage it"}
+
+// suggested is how many members and how many groups a form names.
+const suggested = 20
 
 func (u *UI) workspaceSharingPage(ctx context.Context, v *visit) (*workspaceSharingPage, error) {
 	w, err := v.workspacePage(ctx, "sharing", "Sharing")
@@ -28,11 +38,54 @@ func (u *UI) workspaceSharingPage(ctx context.Context, v *visit) (*workspaceShar
 	if p.ACL, err = v.api.WorkspaceACL(ctx, w.Workspace.ID); err != nil {
 		return nil, err
 	}
+	who := field{Name: "who", Label: "Member or group", Required: true, Value: v.query("who"), MaxLength: 254, SuggestPath: p.Path("sharing")}
+	others := false
+	if who.Suggestions, others, err = v.sharingSuggestions(ctx, p, strings.TrimSpace(v.query("who"))); err != nil {
+		return nil, err
+	}
+	who.Hint = "A username, or the name of a group, of " + w.OrganizationTitle + "; begin to type to choose one."
+	if !others {
+		who.Hint = "You see no other member of " + w.OrganizationTitle + ": type the exact username, which they or an administrator of the organization can tell you, or the name of a group."
+	}
 	p.Form = form{Fields: []field{
-		{Name: "who", Label: "User or group", Required: true, Placeholder: "dev2", Hint: "A username or the name of a group of " + w.Workspace.OrganizationName + "."},
-		{Name: "role", Label: "May", Kind: kindSelect, Value: "use", Options: []fieldOption{{Value: "use", Label: "use it"}, {Value: "admin", Label: "use and manage it"}}},
+		who,
+		{Name: "role", Label: "May", Kind: kindSelect, Value: client.WorkspaceRoleUse, Options: []fieldOption{
+			{Value: client.WorkspaceRoleUse, Label: workspaceRoles[client.WorkspaceRoleUse]}, {Value: client.WorkspaceRoleAdmin, Label: workspaceRoles[client.WorkspaceRoleAdmin]},
+		}},
 	}}
 	return p, nil
+}
+
+// sharingSuggestions are members and groups that the person may see, whom a
+// text may mean, and with whom the workspace is not shared yet. others tells
+// whether the person sees members at all.
+func (v *visit) sharingSuggestions(ctx context.Context, p *workspaceSharingPage, text string) (out []fieldOption, others bool, err error) {
+	req := client.MembersRequest{Query: strings.ReplaceAll(text, ":", " "), Page: client.Page{Limit: suggested}}
+	org := p.Workspace.OrganizationID.String()
+	groups, err := v.api.PaginatedGroups(ctx, org, req)
+	if err != nil && !unseen(err) {
+		return nil, false, err
+	}
+	members, err := v.api.PaginatedMembers(ctx, org, req)
+	if err != nil && !unseen(err) {
+		return nil, false, err
+	}
+	for _, g := range groups.Groups {
+		if !slices.ContainsFunc(p.ACL.Groups, func(have client.WorkspaceGroup) bool { return have.ID == g.ID }) {
+			out = append(out, fieldOption{Value: g.Name, Label: cmp.Or(g.DisplayName, g.Name) + " · group of " + plural(g.TotalMemberCount, "member")})
+		}
+	}
+	for _, m := range members.Members {
+		if m.UserID != p.Workspace.OwnerID && !slices.ContainsFunc(p.ACL.Users, func(have client.WorkspaceUser) bool { return have.ID == m.UserID }) {
+			out = append(out, fieldOption{Value: m.Username, Label: cmp.Or(m.Name, m.Username)})
+		}
+	}
+	return out, text != "" || members.Count > 1, nil
+}
+
+// unseen tells whether a list is not for the person, or cannot be searched for that.
+func unseen(err error) bool {
+	return client.IsNotFound(err) || aboutInput(client.StatusCode(err))
 }
 
 func (u *UI) workspaceSharing(ctx context.Context, v *visit) (reply, error) {
@@ -90,7 +143,7 @@ func (v *visit) sharing(ctx context.Context, w client.Workspace, f form) (client
 	}
 	if client.StatusCode(err) == http.StatusNotFound || client.StatusCode(err) == http.StatusBadRequest {
 		err = &client.Error{StatusCode: http.StatusBadRequest, Message: "Nothing was shared.", Validations: []client.ValidationError{
-			{Field: "who", Detail: "No member and no group of " + w.OrganizationName + " is called that."},
+			{Field: "who", Detail: "No member and no group of " + w.OrganizationName + " that you may see is called that. Names are exact, and an email address is none."},
 		}}
 	}
 	return client.UpdateWorkspaceACLRequest{}, err
