@@ -60,43 +60,68 @@ func (o *sharingOptions) add(ctx context.Context) error {
 		return fmt.Errorf("share %s: %w", w.FullName(), err)
 	}
 	org := client.Organization{MinimalOrganization: client.MinimalOrganization{ID: w.OrganizationID, Name: w.OrganizationName}}
-	req := client.UpdateWorkspaceACLRequest{UserRoles: map[string]string{}, GroupRoles: map[string]string{}}
-	var with []string
-	for _, text := range o.users {
-		name, role := splitRole(text)
-		member, err := c.OrganizationMember(ctx, org.ID.String(), name)
-		if client.IsNotFound(err) {
-			return fmt.Errorf("the organization %s has no member %q that you may see", org.Name, name)
-		}
-		if err != nil {
-			return err
-		}
-		req.UserRoles[member.UserID.String()] = role
-		with = append(with, fmt.Sprintf("%s (%s)", member.Username, role))
+	with, err := findActors(ctx, c, org, o.users, o.groups)
+	if err != nil {
+		return err
 	}
-	for _, text := range o.groups {
-		name, role := splitRole(text)
-		g, err := findGroup(ctx, c, org, name)
-		if err != nil {
-			return err
-		}
-		req.GroupRoles[g.ID.String()] = role
-		with = append(with, fmt.Sprintf("the group %s (%s)", g.Name, role))
-	}
-	if err := c.UpdateWorkspaceACL(ctx, w.ID, req); err != nil {
+	if err := c.UpdateWorkspaceACL(ctx, w.ID, client.UpdateWorkspaceACLRequest{UserRoles: with.users, GroupRoles: with.groups}); err != nil {
 		return fmt.Errorf("share %s: %w", w.FullName(), err)
 	}
-	o.env.outf("Shared %s with %s.\n", w.FullName(), strings.Join(with, ", "))
+	o.env.outf("Shared %s with %s.\n", w.FullName(), strings.Join(with.names, ", "))
 	return nil
 }
 
-// splitRole reads name:role; the role may be left out.
-func splitRole(text string) (name, role string) {
+// actors are members and groups with the role that each gets, by id.
+type actors struct {
+	users, groups map[string]string
+	// names are all of them for people.
+	names []string
+}
+
+// findActors reads name:role of members and groups of an organization.
+func findActors(ctx context.Context, c *client.Client, org client.Organization, users, groups []string) (actors, error) {
+	found := actors{users: map[string]string{}, groups: map[string]string{}}
+	for _, text := range users {
+		name, role, err := splitRole(text)
+		if err != nil {
+			return found, err
+		}
+		member, err := c.OrganizationMember(ctx, org.ID.String(), name)
+		if client.IsNotFound(err) {
+			return found, fmt.Errorf("the organization %s has no member %q that you may see", org.Name, name)
+		}
+		if err != nil {
+			return found, err
+		}
+		found.users[member.UserID.String()] = role
+		found.names = append(found.names, fmt.Sprintf("%s (%s)", member.Username, role))
+	}
+	for _, text := range groups {
+		name, role, err := splitRole(text)
+		if err != nil {
+			return found, err
+		}
+		g, err := findGroup(ctx, c, org, name)
+		if err != nil {
+			return found, err
+		}
+		found.groups[g.ID.String()] = role
+		found.names = append(found.names, fmt.Sprintf("the group %s (%s)", g.Name, role))
+	}
+	return found, nil
+}
+
+// splitRole reads name:role; the role may be left out, but not be empty: that
+// would take somebody off.
+func splitRole(text string) (name, role string, err error) {
 	name, role, found := strings.Cut(text, ":")
 	if !found {
 		role = client.WorkspaceRoleUse
 	}
-	return name, role
+	if role == "" {
+		err = fmt.Errorf("%q names no role: write %[2]s:%[3]s or %[2]s:%[4]s", text, name, client.WorkspaceRoleUse, client.WorkspaceRoleAdmin)
+	}
+	return name, role, err
 }
 
 func (o *sharingOptions) workspace(ctx context.Context) (*client.Client, client.Workspace, error) {

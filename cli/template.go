@@ -17,7 +17,7 @@ import (
 func newTemplates(env *Env) *cobra.Command {
 	return group("templates", "Manage templates", []string{"template"},
 		newTemplateInit(env), newTemplatePush(env), newTemplatePull(env), newTemplateList(env), newTemplateEdit(env),
-		newTemplateDelete(env), newTemplateVersions(env), newTemplateArchive(env), newTemplatePresets(env), newTemplateCreate(env))
+		newTemplateDelete(env), newTemplateVersions(env), newTemplateArchive(env), newTemplatePermissions(env), newTemplatePresets(env), newTemplateCreate(env))
 }
 
 // template finds a template of an organization by name.
