@@ -40,6 +40,8 @@ type ProvisionerKey struct {
 	LastUsedAt *time.Time `json:"last_used_at,omitempty" doc:"To the minute; absent when never, and for who may change no keys"`
 	// PreviousExpiresAt is when the last secret of before a rotation ends.
 	PreviousExpiresAt *time.Time `json:"previous_expires_at,omitempty" doc:"When the secret before the newest ends; absent without one"`
+	// SecretID tells the newest secret from all others; it is none itself.
+	SecretID *uuid.UUID `json:"secret_id,omitempty" format:"uuid" doc:"Another one after each rotation; absent for who may change no keys"`
 }
 
 // CreateProvisionerKeyRequest makes a key; the name is stored in lower case.
@@ -56,6 +58,8 @@ type RotateProvisionerKeyRequest struct {
 	OverlapSeconds *int64     `json:"overlap_seconds,omitempty" doc:"How long what was good before stays good; a day when absent, 30 days at most"`
 	AllowList      *[]string  `json:"allow_list,omitempty"`
 	ExpiresAt      *time.Time `json:"expires_at,omitempty" doc:"0001-01-01T00:00:00Z is never"`
+	// SecretID makes sure that a request that is sent twice rotates once.
+	SecretID *uuid.UUID `json:"secret_id,omitempty" format:"uuid" doc:"Refused with 409 when the key's newest secret is another one"`
 }
 
 // RotateProvisionerKeyResponse carries the newer secret; it is not shown again.

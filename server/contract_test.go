@@ -30,7 +30,7 @@ const (
 	apiKeyFields       = "id user_id last_used expires_at created_at updated_at login_type scope scopes token_name lifetime_seconds allow_list"
 	groupFields        = "id name display_name organization_id members total_member_count avatar_url quota_allowance source organization_name organization_display_name"
 
-	provisionerKeyFields = "id created_at organization name tags | allow_list expires_at? last_used_at? previous_expires_at?"
+	provisionerKeyFields = "id created_at organization name tags | allow_list expires_at? last_used_at? previous_expires_at? secret_id?"
 	daemonFields         = "id organization_id key_id created_at last_seen_at name version api_version provisioners tags key_name status current_job previous_job | draining warnings"
 	daemonJobFields      = "id status template_name template_icon template_display_name"
 	jobFields            = "id created_at started_at? completed_at? canceled_at? error? error_code? status worker_id? worker_name? file_id tags queue_position queue_size organization_id initiator_id type input available_workers? metadata logs_overflowed | wait_reason?"

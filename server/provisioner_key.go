@@ -118,7 +118,7 @@ func (a *api) provisionerKeys(ctx context.Context, organizationID uuid.UUID) ([]
 	for i, row := range rows {
 		out[i] = a.provisionerKeyResponse(row, secrets)
 		if !whole {
-			out[i].AllowList, out[i].LastUsedAt, out[i].PreviousExpiresAt = nil, nil, nil
+			out[i].AllowList, out[i].LastUsedAt, out[i].PreviousExpiresAt, out[i].SecretID = nil, nil, nil, nil
 		}
 	}
 	return out, nil
@@ -222,6 +222,9 @@ func (a *api) provisionerKeyResponse(k store.ProvisionerKey, secrets []store.Pro
 	for _, s := range secrets {
 		if s.KeyID != k.ID || s.Kind == secretToJoin {
 			continue
+		}
+		if isNewest(s) {
+			out.SecretID = &s.ID
 		}
 		if s.UsedAt.After(used.Time) {
 			used = s.UsedAt

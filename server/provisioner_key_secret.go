@@ -160,6 +160,9 @@ func (a *api) rotateProvisionerKey(ctx context.Context, in *rotateProvisionerKey
 		if err != nil {
 			return err
 		}
+		if err := a.withStore(tx).checkNewestSecret(ctx, before, in.Body.SecretID); err != nil {
+			return err
+		}
 		after, err := a.withStore(tx).changeProvisionerKey(ctx, before, in.Body)
 		if err != nil {
 			return err
@@ -176,6 +179,27 @@ func (a *api) rotateProvisionerKey(ctx context.Context, in *rotateProvisionerKey
 		return nil, fmt.Errorf("rotate provisioner key: %w", err)
 	}
 	return reply(out), nil
+}
+
+// isNewest tells whether a secret is the one that no rotation has ended yet.
+func isNewest(s store.ProvisionerKeySecret) bool {
+	return s.Kind == secretOfKey && s.ExpiresAt.IsZero()
+}
+
+// checkNewestSecret refuses a rotation by somebody who knows of another newest
+// secret of the key; nil is whoever does not care.
+func (a *api) checkNewestSecret(ctx context.Context, key store.ProvisionerKey, expected *uuid.UUID) error {
+	if expected == nil {
+		return nil
+	}
+	secrets, err := a.store.ListProvisionerKeySecrets(ctx, key.OrganizationID)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(secrets, func(s store.ProvisionerKeySecret) bool { return s.KeyID == key.ID && s.ID == *expected && isNewest(s) }) {
+		return nil
+	}
+	return conflict("The key was rotated in between; nothing was done.", client.ValidationError{Field: "secret_id", Detail: "The key has another secret now."})
 }
 
 func (a *api) provisionerKeyByName(ctx context.Context, name string) (store.ProvisionerKey, error) {

@@ -263,11 +263,11 @@ func rotateProvisionerKeyFields(k client.ProvisionerKey) form {
 		{Name: "expires_at", Label: "Day", Kind: "date", Hint: "The key is good until its end, UTC."},
 		{Name: "allow_list", Label: "Good from", Kind: kindTextarea, Rows: 2, Value: strings.Join(k.AllowList, "\n"), Hint: "Addresses or networks, one a line. Empty: from anywhere."},
 	}}
-	var ends time.Time
-	if k.PreviousExpiresAt != nil {
-		ends = *k.PreviousExpiresAt
+	shown := ""
+	if k.SecretID != nil {
+		shown = k.SecretID.String()
 	}
-	return f.guarded(ends)
+	return f.guardedBy(shown)
 }
 
 func (p *provisionerKeyFormPage) rotate() *provisionerKeyFormPage {
@@ -317,7 +317,7 @@ func (v *visit) rotated(ctx context.Context, p *provisionerKeyFormPage) (client.
 		return client.RotateProvisionerKeyResponse{}, inputError("overlap", "Choose how long the secret of before stays good.")
 	}
 	allowed := append([]string{}, lines(p.Form.value("allow_list"))...)
-	req := client.RotateProvisionerKeyRequest{OverlapSeconds: &overlap, AllowList: &allowed}
+	req := client.RotateProvisionerKeyRequest{OverlapSeconds: &overlap, AllowList: &allowed, SecretID: p.Key.SecretID}
 	switch p.Form.value("expiry") {
 	case expiryNever:
 		req.ExpiresAt = &time.Time{}
