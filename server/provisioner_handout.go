@@ -130,7 +130,7 @@ func (a *api) handOutNext(ctx context.Context, d store.ProvisionerDaemon, reques
 
 // claimAlone is claim, unless another daemon is at the same job: then other is
 // closed once that one is done.
-func (a *api) claimAlone(ctx context.Context, d store.ProvisionerDaemon, job *pendingJob, requestID uuid.UUID) (_ *client.AcquiredJob, other <-chan struct{}, _ error) {
+func (a *api) claimAlone(ctx context.Context, d store.ProvisionerDaemon, job *store.PendingJob, requestID uuid.UUID) (_ *client.AcquiredJob, other <-chan struct{}, _ error) {
 	over, other := a.queues.handingOut(job.ID)
 	if other != nil {
 		return nil, other, nil
@@ -143,7 +143,7 @@ func (a *api) claimAlone(ctx context.Context, d store.ProvisionerDaemon, job *pe
 // claim makes an attempt in one transaction: the job, the raised fence, the
 // secret and the stored reply, or nothing at all. Whether the daemon still may
 // is asked in it too, because what it joined with can end at any moment.
-func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job *pendingJob, requestID uuid.UUID) (*client.AcquiredJob, error) {
+func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job *store.PendingJob, requestID uuid.UUID) (*client.AcquiredJob, error) {
 	var acquired *client.AcquiredJob
 	var claimed store.ProvisionerJob
 	known := a.histories.latest(job.OrganizationID).Number

@@ -68,7 +68,7 @@ const postedTopic = "posted:"
 
 // jobChanged wakes whoever watches the job or its workspace.
 func (a *api) jobChanged(job store.ProvisionerJob) {
-	a.queues.jobChanged(job.OrganizationID, job.ID)
+	a.queues.jobChanged(job.OrganizationID)
 	a.bus.Publish(jobTopic(job.ID))
 	if job.WorkspaceID != nil {
 		a.bus.Publish(workspaceTopic(*job.WorkspaceID))

@@ -126,7 +126,6 @@ func newModelWorld(t *testing.T, o store.Options) *modelWorld {
 		r.owner = r.client(t, client.Options{Token: w.Token})
 		w.replicas = append(w.replicas, r)
 	}
-	w.Client = w.replicas[0].owner // SQLite has one server at a time
 	return w
 }
 
@@ -210,8 +209,8 @@ type modelAttempt struct {
 	intents map[string]bool
 	// wanted are the creations that its plan wants and that have not begun; told
 	// that these are all.
-	wanted map[string]bool
-	told   bool
+	wanted  map[string]bool
+	told    bool
 	stateN  int64
 	states  map[int64][]byte
 	lastN   int64

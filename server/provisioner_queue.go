@@ -16,14 +16,9 @@ import (
 	"coder/store"
 )
 
-const (
-	// queueKept is how long what was read of an organization's queue serves
-	// other requests, so it is what replicas learn late of each other.
-	queueKept = 250 * time.Millisecond
-	// pendingKept is how long the pending jobs are followed, change by change,
-	// where there are no other replicas, before they are read anew in any case.
-	pendingKept = 30 * time.Second
-)
+// queueKept is how long what was read of an organization's queue serves other
+// requests, so it is what replicas learn late of each other.
+const queueKept = 250 * time.Millisecond
 
 // queue is an organization's pending jobs in the order in which they will be
 // handed out, with its daemons and what these do now. All that is said about
@@ -31,7 +26,7 @@ const (
 // because several requests read one.
 type queue struct {
 	fleet
-	jobs []*pendingJob
+	jobs []*store.PendingJob
 	work []store.ListAttemptsUnderWayRow
 	// strangers are engines that the database does not know and that may live.
 	strangers []store.ListRunningReportsRow
@@ -49,23 +44,6 @@ type fleet struct {
 	daemons      []store.ListProvisionerDaemonsRow
 }
 
-// pendingJob is a job that waits; those with the same tag set have the same tags.
-type pendingJob struct {
-	store.ListPendingJobsRow
-	tagSet string
-}
-
-func newPendingJob(row store.ListPendingJobsRow) *pendingJob {
-	return &pendingJob{row, store.JSON(row.Tags)}
-}
-
-func (j *pendingJob) compare(other *pendingJob) int {
-	if order := j.CreatedAt.Compare(other.CreatedAt.Time); order != 0 {
-		return order
-	}
-	return slices.Compare(j.ID[:], other.ID[:])
-}
-
 // queues are what this replica knows of the organizations' queues. Whoever
 // changes a job or a daemon says so once that is committed.
 type queues struct {
@@ -79,16 +57,8 @@ type queues struct {
 
 // line is what is known of one organization's queue.
 type line struct {
-	// reading is held while the database is asked for the pending jobs, which
-	// are in the order of their creation. Everything else is under queues.mu.
-	reading sync.Mutex
-	pending []*pendingJob
-	read    time.Time
-
-	// changed are the jobs that did since pending was read.
-	changed []uuid.UUID
-	queue   kept[*queue]
-	fleet   kept[fleet]
+	queue kept[*queue]
+	fleet kept[fleet]
 }
 
 // kept is something that was read. It counts changes, so that what was read
@@ -108,14 +78,10 @@ func newQueues(s *store.Store) *queues {
 }
 
 // jobChanged: a job has come, gone, or is another one now.
-func (q *queues) jobChanged(organizationID, jobID uuid.UUID) {
+func (q *queues) jobChanged(organizationID uuid.UUID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.line(organizationID)
-	if !slices.Contains(l.changed, jobID) {
-		l.changed = append(l.changed, jobID)
-	}
-	l.queue.forget()
+	q.line(organizationID).queue.forget()
 }
 
 // fleetChanged: a daemon has come, gone or is another one now, or builds began
@@ -178,61 +144,9 @@ func once[V any](q *queues, organizationID uuid.UUID, part func(*line) *kept[V],
 	return value, nil
 }
 
-// pendingJobs are an organization's, in the order of their creation, exactly
-// or as they were a moment ago. With SQLite nobody else changes them: those that
-// did change are asked for, and not the whole queue with each job.
-func (q *queues) pendingJobs(ctx context.Context, organizationID uuid.UUID, exactly bool) ([]*pendingJob, error) {
-	q.mu.Lock()
-	l := q.line(organizationID)
-	q.mu.Unlock()
-	l.reading.Lock()
-	defer l.reading.Unlock()
-	q.mu.Lock()
-	changed := l.changed
-	l.changed = nil
-	q.mu.Unlock()
-	err := q.follow(ctx, organizationID, l, changed, exactly)
-	if err != nil {
-		l.read = time.Time{}
-	}
-	return l.pending, err
-}
-
-func (q *queues) follow(ctx context.Context, organizationID uuid.UUID, l *line, changed []uuid.UUID, exactly bool) error {
-	now := time.Now()
-	age := now.Sub(l.read)
-	alone := q.store.Dialect() == store.SQLite
-	if alone && age > pendingKept || !alone && (exactly || age > queueKept) {
-		rows, err := q.store.ListPendingJobs(ctx, organizationID)
-		if err != nil {
-			return err
-		}
-		l.pending, l.read = make([]*pendingJob, len(rows)), now
-		for i, row := range rows {
-			l.pending[i] = newPendingJob(row)
-		}
-		slices.SortFunc(l.pending, (*pendingJob).compare)
-		return nil
-	}
-	if len(changed) == 0 {
-		return nil
-	}
-	rows, err := q.store.ListPendingJobsByIDs(ctx, store.ListPendingJobsByIDsParams{OrganizationID: organizationID, Ids: store.IDs(changed)})
-	if err != nil {
-		return err
-	}
-	l.pending = slices.DeleteFunc(slices.Clone(l.pending), func(j *pendingJob) bool { return slices.Contains(changed, j.ID) })
-	for _, row := range rows {
-		j := newPendingJob(store.ListPendingJobsRow(row))
-		at, _ := slices.BinarySearchFunc(l.pending, j, (*pendingJob).compare)
-		l.pending = slices.Insert(l.pending, at, j)
-	}
-	return nil
-}
-
 // rankedJobs are the pending jobs in the order in which they are handed out.
-func (q *queues) rankedJobs(ctx context.Context, organizationID uuid.UUID, now time.Time, exactly bool) ([]*pendingJob, error) {
-	jobs, err := q.pendingJobs(ctx, organizationID, exactly)
+func (q *queues) rankedJobs(ctx context.Context, organizationID uuid.UUID, now time.Time, exactly bool) ([]*store.PendingJob, error) {
+	jobs, err := q.store.PendingJobs(ctx, organizationID, exactly)
 	if err != nil || len(jobs) < 2 {
 		return jobs, err
 	}
@@ -245,7 +159,7 @@ func (q *queues) rankedJobs(ctx context.Context, organizationID uuid.UUID, now t
 	if err := q.readUsage(ctx, organizationID, usage); err != nil {
 		return nil, err
 	}
-	ranked := make([]*pendingJob, len(jobs))
+	ranked := make([]*store.PendingJob, len(jobs))
 	for place, i := range fairness.Rank(waiting, usage, now) {
 		ranked[place] = jobs[i]
 	}
@@ -327,8 +241,8 @@ func (q *queue) place(job store.ProvisionerJob) (position, size int) {
 
 // ahead are the jobs that are handed out before this one to daemons that
 // could run it too.
-func (q *queue) ahead(job store.ProvisionerJob) []*pendingJob {
-	var ahead []*pendingJob
+func (q *queue) ahead(job store.ProvisionerJob) []*store.PendingJob {
+	var ahead []*store.PendingJob
 	for other := range q.competitors(job) {
 		if other.ID == job.ID {
 			break
@@ -340,14 +254,14 @@ func (q *queue) ahead(job store.ProvisionerJob) []*pendingJob {
 
 // competitors are the pending jobs that share a daemon with this one, in their
 // order, itself included.
-func (q *queue) competitors(job store.ProvisionerJob) iter.Seq[*pendingJob] {
-	return func(yield func(*pendingJob) bool) {
+func (q *queue) competitors(job store.ProvisionerJob) iter.Seq[*store.PendingJob] {
+	return func(yield func(*store.PendingJob) bool) {
 		competes := map[string]bool{}
 		for _, other := range q.jobs {
-			compete, known := competes[other.tagSet]
+			compete, known := competes[other.TagSet]
 			if !known {
 				compete = q.compete(job.Tags, other.Tags)
-				competes[other.tagSet] = compete
+				competes[other.TagSet] = compete
 			}
 			if (compete || other.ID == job.ID) && !yield(other) {
 				return

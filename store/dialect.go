@@ -110,7 +110,8 @@ func isRead(query string) bool {
 type pools struct {
 	writer     *sql.DB
 	reader     *sql.DB
-	line       line     // of transactions, for the writer
+	line       line // of transactions, for the writer
+	pending    pendingJobs
 	statements sync.Map // statementKey → *sql.Stmt
 	count      atomic.Int64
 }

@@ -54,6 +54,8 @@ type Store struct {
 	keys    *keyring
 	lock    *os.File
 	tx      bool
+	// changed collects, in a transaction, what is noted once it is committed.
+	changed *[]changedJob
 }
 
 // Open opens or creates the database and migrates it. On SQLite it takes the

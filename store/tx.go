@@ -50,8 +50,14 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Store) error) error {
 }
 
 func (s *Store) runTx(ctx context.Context, fn func(tx *Store) error, alone bool) (err error) {
+	var changed []changedJob
+	defer func() {
+		if err == nil {
+			s.pools.pending.note(changed)
+		}
+	}()
 	if s.dialect == SQLite {
-		return s.pools.line.run(ctx, s, fn, alone)
+		return s.pools.line.run(ctx, func(tx DBTX) error { return fn(s.inside(tx, &changed)) }, s.pools, alone)
 	}
 	sqlTx, err := s.pools.writer.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
 	if err != nil {
@@ -66,7 +72,7 @@ func (s *Store) runTx(ctx context.Context, fn func(tx *Store) error, alone bool)
 			err = errors.Join(err, rollback)
 		}
 	}()
-	if err := fn(s.inside(sqlTx)); err != nil {
+	if err := fn(s.inside(sqlTx, &changed)); err != nil {
 		return err
 	}
 	done = true
@@ -76,7 +82,8 @@ func (s *Store) runTx(ctx context.Context, fn func(tx *Store) error, alone bool)
 	return nil
 }
 
-func (s *Store) inside(tx DBTX) *Store {
+// inside is the store in a transaction, which collects what changed.
+func (s *Store) inside(tx DBTX, changed *[]changedJob) *Store {
 	db := portable{tx, s.texts}
-	return &Store{Queries: New(db), db: db, texts: s.texts, pools: s.pools, dialect: s.dialect, keys: s.keys, tx: true}
+	return &Store{Queries: New(db), db: db, texts: s.texts, pools: s.pools, dialect: s.dialect, keys: s.keys, tx: true, changed: changed}
 }

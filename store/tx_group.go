@@ -44,7 +44,7 @@ type group struct {
 
 // run has fn done in a transaction of its own or in a shared one, and returns
 // when that is committed. With alone nobody shares it.
-func (l *line) run(ctx context.Context, s *Store, fn func(tx *Store) error, alone bool) error {
+func (l *line) run(ctx context.Context, fn func(tx DBTX) error, p *pools, alone bool) error {
 	g, err := l.turn(ctx)
 	if err != nil {
 		return err
@@ -54,12 +54,12 @@ func (l *line) run(ctx context.Context, s *Store, fn func(tx *Store) error, alon
 		g = nil
 	}
 	if g == nil {
-		if g, err = begin(s.pools); err != nil {
+		if g, err = begin(p); err != nil {
 			l.next()
 			return err
 		}
 	}
-	err = l.member(ctx, s, g, fn, alone)
+	err = l.member(ctx, g, fn, alone)
 	<-g.done
 	switch {
 	case err != nil:
@@ -74,7 +74,7 @@ func (l *line) run(ctx context.Context, s *Store, fn func(tx *Store) error, alon
 
 // member has fn done as a part of the group, takes back what it did if it
 // fails, and lets the next one go on in any case.
-func (l *line) member(ctx context.Context, s *Store, g *group, fn func(tx *Store) error, alone bool) error {
+func (l *line) member(ctx context.Context, g *group, fn func(tx DBTX) error, alone bool) error {
 	err := errHalfWay
 	defer func() {
 		if err != nil {
@@ -84,14 +84,14 @@ func (l *line) member(ctx context.Context, s *Store, g *group, fn func(tx *Store
 	}()
 	if err = g.enter(); err == nil {
 		err = errHalfWay
-		err = g.call(ctx, s, fn)
+		err = g.call(ctx, fn)
 	}
 	return err
 }
 
-func (g *group) call(ctx context.Context, s *Store, fn func(tx *Store) error) error {
+func (g *group) call(ctx context.Context, fn func(tx DBTX) error) error {
 	part := &transaction{pools: g.pools, tx: g.tx}
-	err := fn(s.inside(part))
+	err := fn(part)
 	g.fresh = append(g.fresh, part.fresh...)
 	switch {
 	case err != nil:
