@@ -221,12 +221,25 @@ func (a *api) isNews(ctx context.Context, s *store.Store, claim client.HistoryCl
 	if ignoreNotFound(err) != nil || err == nil && attempt.OrganizationID == claim.OrganizationID && attempt.History == claim.Number {
 		return false, ignoreNotFound(err)
 	}
+	if store.IsNotFound(err) {
+		pruned, err := pruned(ctx, s, claim)
+		if err != nil || pruned {
+			return false, err
+		}
+	}
 	past, err := s.ListRecoveries(ctx, claim.OrganizationID)
 	if err != nil || slices.ContainsFunc(past, func(r store.ListRecoveriesRow) bool { return lacks(r, claim.Number) }) {
 		return false, err
 	}
 	_, err = s.GetRecoveryReport(ctx, store.GetRecoveryReportParams{OrganizationID: claim.OrganizationID, AttemptID: claim.AttemptID})
 	return store.IsNotFound(err), ignoreNotFound(err)
+}
+
+// pruned: the database has forgotten an attempt, as it does after a while, and
+// not lost it. By its clock that may be too early, which may have gone ahead.
+func pruned(ctx context.Context, s *store.Store, claim client.HistoryClaim) (bool, error) {
+	left, err := s.CountWorkOfAttempt(ctx, store.CountWorkOfAttemptParams{OrganizationID: claim.OrganizationID, AttemptID: &claim.AttemptID})
+	return left > 0, err
 }
 
 // isOld: attempts may be forgotten that long after their end.

@@ -492,6 +492,33 @@ func TestANumberThatWasGivenOutAgainKeepsNobodyFromTelling(t *testing.T) {
 	})
 }
 
+// A clock that goes ahead by a week, and back later, has attempts pruned that
+// provisioners remember still: that the database does not know them is no news.
+func TestAPrunedAttemptIsNoNews(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		s := newRestoreScene(t, o)
+		ended := s.buildsAgain(t, s.w, objects(2, "a=1", "b=2"))
+		_, err := s.Client.CreateWorkspaceBuild(t.Context(), s.w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
+		require.NoError(t, err)
+		retried := s.builds(t, nil)
+		_, err = retried.AppendLogs(t.Context(), lines(0, "Setting up"))
+		require.NoError(t, err)
+		newest := objects(3, "a=1", "b=2", "c=3")
+		require.NoError(t, retried.PutState(t.Context(), ref(1, newest), newest))
+		again, err := retried.Fail(t.Context(), client.FailJobRequest{Error: "its host broke", State: new(ref(1, newest)), EngineDead: true, Retryable: true})
+		require.NoError(t, err)
+		require.True(t, again.Retry)
+		s.builds(t, objects(4, "a=1", "b=2", "c=3"))
+		rows, err := s.Store.DeleteExpiredAttempts(t.Context(), store.At(time.Now().Add(8*24*time.Hour)))
+		require.NoError(t, err)
+		require.Positive(t, rows)
+		require.Empty(t, s.says(t, ended.voucher).Recovery)
+		require.Empty(t, s.says(t, retried.voucher).Recovery)
+	})
+}
+
 // asksAs is a build that somebody else asks for, of a workspace of their own.
 func (s *restoreScene) asksAs(t *testing.T, p servertest.Person) client.ProvisionerJob {
 	t.Helper()

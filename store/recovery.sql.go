@@ -42,6 +42,30 @@ func (q *Queries) CountChangesSinceLost(ctx context.Context, arg CountChangesSin
 	return column_1, err
 }
 
+const countWorkOfAttempt = `-- name: CountWorkOfAttempt :one
+SELECT CAST(count(*) AS BIGINT) FROM (
+    SELECT 1 AS n FROM provisioner_jobs j WHERE j.organization_id = $1 AND j.attempt_id = $2
+    UNION ALL
+    SELECT 1 AS n FROM workspace_states s WHERE s.organization_id = $1 AND s.attempt_id = $2 AND s.recovered = FALSE
+    UNION ALL
+    SELECT 1 AS n FROM provisioner_jobs j JOIN job_logs l ON l.job_id = j.id
+    WHERE j.organization_id = $1 AND j.engine_starts > 1 AND l.attempt_id = $2) w
+`
+
+type CountWorkOfAttemptParams struct {
+	OrganizationID uuid.UUID
+	AttemptID      *uuid.UUID
+}
+
+// What the database has of an attempt whose own row it may have pruned: the job that it was the last of, states that it has handed in, and, of one that
+// was followed by another, its lines.
+func (q *Queries) CountWorkOfAttempt(ctx context.Context, arg CountWorkOfAttemptParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countWorkOfAttempt, arg.OrganizationID, arg.AttemptID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const endRecovery = `-- name: EndRecovery :execrows
 UPDATE recoveries SET ended_at = $1, ended_by_id = $2 WHERE organization_id = $3 AND id = $4 AND ended_at IS NULL
 `

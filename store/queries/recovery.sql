@@ -95,3 +95,14 @@ SELECT attempt_id FROM recovery_reports WHERE organization_id = @organization_id
 
 -- name: SetReportData :exec
 UPDATE recovery_reports SET data = @data WHERE organization_id = @organization_id AND attempt_id = @attempt_id;
+
+-- name: CountWorkOfAttempt :one
+-- What the database has of an attempt whose own row it may have pruned: the job that it was the last of, states that it has handed in, and, of one that
+-- was followed by another, its lines.
+SELECT CAST(count(*) AS BIGINT) FROM (
+    SELECT 1 AS n FROM provisioner_jobs j WHERE j.organization_id = @organization_id AND j.attempt_id = @attempt_id
+    UNION ALL
+    SELECT 1 AS n FROM workspace_states s WHERE s.organization_id = @organization_id AND s.attempt_id = @attempt_id AND s.recovered = FALSE
+    UNION ALL
+    SELECT 1 AS n FROM provisioner_jobs j JOIN job_logs l ON l.job_id = j.id
+    WHERE j.organization_id = @organization_id AND j.engine_starts > 1 AND l.attempt_id = @attempt_id) w;
