@@ -87,6 +87,14 @@ func (c *Client) PaginatedGroups(ctx context.Context, organization string, req M
 	return get[PaginatedGroupsResponse](ctx, c, withQuery(apiPath("organizations", organization, "paginated-groups"), req.values(searchQuery(req.Query))))
 }
 
+// PaginatedGroupsWithoutMembers is PaginatedGroups with the counts of the
+// members alone.
+func (c *Client) PaginatedGroupsWithoutMembers(ctx context.Context, organization string, req MembersRequest) (PaginatedGroupsResponse, error) {
+	query := req.values(searchQuery(req.Query))
+	query.Set("exclude_members", "true")
+	return get[PaginatedGroupsResponse](ctx, c, withQuery(apiPath("organizations", organization, "paginated-groups"), query))
+}
+
 // CreateGroup makes a group of an organization.
 func (c *Client) CreateGroup(ctx context.Context, organization string, req CreateGroupRequest) (Group, error) {
 	return send[Group](ctx, c, http.MethodPost, apiPath("organizations", organization, "groups"), req)

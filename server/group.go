@@ -47,6 +47,7 @@ type groupNameMembersInput struct {
 type pageGroupsInput struct {
 	OrganizationPath
 	PageInput
+	ExcludeMembers bool `query:"exclude_members" doc:"Leave the members out and keep their counts"`
 }
 
 type createGroupInput struct {
@@ -145,12 +146,9 @@ func (a *api) replyGroup(ctx context.Context, g store.Group, withoutMembers bool
 	if err != nil {
 		return nil, err
 	}
-	groups, err := a.groupResponses(ctx, org, []store.Group{g})
+	groups, err := a.groupsShown(ctx, org, []store.Group{g}, withoutMembers)
 	if err != nil {
 		return nil, err
-	}
-	if withoutMembers {
-		groups[0].Members = []client.ReducedUser{}
 	}
 	return reply(groups[0]), nil
 }
@@ -173,7 +171,7 @@ func (a *api) pageGroups(ctx context.Context, in *pageGroupsInput) (*output[clie
 	if err != nil {
 		return nil, err
 	}
-	groups, err := a.groupResponses(ctx, org, rows)
+	groups, err := a.groupsShown(ctx, org, rows, in.ExcludeMembers)
 	if err != nil {
 		return nil, err
 	}
@@ -262,14 +260,40 @@ func (a *api) readableGroups(ctx context.Context, org store.Organization) ([]cli
 	return a.groupResponses(ctx, org, slices.DeleteFunc(groups, func(g store.Group) bool { return !subjectFrom(ctx).Can(authz.Read, groupObject(g)) }))
 }
 
-// groupResponses converts groups of one organization with two queries, however
-// many they are.
-func (a *api) groupResponses(ctx context.Context, org store.Organization, groups []store.Group) ([]client.Group, error) {
+// groupsShown converts groups of one organization, with their members or
+// without: those of Everyone are all of the organization.
+func (a *api) groupsShown(ctx context.Context, org store.Organization, groups []store.Group, withoutMembers bool) ([]client.Group, error) {
+	if !withoutMembers {
+		return a.groupResponses(ctx, org, groups)
+	}
+	counts, err := a.store.CountMembersOfGroups(ctx, store.CountMembersOfGroupsParams{OrganizationID: org.ID, Ids: groupIDs(groups)})
+	if err != nil {
+		return nil, err
+	}
+	members := make(map[uuid.UUID]int, len(counts))
+	for _, row := range counts {
+		members[row.GroupID] = int(row.Members)
+	}
+	out := make([]client.Group, len(groups))
+	for i, g := range groups {
+		out[i] = groupResponse(ctx, org, g, nil)
+		out[i].TotalMemberCount = members[g.ID]
+	}
+	return out, nil
+}
+
+func groupIDs(groups []store.Group) string {
 	ids := make([]uuid.UUID, len(groups))
 	for i, g := range groups {
 		ids[i] = g.ID
 	}
-	rows, err := a.store.ListMembersOfGroups(ctx, store.ListMembersOfGroupsParams{OrganizationID: org.ID, Ids: store.IDs(ids)})
+	return store.IDs(ids)
+}
+
+// groupResponses converts groups of one organization with two queries, however
+// many they are.
+func (a *api) groupResponses(ctx context.Context, org store.Organization, groups []store.Group) ([]client.Group, error) {
+	rows, err := a.store.ListMembersOfGroups(ctx, store.ListMembersOfGroupsParams{OrganizationID: org.ID, Ids: groupIDs(groups)})
 	if err != nil {
 		return nil, err
 	}

@@ -223,22 +223,33 @@ func TestPagesOfGroups(t *testing.T) {
 		insertGroup(t, s, org.ID, "alpha")
 		beta := insertGroup(t, s, org.ID, "Beta", p.User.ID)
 		insertGroup(t, s, org.ID, "gamma")
+		_, gone := s.MemberUser(t, org)
+		insertGroup(t, s, org.ID, "left", p.User.ID, gone.ID)
+		require.NoError(t, s.Client.DeleteUser(t.Context(), gone.Username))
 		list := func(c *client.Client, req client.MembersRequest) (names []string, count int) {
 			page, err := c.PaginatedGroups(t.Context(), "team", req)
 			require.NoError(t, err)
+			counted, err := c.PaginatedGroupsWithoutMembers(t.Context(), "team", req)
+			require.NoError(t, err)
+			for i := range counted.Groups {
+				require.NotNil(t, counted.Groups[i].Members)
+				require.Empty(t, counted.Groups[i].Members)
+				counted.Groups[i].Members = page.Groups[i].Members
+			}
+			require.Equal(t, page, counted)
 			for _, g := range page.Groups {
 				names = append(names, g.Name)
 			}
 			return names, page.Count
 		}
 		names, count := list(s.Client, client.MembersRequest{})
-		require.Equal(t, []string{"alpha", "Beta", "Everyone", "gamma"}, names)
-		require.Equal(t, 4, count)
+		require.Equal(t, []string{"alpha", "Beta", "Everyone", "gamma", "left"}, names)
+		require.Equal(t, 5, count)
 		names, count = list(s.Client, client.MembersRequest{Page: client.Page{Limit: 1, Offset: 1}})
 		require.Equal(t, []string{"Beta"}, names)
-		require.Equal(t, 4, count)
+		require.Equal(t, 5, count)
 		names, _ = list(s.Client, client.MembersRequest{Page: client.Page{AfterID: beta}})
-		require.Equal(t, []string{"Everyone", "gamma"}, names)
+		require.Equal(t, []string{"Everyone", "gamma", "left"}, names)
 		names, count = list(s.Client, client.MembersRequest{Query: "ET"})
 		require.Equal(t, []string{"Beta"}, names)
 		require.Equal(t, 1, count)
@@ -249,15 +260,15 @@ func TestPagesOfGroups(t *testing.T) {
 
 		// Where workspaces are not shared, members see only the groups they are in.
 		names, _ = list(p.Client, client.MembersRequest{})
-		require.Len(t, names, 4)
+		require.Len(t, names, 5)
 		_, err = s.Client.UpdateWorkspaceSharingSettings(t.Context(), "team", client.UpdateWorkspaceSharingSettingsRequest{ShareableWorkspaceOwners: client.ShareableNone})
 		require.NoError(t, err)
 		names, count = list(p.Client, client.MembersRequest{})
-		require.Equal(t, []string{"Beta", "Everyone"}, names)
-		require.Equal(t, 2, count)
+		require.Equal(t, []string{"Beta", "Everyone", "left"}, names)
+		require.Equal(t, 3, count)
 		groups, err := p.Client.OrganizationGroups(t.Context(), "team")
 		require.NoError(t, err)
-		require.Len(t, groups, 2)
+		require.Len(t, groups, 3)
 		_, err = p.Client.GroupByName(t.Context(), "team", "gamma")
 		refused(t, err, http.StatusNotFound)
 	})

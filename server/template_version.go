@@ -304,13 +304,13 @@ func (a *api) jobsByID(ctx context.Context, rows []store.ProvisionerJob) (map[uu
 func (a *api) usersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]client.MinimalUser, error) {
 	ids = slices.Clone(ids)
 	slices.SortFunc(ids, func(x, y uuid.UUID) int { return bytes.Compare(x[:], y[:]) })
-	rows, err := a.store.ListUsersByIDs(ctx, store.IDs(slices.Compact(ids)))
+	rows, err := a.store.ListUserNames(ctx, store.IDs(slices.Compact(ids)))
 	if err != nil {
 		return nil, err
 	}
 	users := make(map[uuid.UUID]client.MinimalUser, len(rows))
 	for _, row := range rows {
-		users[row.ID] = reducedUserResponse(row).MinimalUser
+		users[row.ID] = client.MinimalUser{ID: row.ID, Username: row.Username, Name: row.Name, AvatarURL: row.AvatarURL}
 	}
 	return users, nil
 }

@@ -40,6 +40,48 @@ func (q *Queries) CountGroups(ctx context.Context, organizationID uuid.UUID) (in
 	return count, err
 }
 
+const countMembersOfGroups = `-- name: CountMembersOfGroups :many
+SELECT g.id AS group_id, CAST(CASE WHEN g.id = g.organization_id
+    THEN (SELECT count(*) FROM organization_members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = g.organization_id AND u.deleted = FALSE)
+    ELSE (SELECT count(*) FROM group_members gm JOIN organization_members m ON m.organization_id = g.organization_id AND m.user_id = gm.user_id
+        JOIN users u ON u.id = gm.user_id WHERE gm.group_id = g.id AND u.deleted = FALSE)
+    END AS BIGINT) AS members
+FROM groups g WHERE g.organization_id = $1 AND g.id IN (SELECT value FROM json_list($2))
+`
+
+type CountMembersOfGroupsParams struct {
+	OrganizationID uuid.UUID
+	Ids            string
+}
+
+type CountMembersOfGroupsRow struct {
+	GroupID uuid.UUID
+	Members int64
+}
+
+func (q *Queries) CountMembersOfGroups(ctx context.Context, arg CountMembersOfGroupsParams) ([]CountMembersOfGroupsRow, error) {
+	rows, err := q.db.QueryContext(ctx, countMembersOfGroups, arg.OrganizationID, arg.Ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []CountMembersOfGroupsRow{}
+	for rows.Next() {
+		var i CountMembersOfGroupsRow
+		if err := rows.Scan(&i.GroupID, &i.Members); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const deleteGroup = `-- name: DeleteGroup :execrows
 DELETE FROM groups WHERE organization_id = $1 AND id = $2 AND id <> organization_id
 `

@@ -89,6 +89,7 @@ func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID,
 	_, _ = q.GetUserByUsername(ctx, "name")
 	_, _ = q.GetUserByEmail(ctx, "name@example.com")
 	_, _ = q.ListUsersByIDs(ctx, ids)
+	_, _ = q.ListUserNames(ctx, ids)
 	_, _ = q.GetWorkspace(ctx, id)
 	_, _ = q.GetWorkspaceByName(ctx, store.GetWorkspaceByNameParams{OwnerID: id, Name: "name"})
 	_, _ = q.ListWorkspacesByIDs(ctx, ids)

@@ -164,6 +164,7 @@ var deploymentWide = map[string]string{
 	"CountActiveUsers":               reasonUser,
 	"ListUsers":                      reasonUser,
 	"ListUsersByIDs":                 reasonUser,
+	"ListUserNames":                  reasonUser,
 	"UpdateUserProfile":              reasonUser,
 	"UpdateUserRoles":                reasonUser,
 	"UpdateUserStatus":               reasonUser,

@@ -343,6 +343,46 @@ func (q *Queries) ListSSHKeys(ctx context.Context) ([]ListSSHKeysRow, error) {
 	return items, nil
 }
 
+const listUserNames = `-- name: ListUserNames :many
+SELECT id, username, name, avatar_url FROM users WHERE id IN (SELECT value FROM json_list($1))
+`
+
+type ListUserNamesRow struct {
+	ID        uuid.UUID
+	Username  string
+	Name      string
+	AvatarURL string
+}
+
+// scope: deployment
+func (q *Queries) ListUserNames(ctx context.Context, ids string) ([]ListUserNamesRow, error) {
+	rows, err := q.db.QueryContext(ctx, listUserNames, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListUserNamesRow{}
+	for rows.Next() {
+		var i ListUserNamesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Username,
+			&i.Name,
+			&i.AvatarURL,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listUsers = `-- name: ListUsers :many
 SELECT id, email, username, name, avatar_url, hashed_password, login_type, status, roles, ssh_public_key, ssh_private_key, created_at, updated_at, last_seen_at, deleted FROM users u WHERE u.deleted = FALSE /* filter */
 ORDER BY lower(u.username), u.id LIMIT $2 OFFSET $1

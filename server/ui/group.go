@@ -40,7 +40,7 @@ func (u *UI) groups(ctx context.Context, v *visit) (reply, error) {
 	}
 	data := &groupsPage{organizationPage: p, Query: strings.TrimSpace(v.query("q"))}
 	offset := v.offset()
-	found, err := v.api.PaginatedGroups(ctx, p.Organization.Name, client.MembersRequest{Query: data.Query, Page: client.Page{Limit: listed, Offset: offset}})
+	found, err := v.api.PaginatedGroupsWithoutMembers(ctx, p.Organization.Name, client.MembersRequest{Query: data.Query, Page: client.Page{Limit: listed, Offset: offset}})
 	if client.StatusCode(err) == http.StatusBadRequest {
 		data.Problem = refusalText(err)
 		return showAs(http.StatusBadRequest, "groups.html", data), nil

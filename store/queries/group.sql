@@ -57,3 +57,11 @@ WHERE g.organization_id = @organization_id AND u.deleted = FALSE
   AND g.id IN (SELECT value FROM json_list(@ids))
   AND (g.id = g.organization_id OR EXISTS (SELECT 1 FROM group_members gm WHERE gm.group_id = g.id AND gm.user_id = u.id))
 ORDER BY lower(u.username), u.id;
+
+-- name: CountMembersOfGroups :many
+SELECT g.id AS group_id, CAST(CASE WHEN g.id = g.organization_id
+    THEN (SELECT count(*) FROM organization_members m JOIN users u ON u.id = m.user_id WHERE m.organization_id = g.organization_id AND u.deleted = FALSE)
+    ELSE (SELECT count(*) FROM group_members gm JOIN organization_members m ON m.organization_id = g.organization_id AND m.user_id = gm.user_id
+        JOIN users u ON u.id = gm.user_id WHERE gm.group_id = g.id AND u.deleted = FALSE)
+    END AS BIGINT) AS members
+FROM groups g WHERE g.organization_id = @organization_id AND g.id IN (SELECT value FROM json_list(@ids));

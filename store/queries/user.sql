@@ -45,6 +45,10 @@ SELECT * FROM users WHERE deleted = FALSE AND status <> 'suspended' AND roles LI
 -- scope: deployment
 SELECT * FROM users WHERE id IN (SELECT value FROM json_list(@ids));
 
+-- name: ListUserNames :many
+-- scope: deployment
+SELECT id, username, name, avatar_url FROM users WHERE id IN (SELECT value FROM json_list(@ids));
+
 -- name: UpdateUserProfile :one
 -- scope: deployment
 UPDATE users SET username = @username, name = @name, avatar_url = @avatar_url, updated_at = @updated_at
