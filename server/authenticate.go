@@ -188,7 +188,7 @@ func (a *api) subject(ctx context.Context, user store.User) (*authz.Subject, err
 }
 
 func (a *api) subjectOf(ctx context.Context, user store.User, rows []store.ListMembershipsAndGroupsOfUserRow) (*authz.Subject, error) {
-	var held []string
+	held := make([]string, 0, len(rows))
 	for _, row := range rows {
 		held = append(held, row.Roles...)
 	}
@@ -196,7 +196,7 @@ func (a *api) subjectOf(ctx context.Context, user store.User, rows []store.ListM
 	if err != nil {
 		return nil, err
 	}
-	s := &authz.Subject{ID: user.ID, Name: user.Username, Roles: authz.SiteRoles(user.Roles), Organizations: map[uuid.UUID]authz.Membership{}}
+	s := &authz.Subject{ID: user.ID, Name: user.Username, Roles: authz.SiteRoles(user.Roles), Organizations: make(map[uuid.UUID]authz.Membership, len(rows))}
 	if a.options.DisableWorkspaceSharing {
 		s.Roles = append(s.Roles, authz.SharingDisabled())
 	}

@@ -59,7 +59,18 @@ func (a *api) listUserOrganizations(ctx context.Context, in *UserPath) (*output[
 	if err != nil {
 		return nil, err
 	}
-	return reply(organizationResponses(readableOrganizations(ctx, orgs))), nil
+	subject := subjectFrom(ctx)
+	all := subject.All(authz.Read, authz.Organization)
+	out := make([]client.Organization, 0, len(orgs))
+	for _, o := range orgs {
+		if all || subject.Can(authz.Read, organizationObject(o.ID)) {
+			out = append(out, organizationResponse(store.Organization{
+				ID: o.ID, Name: o.Name, DisplayName: o.DisplayName, Description: o.Description, Icon: o.Icon, IsDefault: o.IsDefault,
+				DefaultMemberRoles: o.DefaultMemberRoles, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
+			}))
+		}
+	}
+	return reply(out), nil
 }
 
 func (a *api) getUserOrganization(ctx context.Context, in *userOrganizationInput) (*output[client.Organization], error) {

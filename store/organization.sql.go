@@ -360,20 +360,33 @@ func (q *Queries) ListOrganizations(ctx context.Context) ([]Organization, error)
 }
 
 const listOrganizationsOfUser = `-- name: ListOrganizationsOfUser :many
-SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.shareable_workspace_owners, o.sealing_key, o.max_daily_cost, o.max_running_workspaces, o.created_at, o.updated_at, o.deleted FROM organizations o JOIN organization_members m ON m.organization_id = o.id
+SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.created_at, o.updated_at
+FROM organizations o JOIN organization_members m ON m.organization_id = o.id
 WHERE m.user_id = $1 AND o.deleted = FALSE ORDER BY lower(o.name)
 `
 
+type ListOrganizationsOfUserRow struct {
+	ID                 uuid.UUID
+	Name               string
+	DisplayName        string
+	Description        string
+	Icon               string
+	IsDefault          bool
+	DefaultMemberRoles Strings
+	CreatedAt          Time
+	UpdatedAt          Time
+}
+
 // scope: deployment
-func (q *Queries) ListOrganizationsOfUser(ctx context.Context, userID uuid.UUID) ([]Organization, error) {
+func (q *Queries) ListOrganizationsOfUser(ctx context.Context, userID uuid.UUID) ([]ListOrganizationsOfUserRow, error) {
 	rows, err := q.db.QueryContext(ctx, listOrganizationsOfUser, userID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []Organization{}
+	items := []ListOrganizationsOfUserRow{}
 	for rows.Next() {
-		var i Organization
+		var i ListOrganizationsOfUserRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.Name,
@@ -382,13 +395,8 @@ func (q *Queries) ListOrganizationsOfUser(ctx context.Context, userID uuid.UUID)
 			&i.Icon,
 			&i.IsDefault,
 			&i.DefaultMemberRoles,
-			&i.ShareableWorkspaceOwners,
-			&i.SealingKey,
-			&i.MaxDailyCost,
-			&i.MaxRunningWorkspaces,
 			&i.CreatedAt,
 			&i.UpdatedAt,
-			&i.Deleted,
 		); err != nil {
 			return nil, err
 		}

@@ -243,8 +243,9 @@ func OrganizationRoles(organizationID uuid.UUID, sharing Sharing, names, default
 	member.OrganizationID = organizationID
 	all := slices.Concat([]string{RoleOrganizationMember}, names, defaults)
 	slices.Sort(all)
-	var roles []Role
-	for _, name := range slices.Compact(all) {
+	all = slices.Compact(all)
+	roles := make([]Role, 0, len(all))
+	for _, name := range all {
 		if name == RoleOrganizationMember {
 			roles = append(roles, member)
 			continue

@@ -185,7 +185,7 @@ func (v *visit) auditList(ctx context.Context, organization *client.Organization
 
 // Rows are the entries.
 func (l auditList) Rows() template.HTML {
-	var m markup
+	m := rowsOf(2 * len(l.Entries))
 	for i := range l.Entries {
 		e := &l.Entries[i]
 		m.put("<li>\n")

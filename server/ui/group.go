@@ -54,7 +54,7 @@ func (u *UI) groups(ctx context.Context, v *visit) (reply, error) {
 
 // Rows are those of the table.
 func (p *groupsPage) Rows() template.HTML {
-	var m markup
+	m := rowsOf(len(p.Groups))
 	for i := range p.Groups {
 		g := &p.Groups[i]
 		title := cmp.Or(g.DisplayName, g.Name)
@@ -167,7 +167,7 @@ func (p groupPage) MayChange() bool { return p.rights["change groups"] && !p.Gro
 
 // Rows are those of the table.
 func (p *groupPage) Rows() template.HTML {
-	var m markup
+	m := rowsOf(len(p.Members))
 	mayChange := p.MayChange()
 	for i := range p.Members {
 		u := &p.Members[i]

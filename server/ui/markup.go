@@ -14,6 +14,16 @@ import (
 // row from the database.
 type markup struct{ out strings.Builder }
 
+// rowSize is about what a row of a list takes.
+const rowSize = 640
+
+// rowsOf begins the rows of a list of that length.
+func rowsOf(count int) *markup {
+	var m markup
+	m.out.Grow(count * rowSize)
+	return &m
+}
+
 // marks are HTML of the program's own: a constant is taken as it stands, and
 // nothing else becomes marks without saying so.
 type marks string

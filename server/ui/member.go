@@ -55,7 +55,7 @@ func (u *UI) members(ctx context.Context, v *visit) (reply, error) {
 
 // Rows are those of the table.
 func (p *membersPage) Rows() template.HTML {
-	var m markup
+	m := rowsOf(len(p.Members))
 	for i := range p.Members {
 		u := &p.Members[i]
 		m.put("<tr>\n")

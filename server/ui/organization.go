@@ -111,7 +111,7 @@ func (u *UI) organizations(ctx context.Context, v *visit) (reply, error) {
 
 // Cards are the organizations, one each.
 func (p *organizationsPage) Cards() template.HTML {
-	var m markup
+	m := rowsOf(len(p.Organizations))
 	for i := range p.Organizations {
 		o := &p.Organizations[i]
 		m.put(`<li><a class="card thing-card" href="%"><span class="thing">%<span><strong>%</strong><small class="quiet">%`,

@@ -90,7 +90,7 @@ func (u *UI) provisionerJobs(ctx context.Context, v *visit) (reply, error) {
 
 // Rows are those of the table.
 func (p *provisionerJobsPage) Rows() template.HTML {
-	var m markup
+	m := rowsOf(len(p.Jobs))
 	for i := range p.Jobs {
 		j := &p.Jobs[i]
 		id := j.ID.String()

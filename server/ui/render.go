@@ -48,8 +48,14 @@ func newPages(now func() time.Time, asset func(string) (string, error)) *pages {
 	return p
 }
 
-// execute renders a page whole.
-func (p *pages) execute(name string, data any) ([]byte, error) {
+// sheets are what pages are drawn on, one after another.
+var sheets = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxSheet is the size of a page above which its sheet is not kept.
+const maxSheet = 1 << 20
+
+// execute renders a page whole, on a sheet that goes back when it was sent.
+func (p *pages) execute(name string, data any) (*bytes.Buffer, error) {
 	parse, ok := p.byName[name]
 	if !ok {
 		return nil, fmt.Errorf("there is no page %q", name)
@@ -58,9 +64,9 @@ func (p *pages) execute(name string, data any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out bytes.Buffer
-	err = t.ExecuteTemplate(&out, "frame", data)
-	return out.Bytes(), err
+	sheet := sheets.Get().(*bytes.Buffer)
+	sheet.Reset()
+	return sheet, t.ExecuteTemplate(sheet, "frame", data)
 }
 
 // shown is a page to show.
@@ -117,7 +123,7 @@ func (e *notDrawn) Unwrap() error { return e.err }
 // drawn is a page that only needs to be sent.
 type drawn struct {
 	status int
-	html   []byte
+	sheet  *bytes.Buffer
 }
 
 func (d drawn) write(v *visit) {
@@ -126,5 +132,8 @@ func (d drawn) write(v *visit) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	v.w.WriteHeader(d.status)
-	_, _ = v.w.Write(d.html) // the browser is gone; nobody is left to tell
+	_, _ = v.w.Write(d.sheet.Bytes()) // the browser is gone; nobody is left to tell
+	if d.sheet.Cap() <= maxSheet {
+		sheets.Put(d.sheet)
+	}
 }

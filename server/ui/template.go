@@ -60,7 +60,7 @@ func organizationOptions(organizations []namedOrganization, chosen string) templ
 
 // Rows are those of the table.
 func (p *templatesPage) Rows() (template.HTML, error) {
-	var m markup
+	m := rowsOf(len(p.Templates))
 	for i := range p.Templates {
 		t := &p.Templates[i]
 		title := cmp.Or(t.DisplayName, t.Name)

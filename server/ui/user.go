@@ -72,7 +72,7 @@ func (u *UI) users(ctx context.Context, v *visit) (reply, error) {
 
 // Rows are those of the table.
 func (p *usersPage) Rows() template.HTML {
-	var m markup
+	m := rowsOf(len(p.Users))
 	for i := range p.Users {
 		u := &p.Users[i]
 		m.put("<tr>\n")

@@ -100,7 +100,7 @@ func (u *UI) workspaces(ctx context.Context, v *visit) (reply, error) {
 
 // Rows are those of the table.
 func (p *workspacesPage) Rows() template.HTML {
-	var m markup
+	m := rowsOf(len(p.Workspaces))
 	for i := range p.Workspaces {
 		w := &p.Workspaces[i]
 		m.put(`<tr>

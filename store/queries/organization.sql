@@ -25,7 +25,8 @@ SELECT * FROM organizations WHERE deleted = FALSE ORDER BY lower(name);
 
 -- name: ListOrganizationsOfUser :many
 -- scope: deployment
-SELECT o.* FROM organizations o JOIN organization_members m ON m.organization_id = o.id
+SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.created_at, o.updated_at
+FROM organizations o JOIN organization_members m ON m.organization_id = o.id
 WHERE m.user_id = @user_id AND o.deleted = FALSE ORDER BY lower(o.name);
 
 -- name: UpdateOrganization :one
