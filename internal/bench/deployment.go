@@ -37,7 +37,7 @@ type deployment struct {
 // startServer returns when the server answers, with the time that took.
 func startServer(ctx context.Context, binary, dir string) (*exec.Cmd, string, time.Duration, error) {
 	begun := time.Now()
-	cmd := exec.CommandContext(ctx, binary, "server", "--http-address", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"), "--cache-dir", filepath.Join(dir, "cache"), "--provisioner-daemons", "0")
+	cmd := exec.CommandContext(ctx, binary, "server", "--http-address", "127.0.0.1:0", "--data-dir", filepath.Join(dir, "data"), "--cache-dir", filepath.Join(dir, "cache"), "--provisioner-daemons", "0", "--dangerous-disable-rate-limits")
 	cmd.Env = clean()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	out, err := cmd.StdoutPipe()
