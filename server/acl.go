@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -116,6 +117,7 @@ func (a *api) dropFromAccessLists(ctx context.Context, organizationID, actorID u
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(templates, func(x, y store.Template) int { return bytes.Compare(x.ID[:], y.ID[:]) })
 	var entries []auditEntry
 	id := actorID.String()
 	for _, t := range templates {

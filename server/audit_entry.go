@@ -226,7 +226,7 @@ type auditTemplate struct {
 }
 
 func auditTemplateOf(t store.Template) auditTemplate {
-	return auditTemplate{templateResponse(t, store.Organization{}), t.UserACL, t.GroupACL}
+	return auditTemplate{templateResponse(&t, &store.Organization{}), t.UserACL, t.GroupACL}
 }
 
 func versionChanged(action string, before, after *store.TemplateVersion) auditEntry {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -295,13 +296,12 @@ func (a *api) replyTemplate(ctx context.Context, t store.Template) (*output[clie
 // templateResponses reads what belongs to authorized templates of these
 // organizations at once. The most used ones come first.
 func (a *api) templateResponses(ctx context.Context, orgs []store.Organization, templates []store.Template) ([]client.Template, error) {
-	organizations, ids, authors := map[uuid.UUID]store.Organization{}, []uuid.UUID{}, []uuid.UUID{}
-	for _, t := range templates {
-		authors = append(authors, t.CreatedBy)
+	organizations, ids, authors := make(map[uuid.UUID]*store.Organization, len(orgs)), make([]uuid.UUID, len(orgs)), make([]uuid.UUID, len(templates))
+	for i := range templates {
+		authors[i] = templates[i].CreatedBy
 	}
-	for _, org := range orgs {
-		organizations[org.ID] = org
-		ids = append(ids, org.ID)
+	for i := range orgs {
+		organizations[orgs[i].ID], ids[i] = &orgs[i], orgs[i].ID
 	}
 	users, err := a.usersByID(ctx, authors)
 	if err != nil {
@@ -315,8 +315,18 @@ func (a *api) templateResponses(ctx context.Context, orgs []store.Organization, 
 	for _, c := range counts {
 		active[c.TemplateID] = int(c.Users)
 	}
+	order := make([]*store.Template, len(templates))
+	for i := range templates {
+		order[i] = &templates[i]
+	}
+	slices.SortFunc(order, func(x, y *store.Template) int {
+		if byUse := cmp.Compare(active[y.ID], active[x.ID]); byUse != 0 {
+			return byUse
+		}
+		return cmp.Or(strings.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)), bytes.Compare(x.ID[:], y.ID[:]))
+	})
 	out := make([]client.Template, len(templates))
-	for i, t := range templates {
+	for i, t := range order {
 		times, err := a.buildTimes.of(ctx, a, t)
 		if err != nil {
 			return nil, err
@@ -324,13 +334,10 @@ func (a *api) templateResponses(ctx context.Context, orgs []store.Organization, 
 		out[i] = templateResponse(t, organizations[t.OrganizationID])
 		out[i].CreatedByName, out[i].ActiveUserCount, out[i].BuildTimeStats = users[t.CreatedBy].Username, active[t.ID], times
 	}
-	slices.SortStableFunc(out, func(x, y client.Template) int {
-		return cmp.Or(cmp.Compare(y.ActiveUserCount, x.ActiveUserCount), strings.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)))
-	})
 	return out, nil
 }
 
-func templateResponse(t store.Template, org store.Organization) client.Template {
+func templateResponse(t *store.Template, org *store.Organization) client.Template {
 	return client.Template{
 		ID: t.ID, CreatedAt: t.CreatedAt.Time, UpdatedAt: t.UpdatedAt.Time, OrganizationID: t.OrganizationID, OrganizationName: org.Name,
 		OrganizationDisplayName: org.DisplayName, OrganizationIcon: org.Icon, Name: t.Name, DisplayName: t.DisplayName, Provisioner: t.Provisioner,

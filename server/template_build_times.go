@@ -35,7 +35,7 @@ func newBuildTimes() *buildTimes {
 }
 
 // of is what is known of an authorized template, at most buildTimesKept old.
-func (b *buildTimes) of(ctx context.Context, a *api, t store.Template) (map[string]client.TransitionStats, error) {
+func (b *buildTimes) of(ctx context.Context, a *api, t *store.Template) (map[string]client.TransitionStats, error) {
 	b.mu.Lock()
 	known, ok := b.organizations[t.OrganizationID]
 	b.mu.Unlock()

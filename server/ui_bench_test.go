@@ -80,7 +80,7 @@ func BenchmarkListPages(b *testing.B) {
 	in := "/organizations/" + org.Name
 	for _, page := range []struct{ who, token, path string }{
 		{"owner", s.Token, "/workspaces?q="}, {"owner", s.Token, "/templates"}, {"owner", s.Token, "/organizations"}, {"owner", s.Token, "/users"},
-		{"owner", s.Token, "/audit"}, {"owner", s.Token, in + "/members"}, {"owner", s.Token, in + "/groups"}, {"owner", s.Token, in + "/jobs"},
+		{"owner", s.Token, "/audit"}, {"owner", s.Token, in + "/members"}, {"owner", s.Token, in + "/groups"}, {"owner", s.Token, in + "/groups/group-0"}, {"owner", s.Token, "/organizations/org-0/jobs"},
 		{"member", member.Token, "/workspaces?q="}, {"member", member.Token, "/templates"}, {"member", member.Token, "/organizations"},
 	} {
 		for _, connections := range []int{1, 50} {

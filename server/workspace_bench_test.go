@@ -30,7 +30,10 @@ func seedWorkspaces(b *testing.B, s *servertest.Server, owners []uuid.UUID, org 
 		file, err := tx.InsertFile(ctx, store.InsertFileParams{ID: uuid.New(), CreatedBy: owners[0], Hash: uuid.NewString(), Mimetype: "application/x-tar", Data: []byte{}, CreatedAt: at})
 		require.NoError(b, err)
 		version, template := uuid.New(), uuid.New()
+		asked := 0
 		job := func(id uuid.UUID) store.ProvisionerJob {
+			asked++
+			at := store.At(at.Add(time.Duration(asked) * time.Microsecond))
 			j, err := tx.InsertProvisionerJob(ctx, store.InsertProvisionerJobParams{
 				ID: uuid.New(), OrganizationID: org, Type: client.JobWorkspaceBuild, Provisioner: "terraform", Tags: store.StringMap{"scope": "organization", "owner": ""}, FileID: file.ID,
 				InitiatorID: owners[0], TemplateVersionID: version, WorkspaceBuildID: &id, Input: "{}", CreatedAt: at, UpdatedAt: at,

@@ -329,7 +329,6 @@ func (q *Queries) ListTemplateBuildTimes(ctx context.Context, arg ListTemplateBu
 
 const listTemplates = `-- name: ListTemplates :many
 SELECT id, organization_id, name, display_name, description, icon, provisioner, active_version_id, created_by, deprecation_message, default_ttl_ms, activity_bump_ms, time_til_autostop_notify_ms, autostop_days, autostop_weeks, autostart_days, failure_ttl_ms, time_til_dormant_ms, time_til_dormant_autodelete_ms, allow_user_cancel, allow_user_autostart, allow_user_autostop, require_active_version, max_port_share_level, cors_behavior, disable_module_cache, user_acl, group_acl, created_at, updated_at, deleted FROM templates WHERE organization_id IN (SELECT value FROM json_list($1)) AND deleted = $2
-ORDER BY lower(name), id
 `
 
 type ListTemplatesParams struct {

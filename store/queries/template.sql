@@ -17,8 +17,7 @@ SELECT * FROM templates WHERE id = @id;
 SELECT * FROM templates WHERE organization_id = @organization_id AND lower(name) = lower(@name) AND deleted = FALSE;
 
 -- name: ListTemplates :many
-SELECT * FROM templates WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND deleted = @deleted
-ORDER BY lower(name), id;
+SELECT * FROM templates WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND deleted = @deleted;
 
 -- name: ListTemplatesByIDs :many
 -- scope: deployment
