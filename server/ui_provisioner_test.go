@@ -145,6 +145,10 @@ func TestASilentProvisionerIsWarnedOf(t *testing.T) {
 	require.Contains(t, page.Text, "offline")
 	require.Contains(t, page.Text, "look after its host, or start it again")
 	require.False(t, page.HasButton("Drain"))
+	for _, text := range []string{page.Text, b.Open("/health").Text} {
+		require.Contains(t, text, "last seen 10 minutes ago", "times as people tell them")
+		require.NotRegexp(t, `\dT\d\d:`, text)
+	}
 	clock.Advance(8 * 24 * time.Hour)
 	require.NotContains(t, b.Open("/organizations/team/provisioners").Text, "silent")
 	require.Contains(t, b.Open("/organizations/team/provisioners?all=1").Text, "silent")

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ func functions(now func() time.Time, asset func(string) (string, error)) templat
 		"exact":         exact,
 		"precise":       machineExact,
 		"time":          func(t any) template.HTML { return timeMark(now(), t) },
+		"told":          func(text string) template.HTML { return told(now(), text) },
 		"took":          took,
 		"size":          byteSize,
 		"plural":        func(n any, noun string) string { return plural(reflect.ValueOf(n).Int(), noun) },
@@ -120,6 +122,21 @@ func timeMark(now time.Time, t any) template.HTML {
 		return `<span class="quiet">never</span>`
 	}
 	return template.HTML(`<time datetime="` + at.UTC().Format(time.RFC3339) + `" title="` + exact(at) + `">` + ago(now, at) + `</time>`)
+}
+
+// apiTime is a time as sentences of the API have it.
+var apiTime = regexp.MustCompile(`(?:\bat )?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)`)
+
+// told is a sentence of the API with its times as people tell them.
+func told(now time.Time, text string) template.HTML {
+	escaped := template.HTMLEscapeString(text) // which changes no time
+	return template.HTML(apiTime.ReplaceAllStringFunc(escaped, func(found string) string {
+		at, err := time.Parse(time.RFC3339, found[len(found)-len("2006-01-02T15:04:05Z"):])
+		if err != nil {
+			return found
+		}
+		return string(timeMark(now, at))
+	}))
 }
 
 // took is a length of time to the tenth of a second, and coarser when longer.

@@ -111,7 +111,7 @@ func (p *provisionerJobsPage) Rows() template.HTML {
 			m.put(`<span class="quiet">none</span>`)
 		}
 		m.put("</td>\n<td class=\"nowrap\" data-label=\"Asked for\">%</td>\n</tr>", p.since(j.CreatedAt))
-		m.jobTrouble(j)
+		m.jobTrouble(p, j)
 		m.put("\n")
 	}
 	return m.html()
@@ -135,13 +135,13 @@ func (m *markup) jobSubject(p *provisionerJobsPage, j *client.ProvisionerJob) {
 }
 
 // jobTrouble is why a job waits or has failed, in a row of its own.
-func (m *markup) jobTrouble(j *client.ProvisionerJob) {
+func (m *markup) jobTrouble(p *provisionerJobsPage, j *client.ProvisionerJob) {
 	if j.WaitReason == "" && j.Error == "" {
 		return
 	}
 	m.put(`<tr class="note"><td colspan="6">`)
 	if j.WaitReason != "" {
-		m.put(`<p class="notice warn small">%<span>%</span></p>`, alertIcon, j.WaitReason)
+		m.put(`<p class="notice warn small">%<span>%</span></p>`, alertIcon, told(p.now, j.WaitReason))
 	}
 	if j.Error != "" {
 		m.put(`<p class="notice bad small">%<span>%</span></p>`, alertIcon, j.Error)
