@@ -78,7 +78,7 @@ func (o *completionOptions) install(script string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("install the completion: %w", err)
 	}
-	if err := writeFileAtomic(path, []byte(script), 0o644); err != nil {
+	if err := writeFile(path, []byte(script), 0o644); err != nil {
 		return err
 	}
 	o.env.outf("Completion for %s is in %s. Open a new shell to use it.\n", o.shell, path)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"coder/client"
+	"coder/internal/atomicfile"
 )
 
 // Env is all that a command has of the world around it.
@@ -156,7 +157,7 @@ func (e *Env) writeConfig(name, value string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("store the %s: %w", name, err)
 	}
-	return writeFileAtomic(filepath.Join(dir, name), []byte(value), 0o600)
+	return writeFile(filepath.Join(dir, name), []byte(value), 0o600)
 }
 
 func (e *Env) removeConfig(name string) error {
@@ -170,19 +171,9 @@ func (e *Env) removeConfig(name string) error {
 	return nil
 }
 
-// writeFileAtomic writes a file that is either the old or the new one, whole.
-func writeFileAtomic(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".coder-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // gone after the rename
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+// writeFile writes a file that is the old or the new one, whole.
+func writeFile(path string, data []byte, mode fs.FileMode) error {
+	if err := atomicfile.Write(path, data, mode); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

@@ -69,5 +69,5 @@ func (o *provisionerStartOptions) keptKey() (string, error) {
 	if err := os.MkdirAll(o.spoolDir, 0o700); err != nil {
 		return "", err
 	}
-	return key, writeFileAtomic(path, []byte(key), 0o600)
+	return key, writeFile(path, []byte(key), 0o600)
 }

@@ -203,7 +203,7 @@ func (o *stateOptions) pull(ctx context.Context) error {
 		_, err := o.env.Stdout.Write(state)
 		return err
 	}
-	if err := writeFileAtomic(o.file, state, 0o600); err != nil {
+	if err := writeFile(o.file, state, 0o600); err != nil {
 		return err
 	}
 	o.env.errf("The state of %s of %s is in %s. It may hold secrets.\n", what, w.FullName(), o.file)

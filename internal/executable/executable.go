@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"coder/internal/atomicfile"
 )
 
 // Write makes path a program with the content given and permissions mode,
@@ -30,14 +32,7 @@ func Write(path string, content io.Reader, mode os.FileMode) error {
 	if err := errors.Join(file.Chmod(mode), file.Sync(), file.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return atomicfile.Move(temporary, path)
 }
 
 // write returns the name of a new file beside path.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"coder/client"
+	"coder/internal/atomicfile"
 )
 
 // What a spool remembers for a server whose database was restored from an
@@ -47,7 +48,7 @@ func (s *spool) keepWitness(text string) error {
 	if known, err := client.ReadHistoryClaim(before); before == text || err == nil && known.Number > claim.Number {
 		return nil
 	}
-	return writeFile(s.witnessPath(claim.OrganizationID), []byte(text), false)
+	return atomicfile.WriteSoon(s.witnessPath(claim.OrganizationID), []byte(text), 0o600)
 }
 
 // witnesses are what a daemon presents when it joins: the newest of each
@@ -123,7 +124,7 @@ func (a *attempt) keepVoucher(voucher string) error {
 	if voucher == "" {
 		return nil
 	}
-	if err := writeFile(a.folder.path(voucherFile), []byte(voucher), false); err != nil {
+	if err := atomicfile.WriteSoon(a.folder.path(voucherFile), []byte(voucher), 0o600); err != nil {
 		return err
 	}
 	return a.daemon.spool.keepWitness(voucher)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"coder/client"
+	"coder/internal/atomicfile"
 	"coder/internal/supervisor"
 	"coder/internal/terraform"
 )
@@ -76,7 +77,7 @@ func (s *spool) takeHostID() error {
 		s.hostID = s.readHostID()
 		if s.hostID == "" && lock != nil {
 			s.hostID = uuid.NewString()
-			err = writeFile(filepath.Join(s.dir, hostIDFile), []byte(s.hostID), true)
+			err = atomicfile.Write(filepath.Join(s.dir, hostIDFile), []byte(s.hostID), 0o600)
 		}
 		if lock != nil {
 			err = errors.Join(err, lock.Close())
@@ -168,7 +169,7 @@ func (s *spool) add(job client.AcquiredJob) (*folder, error) {
 func (f *folder) sync() error {
 	group := &errgroup.Group{}
 	for _, path := range []string{f.path(jobFile), f.dir, filepath.Dir(f.dir)} {
-		group.Go(func() error { return syncPath(path) })
+		group.Go(func() error { return atomicfile.SyncFile(path) })
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("record the job durably: %w", err)
@@ -215,7 +216,7 @@ func (f *folder) keepFinal(state []byte) error {
 	if content, err := os.ReadFile(path); err == nil && bytes.Equal(content, state) {
 		return nil // putAway moves it
 	}
-	if err := writeFile(f.path(finalState), state, false); err != nil {
+	if err := atomicfile.WriteSoon(f.path(finalState), state, 0o600); err != nil {
 		return err
 	}
 	err := os.Remove(path)
@@ -233,7 +234,7 @@ func (s *spool) settle(f *folder, settled client.SettledJob) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(f.path(settledFile), content, false); err != nil {
+	if err := atomicfile.WriteSoon(f.path(settledFile), content, 0o600); err != nil {
 		return err
 	}
 	return s.putAway(f)
@@ -271,7 +272,7 @@ func (f *folder) forgetSecrets() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(f.path(jobFile), content, false)
+	return atomicfile.WriteSoon(f.path(jobFile), content, 0o600)
 }
 
 func (f *folder) remove() error {
@@ -300,32 +301,4 @@ func (s *spool) prune(now time.Time) error {
 		}
 	}
 	return nil
-}
-
-func syncPath(path string) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Sync(), file.Close())
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(path string, content []byte, durable bool) error {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(content)
-	if err == nil && durable {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil || !durable {
-		return err
-	}
-	return syncPath(filepath.Dir(path))
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"coder/client"
+	"coder/internal/atomicfile"
 	"coder/internal/terraform"
 )
 
@@ -172,9 +173,9 @@ func (k *stateKeeper) keep(content []byte) error {
 
 // write writes a second time where there was no room and some could be made.
 func (k *stateKeeper) write(path string, content []byte) error {
-	err := writeFile(path, content, false)
+	err := atomicfile.WriteSoon(path, content, 0o600)
 	if err != nil && k.short != nil && k.short(err) {
-		err = writeFile(path, content, false)
+		err = atomicfile.WriteSoon(path, content, 0o600)
 	}
 	return err
 }

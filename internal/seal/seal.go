@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"coder/internal/atomicfile"
 )
 
 // version is the first byte of everything sealed.
@@ -165,11 +167,10 @@ func removePart(part string) error {
 }
 
 func syncDir(path string) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
+	if err := atomicfile.SyncDir(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("sync the deployment key: %w", err)
 	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return nil
 }
 
 // Seal encrypts plain for a purpose.

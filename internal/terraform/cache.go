@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"coder/internal/atomicfile"
 )
 
 // How long what nobody used, and what was never finished, is kept.
@@ -80,7 +82,7 @@ func (c *Cache) retire(name string) error {
 	key, generation, _ := strings.Cut(name, "-")
 	if c.current(key) == name {
 		n, _ := strconv.Atoi(generation)
-		err := replaceFile(c.preparedDir(key)+generationSuffix, 0o600, false, func(out *os.File) error {
+		err := atomicfile.Replace(c.preparedDir(key)+generationSuffix, 0o600, false, func(out *os.File) error {
 			_, err := fmt.Fprintln(out, n+1)
 			return err
 		})

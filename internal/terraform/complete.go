@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"coder/internal/atomicfile"
 )
 
 // Marks of a directory in the cache: it is whole, and it is on the disk.
@@ -55,10 +57,10 @@ func (p *Prepared) Sync() error {
 		if err != nil || !(entry.IsDir() || entry.Type().IsRegular()) {
 			return err
 		}
-		return syncDir(path)
+		return atomicfile.SyncDir(path)
 	})
 	if err != nil {
 		return err
 	}
-	return writeDurably(mark, nil, 0o600)
+	return atomicfile.Write(mark, nil, 0o600)
 }

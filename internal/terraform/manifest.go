@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"coder/internal/atomicfile"
 )
 
 const manifestFile = "manifest.json"
@@ -122,7 +124,7 @@ func (m *manifest) write(path string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, 0o600, false, func(out *os.File) error {
+	return atomicfile.Replace(path, 0o600, false, func(out *os.File) error {
 		_, err := out.Write(content)
 		return err
 	})

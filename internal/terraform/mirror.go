@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"coder/internal/atomicfile"
 	"coder/internal/executable"
 )
 
@@ -72,7 +73,7 @@ func (c *Cache) ensureMirror(ctx context.Context, mirror string, provider Provid
 	if err := c.makeMirror(mirror, provider); err != nil {
 		return fmt.Errorf("make the provider mirror: %w", err)
 	}
-	if err := writeDurably(mark, []byte("complete\n"), 0o600); err != nil {
+	if err := atomicfile.Write(mark, []byte("complete\n"), 0o600); err != nil {
 		return fmt.Errorf("make the provider mirror: %w", err)
 	}
 	return nil
@@ -179,43 +180,4 @@ func copyProgram(from, to string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-func writeDurably(path string, content []byte, mode os.FileMode) error {
-	return replaceFile(path, mode, true, func(out *os.File) error {
-		_, err := out.Write(content)
-		return err
-	})
-}
-
-// replaceFile writes a file next to path and renames it over path, so that a
-// reader never sees half of it.
-func replaceFile(path string, mode os.FileMode, durable bool, write func(*os.File) error) error {
-	out, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(out.Name())
-	err = errors.Join(write(out), out.Chmod(mode))
-	if err == nil && durable {
-		err = out.Sync()
-	}
-	if err = errors.Join(err, out.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(out.Name(), path); err != nil {
-		return err
-	}
-	if !durable {
-		return nil
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
