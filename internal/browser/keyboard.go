@@ -15,6 +15,8 @@ const (
 	Enter     = kb.Enter
 	Space     = " "
 	ArrowDown = kb.ArrowDown
+	ArrowUp   = kb.ArrowUp
+	Escape    = kb.Escape
 )
 
 // maxTabs is how many controls one walks past before giving up.
@@ -32,7 +34,8 @@ type focus struct {
 // an error if one does not see that it has.
 func (b *Browser) Focus() (string, error) {
 	var at focus
-	err := b.Evaluate(`(() => {
+	err := b.Evaluate(`(async () => {
+		await new Promise((done) => requestAnimationFrame(() => setTimeout(done))); // what a key has set off has come
 		const e = document.activeElement;
 		if (!e || e === document.body || e === document.documentElement) return { Name: "", Wrong: "" };
 		const labels = e.labels ? [...e.labels].map((l) => l.innerText).join(" ") : "";

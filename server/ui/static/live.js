@@ -43,14 +43,24 @@
     }
   });
 
-  // Menus close when one looks elsewhere.
-  document.addEventListener("click", (event) => {
-    for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
-  });
+  // Menus close when one looks elsewhere, and so does what asks whether one is
+  // sure. The latter's summary goes as it opens, so the place moves on.
+  for (const kind of ["click", "focusin"]) {
+    document.addEventListener(kind, (event) => {
+      for (const menu of all("details.menu[open], details.sure[open]")) if (!menu.contains(event.target)) menu.open = false;
+    });
+  }
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    for (const menu of all("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
+    for (const menu of all("details.menu[open], details.sure[open]")) {
+      const within = menu.contains(document.activeElement);
+      menu.open = false;
+      if (within || menu.matches(".menu")) menu.querySelector("summary").focus();
+    }
   });
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches("details.sure[open]")) event.target.querySelector("button").focus();
+  }, true);
 
   // What a browser finds fault with is not left folded away.
   document.addEventListener("invalid", (event) => { for (let d = event.target.closest("details"); d; d = d.parentElement.closest("details")) d.open = true; }, true);
@@ -379,6 +389,11 @@
     ready(document);
     announce();
     told = status();
+    // Where tabs are wider than a phone, the one that is open is seen.
+    for (const tab of all(".side [aria-current], .tabs [aria-current]")) {
+      const row = tab.parentElement;
+      row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+    }
     setInterval(tick, 10000);
     setInterval(counts, 1000);
     setInterval(polls, 3000);
