@@ -444,6 +444,16 @@ func (p *visitor) administers() {
 	p.at("Done", browser.Enter)
 	p.at("Remove bob …", browser.Enter)
 	require.Equal(p.t, "Remove bob from the group", p.focus(), "what was there is gone, and the place moves on")
+	require.NoError(p.t, p.Evaluate(`(async () => {
+		const asks = document.activeElement.closest("details");
+		for (const open of [false, true]) {
+			const toggled = new Promise((done) => asks.addEventListener("toggle", done, { once: true }));
+			asks.open = open;
+			await toggled;
+		}
+		asks.querySelector("button").click();
+	})()`, nil))
+	require.Equal(p.t, "Remove bob from the group", p.focus(), "a second click at once is no answer")
 	p.press(browser.Escape)
 	require.Equal(p.t, "Remove bob …", p.focus(), "and comes back")
 	p.open("/organizations/coder/roles/new")

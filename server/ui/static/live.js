@@ -59,7 +59,18 @@
     }
   });
   document.addEventListener("toggle", (event) => {
-    if (event.target.matches("details.sure[open]")) event.target.querySelector("button").focus();
+    if (!event.target.matches("details.sure[open]")) return;
+    event.target.opened = event.timeStamp;
+    event.target.querySelector("button").focus();
+  }, true);
+  // What asks comes to where one has just pressed: a second click, or a key
+  // that is held, is no answer.
+  document.addEventListener("click", (event) => {
+    const asked = event.target.closest("details.sure button")?.closest("details");
+    if (asked && event.timeStamp - asked.opened < 500) event.preventDefault();
+  }, true);
+  document.addEventListener("keydown", (event) => {
+    if (event.repeat && event.target.closest("details.sure button")) event.preventDefault();
   }, true);
 
   // What a browser finds fault with is not left folded away.
