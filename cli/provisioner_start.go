@@ -138,6 +138,7 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 	if opts.Now, err = chaos.WallClock(o.env.Getenv); err != nil {
 		return err
 	}
+	opts.LookForEngine(ctx)
 	if err := o.connect(ctx, &opts); err != nil {
 		return err
 	}

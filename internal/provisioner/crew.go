@@ -93,12 +93,18 @@ func (c *crew) leaves() (last bool) {
 }
 
 // findEngine asks once for all who the engine is, and again when its file was
-// replaced.
-func (c *crew) findEngine(find func() (terraform.Engine, error)) (terraform.Engine, error) {
+// replaced. The first answer may have been asked for ahead.
+func (c *crew) findEngine(ahead, find func() (terraform.Engine, error)) (terraform.Engine, error) {
 	c.finding.Lock()
 	defer c.finding.Unlock()
 	if c.file != "" && fileIdentity(c.engine.Path) == c.file {
 		return c.engine, nil
+	}
+	if ahead != nil && c.file == "" {
+		if engine, err := ahead(); err == nil {
+			c.engine, c.file = engine, fileIdentity(engine.Path)
+			return engine, nil
+		}
 	}
 	engine, err := find()
 	if err == nil {

@@ -69,6 +69,39 @@ type Options struct {
 	// Registered, when set, is called with what the server said, each time
 	// the daemon has joined.
 	Registered func(client.RegisteredDaemon)
+
+	// ahead waits for the engine that LookForEngine looks for.
+	ahead func() (terraform.Engine, error)
+}
+
+// LookForEngine begins to ask the host's engine who it is, which takes longer
+// than all else that a daemon does before it registers. Call it as soon as the
+// options are there that this rests on, TerraformPath and EnvAllow. It fetches none.
+func (o *Options) LookForEngine(ctx context.Context) {
+	var engine terraform.Engine
+	var err error
+	found, look := make(chan struct{}), *o
+	look.FetchEngine = nil
+	go func() {
+		defer close(found)
+		engine, err = look.findEngine(ctx)
+	}()
+	o.ahead = func() (terraform.Engine, error) {
+		<-found
+		return engine, err
+	}
+}
+
+func (o *Options) findEngine(ctx context.Context) (terraform.Engine, error) {
+	return terraform.Find(ctx, terraform.FindOptions{Path: o.TerraformPath, Environment: o.hostEnvironment(), Download: o.FetchEngine})
+}
+
+func (o *Options) hostEnvironment() []string {
+	environ := os.Environ
+	if o.Environ != nil {
+		environ = o.Environ
+	}
+	return terraform.HostEnvironment(environ(), o.EnvAllow)
 }
 
 // Daemon takes one job at a time. Make it with New.
@@ -112,9 +145,6 @@ func New(opts Options) (*Daemon, error) {
 	}
 	if opts.Getenv == nil {
 		opts.Getenv = os.Getenv
-	}
-	if opts.Environ == nil {
-		opts.Environ = os.Environ
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -204,10 +234,8 @@ type tools struct {
 
 // findEngine looks for the engine, and lays out its workshop.
 func (d *Daemon) findEngine(ctx context.Context) error {
-	host := terraform.HostEnvironment(d.opts.Environ(), d.opts.EnvAllow)
-	engine, err := d.crew.findEngine(func() (terraform.Engine, error) {
-		return terraform.Find(ctx, terraform.FindOptions{Path: d.opts.TerraformPath, Environment: host, Download: d.opts.FetchEngine})
-	})
+	host := d.opts.hostEnvironment()
+	engine, err := d.crew.findEngine(d.opts.ahead, func() (terraform.Engine, error) { return d.opts.findEngine(ctx) })
 	if err != nil {
 		return err
 	}
