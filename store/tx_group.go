@@ -216,6 +216,6 @@ func (g *group) commit() {
 }
 
 func (g *group) exec(statement string) error {
-	_, err := g.transaction.ExecContext(context.Background(), statement)
+	_, err := g.ExecContext(context.Background(), statement)
 	return err
 }
