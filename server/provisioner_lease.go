@@ -291,11 +291,18 @@ func (a *api) takeOver(ctx context.Context, attempt store.ListCurrentAttemptsRow
 		if err != nil {
 			return err
 		}
-		text := failure(job, client.FailJobRequest{InDoubt: doubt, Error: fmt.Sprintf(
-			"The provisioner was not heard of for %s, after the engine had started. The last state that it handed in is kept; what it did after that is handed in when it comes back.", silence.Round(time.Second))})
+		text := failure(job, client.FailJobRequest{InDoubt: doubt, Error: takenOverText(job.Type, silence)})
 		_, err = a.endJob(ctx, tx, job, store.FinishProvisionerJobParams{Status: client.JobFailed, Error: text, InDoubt: store.JSON(doubt), Timings: "[]"}, nil)
 		return err
 	})
+}
+
+func takenOverText(jobType string, silence time.Duration) string {
+	text := fmt.Sprintf("The provisioner was not heard of for %s, after the engine had started.", silence.Round(time.Second))
+	if jobType != client.JobWorkspaceBuild {
+		return text + " Nothing was made: ask for it again."
+	}
+	return text + " The last state that it handed in is kept; what it did after that is handed in when it comes back."
 }
 
 // endSilent ends an attempt from the server's side, if nobody else did and
@@ -338,12 +345,20 @@ func (a *api) endSilent(ctx context.Context, attempt store.ListCurrentAttemptsRo
 	return ignoreNotFound(err)
 }
 
-// markLost tells people, once, that a daemon is silent while its engine may live.
-func (a *api) markLost(ctx context.Context, attempt store.ListCurrentAttemptsRow, lease, horizon time.Duration) error {
-	text := fmt.Sprintf("The provisioner has not been heard of for %s. Its engine may still be running; nothing else touches the workspace meanwhile.", lease)
+func lostText(jobType string, lease, horizon time.Duration) string {
+	text := fmt.Sprintf("The provisioner has not been heard of for %s. Its engine may still be running", lease)
+	if jobType == client.JobWorkspaceBuild {
+		text += "; nothing else touches the workspace meanwhile"
+	}
+	text += "."
 	if horizon > 0 {
 		text += fmt.Sprintf(" Unless it comes back, the job ends after %s of silence.", horizon)
 	}
+	return text
+}
+
+// markLost tells people, once, that a daemon is silent while its engine may live.
+func (a *api) markLost(ctx context.Context, attempt store.ListCurrentAttemptsRow, lease, horizon time.Duration) error {
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
 		rows, err := tx.MarkAttemptLost(ctx, store.MarkAttemptLostParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, LostAt: store.At(a.now())})
 		if err != nil || rows == 0 {
@@ -353,7 +368,7 @@ func (a *api) markLost(ctx context.Context, attempt store.ListCurrentAttemptsRow
 		if err != nil {
 			return err
 		}
-		return a.serverLog(ctx, tx, job, "warn", client.StageLost, text)
+		return a.serverLog(ctx, tx, job, "warn", client.StageLost, lostText(job.Type, lease, horizon))
 	})
 	if err == nil {
 		a.metrics.jobs.lost.WithLabelValues(a.organizationLabel(ctx, attempt.OrganizationID)).Inc()

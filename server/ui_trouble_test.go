@@ -4,10 +4,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
+	"coder/server"
 	"coder/server/servertest"
 )
 
@@ -153,4 +155,40 @@ func TestASharingFormInTrouble(t *testing.T) {
 	gone := form.Submit()
 	require.Equal(t, http.StatusNotFound, gone.Status)
 	require.Contains(t, gone.Text, "There is no such workspace")
+}
+
+// The provisioner of an import dies: the page says so, and until when it is
+// waited for; then the import has failed, and is asked for again.
+func TestAProvisionerThatDiesInAnImport(t *testing.T) {
+	t.Parallel()
+	clock := servertest.NewClock()
+	s := newTemplateBench(t, servertest.WithClock(clock), servertest.WithoutLoops(), servertest.WithOptions(func(o *server.Options) { o.Horizon = 40 * time.Second }))
+	s.Server.Server.LeaseClock(clock.Now)
+	b := s.adminsBrowser(t)
+	version := b.Open("/templates/new").Form("Import").Fill("source", "example-minimal").Submit()
+	require.Contains(t, version.Text, "Import of minimal", "an empty name is the starter's")
+	s.take(t)
+	at := version.URL.RequestURI()
+	require.Contains(t, b.Open(at).Text, "running")
+	silent := func(until string) *servertest.Page {
+		for range 100 {
+			clock.Advance(time.Second)
+			require.NoError(t, s.Server.Server.LookAtLeases(t.Context()))
+			if page := b.Open(at); strings.Contains(page.Body, until) {
+				return page
+			}
+		}
+		require.Fail(t, "the page never says: "+until, b.Open(at).Text)
+		return nil
+	}
+	lost := silent(`<p class="notice warn">`)
+	require.Contains(t, lost.Text, "The provisioner has not been heard of")
+	require.NotContains(t, lost.Text, "workspace meanwhile", "there is none")
+	ended := silent("Nothing was made: ask for it again.")
+	require.Contains(t, ended.Text, "failed")
+	require.NotContains(t, ended.Body, `<p class="notice warn">`, "nothing is waited for any more")
+	s.daemons, s.daemon = s.join(t, s.org, nil)
+	again := ended.Form("Import again").Submit()
+	s.importAs(t, client.ImportResult{})
+	require.Equal(t, "/templates/platform/minimal", b.Open(again.URL.RequestURI()).Form("Create template").Submit().URL.Path)
 }
