@@ -163,6 +163,10 @@ func (a *api) takeReport(ctx context.Context, tx *store.Store, d store.Provision
 		return err
 	}
 	known := err == nil
+	if known && !attempt.Current && attempt.Settled == "" && a.hasPassed(attempt.ExpiresAt) {
+		out.Refused = append(out.Refused, attempt.ID) // its secret is good for nothing any more, and its row about to be forgotten
+		return nil
+	}
 	if known && attempt.History == 0 {
 		err = tx.RememberEngineStart(ctx, store.RememberEngineStartParams{
 			OrganizationID: org, ID: attempt.ID, History: r.claim.Number, Voucher: r.Voucher, EngineStartedAt: store.At(r.claim.At),

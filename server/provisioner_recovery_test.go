@@ -519,6 +519,61 @@ func TestAPrunedAttemptIsNoNews(t *testing.T) {
 	})
 }
 
+// A delete that the copy does not know of: the workspace is there again, and
+// what its provisioner tells is that nothing of it is.
+func TestALostDeleteIsTold(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		_, err := before.Client.CreateWorkspaceBuild(t.Context(), before.w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionDelete})
+		require.NoError(t, err)
+		deleted := before.builds(t, objects(2))
+		_, err = before.Client.Workspace(t.Context(), before.w.ID)
+		require.Equal(t, http.StatusGone, client.StatusCode(err))
+
+		s := before.restore(t, deleted.voucher)
+		_, err = s.Client.Workspace(t.Context(), s.w.ID)
+		require.NoError(t, err)
+		require.Equal(t, []uuid.UUID{deleted.AttemptID}, s.reports(t, deleted.report()).Wanted)
+		require.NoError(t, s.handsIn(deleted))
+		r := s.recovery(t)
+		require.False(t, r.Recovering)
+		require.Equal(t, client.TransitionDelete, r.Reports[0].Transition)
+		require.Equal(t, client.LostCurrent, r.Reports[0].State)
+		again := s.build(t, client.TransitionDelete)
+		require.Empty(t, things(t, again.State), "nothing is left to be destroyed")
+		s.ends(t, again, 1, objects(3))
+		_, err = s.Client.Workspace(t.Context(), s.w.ID)
+		require.Equal(t, http.StatusGone, client.StatusCode(err))
+	})
+}
+
+// A voucher of an attempt that the copy knows is good as long as its secret.
+func TestAVoucherEndsWithTheSecretOfItsAttempt(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		known := before.buildsAgain(t, before.w, nil)
+		before.copied = storetest.Copy(t, o)
+		_, unknown := before.another(t, objects(1, "c=3"))
+		s := before.restore(t, unknown.voucher)
+		known.state = objects(2, "a=1", "d=4")
+		attempt, err := s.Store.GetAttempt(t.Context(), known.AttemptID)
+		require.NoError(t, err)
+		over := time.Now().Add(-time.Second)
+		rows, err := s.Store.EndAttempt(t.Context(), store.EndAttemptParams{
+			OrganizationID: s.org.ID, ID: attempt.ID, RenewedAt: attempt.RenewedAt, EndedAt: store.At(over.Add(-client.ClaimLife)), ExpiresAt: store.At(over), Reply: []byte{},
+		})
+		require.NoError(t, err)
+		require.EqualValues(t, 1, rows)
+		require.Equal(t, []uuid.UUID{known.AttemptID}, s.reports(t, known.report()).Refused)
+		require.Equal(t, http.StatusNotFound, client.StatusCode(s.handsIn(known)))
+		require.True(t, s.recovery(t).Recovering)
+	})
+}
+
 // asksAs is a build that somebody else asks for, of a workspace of their own.
 func (s *restoreScene) asksAs(t *testing.T, p servertest.Person) client.ProvisionerJob {
 	t.Helper()
