@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -415,27 +416,35 @@ func auditLink(row store.AuditLog, fields map[string]any) string {
 // auditReferences are what the entries of a page point to, as far as the
 // reader may see it.
 type auditReferences struct {
-	organizations map[uuid.UUID]store.Organization
+	organizations map[uuid.UUID]client.MinimalOrganization
 	users         map[uuid.UUID]store.User
-	members       map[auditPlace]bool
-	gone          map[uuid.UUID]bool
-	everywhere    bool
-	subject       *authz.Subject
+	// members is not read for who reads everywhere.
+	members    map[auditPlace]bool
+	gone       map[uuid.UUID]bool
+	everywhere bool
+	subject    *authz.Subject
 }
 
 type auditPlace struct{ organization, user uuid.UUID }
 
 func (a *api) auditReferences(ctx context.Context, scope auditScope, rows []store.AuditLog) (*auditReferences, error) {
 	refs := &auditReferences{
-		organizations: map[uuid.UUID]store.Organization{}, users: map[uuid.UUID]store.User{}, members: map[auditPlace]bool{},
+		organizations: map[uuid.UUID]client.MinimalOrganization{}, users: map[uuid.UUID]store.User{}, members: map[auditPlace]bool{},
 		everywhere: scope.everywhere, subject: subjectFrom(ctx),
 	}
-	orgs, err := a.store.ListOrganizations(ctx)
+	named := map[uuid.UUID]bool{}
+	for _, row := range rows {
+		named[row.OrganizationID] = true
+		if row.ResourceType == client.AuditOrganization {
+			named[row.ResourceID] = true
+		}
+	}
+	orgs, err := a.store.ListOrganizationNames(ctx, store.IDs(slices.Collect(maps.Keys(named))))
 	if err != nil {
 		return nil, err
 	}
 	for _, org := range orgs {
-		refs.organizations[org.ID] = org
+		refs.organizations[org.ID] = client.MinimalOrganization{ID: org.ID, Name: org.Name, DisplayName: org.DisplayName, Icon: org.Icon}
 	}
 	ids := []uuid.UUID{}
 	for _, row := range rows {
@@ -450,19 +459,21 @@ func (a *api) auditReferences(ctx context.Context, scope auditScope, rows []stor
 	for _, u := range users {
 		refs.users[u.ID] = u
 	}
-	memberships, err := a.store.ListMembershipsOfUsers(ctx, store.IDs(ids))
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range memberships {
-		refs.members[auditPlace{m.OrganizationID, m.UserID}] = true
+	if !scope.everywhere {
+		memberships, err := a.store.ListMembershipsOfUsers(ctx, store.IDs(ids))
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range memberships {
+			refs.members[auditPlace{m.OrganizationID, m.UserID}] = true
+		}
 	}
 	refs.gone, err = a.auditGone(ctx, rows, refs.organizations)
 	return refs, err
 }
 
 // auditGone finds which of the objects do not exist any more.
-func (a *api) auditGone(ctx context.Context, rows []store.AuditLog, organizations map[uuid.UUID]store.Organization) (map[uuid.UUID]bool, error) {
+func (a *api) auditGone(ctx context.Context, rows []store.AuditLog, organizations map[uuid.UUID]client.MinimalOrganization) (map[uuid.UUID]bool, error) {
 	ids := map[string][]uuid.UUID{}
 	for _, row := range rows {
 		ids[row.ResourceType] = append(ids[row.ResourceType], row.ResourceID)
@@ -500,8 +511,7 @@ func (a *api) auditGone(ctx context.Context, rows []store.AuditLog, organization
 func (r *auditReferences) complete(out *client.AuditLog, row store.AuditLog) {
 	out.IsDeleted = r.gone[row.ResourceID]
 	if org, ok := r.organizations[row.OrganizationID]; ok {
-		minimal := organizationResponse(org).MinimalOrganization
-		out.Organization = &minimal
+		out.Organization = &org
 		if row.ResourceType == client.AuditTemplate {
 			out.ResourceLink = "/templates/" + org.Name + "/" + row.ResourceTarget
 		}

@@ -316,6 +316,46 @@ func (q *Queries) ListOrganizationIDs(ctx context.Context) ([]uuid.UUID, error) 
 	return items, nil
 }
 
+const listOrganizationNames = `-- name: ListOrganizationNames :many
+SELECT id, name, display_name, icon FROM organizations WHERE id IN (SELECT value FROM json_list($1)) AND deleted = FALSE
+`
+
+type ListOrganizationNamesRow struct {
+	ID          uuid.UUID
+	Name        string
+	DisplayName string
+	Icon        string
+}
+
+// scope: deployment
+func (q *Queries) ListOrganizationNames(ctx context.Context, ids string) ([]ListOrganizationNamesRow, error) {
+	rows, err := q.db.QueryContext(ctx, listOrganizationNames, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListOrganizationNamesRow{}
+	for rows.Next() {
+		var i ListOrganizationNamesRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Name,
+			&i.DisplayName,
+			&i.Icon,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listOrganizations = `-- name: ListOrganizations :many
 SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted FROM organizations WHERE deleted = FALSE ORDER BY lower(name)
 `

@@ -115,6 +115,7 @@ var deploymentWide = map[string]string{
 	"ListOrganizationIDs":            reasonOrgs,
 	"ListOrganizations":              reasonOrgs,
 	"ListOrganizationsOfUser":        reasonOrgs,
+	"ListOrganizationNames":          reasonOrgs,
 	"GetAttempt":                     reasonCredential,
 	"GetAttemptByRequest":            reasonCredential,
 	"ListCurrentAttempts":            reasonLoop,

@@ -23,6 +23,10 @@ SELECT id FROM organizations WHERE deleted = FALSE;
 -- scope: deployment
 SELECT * FROM organizations WHERE deleted = FALSE ORDER BY lower(name);
 
+-- name: ListOrganizationNames :many
+-- scope: deployment
+SELECT id, name, display_name, icon FROM organizations WHERE id IN (SELECT value FROM json_list(@ids)) AND deleted = FALSE;
+
 -- name: ListOrganizationsOfUser :many
 -- scope: deployment
 SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.created_at, o.updated_at
