@@ -37,11 +37,10 @@ func (o *provisionerStartOptions) joinedKey(ctx context.Context, logger *slog.Lo
 	}
 	for {
 		_, err := c.JoinProvisioner(ctx, client.JoinProvisionerRequest{JoinToken: o.joinToken, Key: key})
-		var gone *client.ConnectionError
 		switch {
 		case err == nil:
 			return key, nil
-		case !errors.As(err, &gone):
+		case !isAway(err):
 			return "", fmt.Errorf("join with the token: %w", err)
 		}
 		logger.Warn("the server cannot be reached yet", "error", err)

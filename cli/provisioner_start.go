@@ -252,13 +252,12 @@ func (o *provisionerStartOptions) connect(ctx context.Context, opts *provisioner
 	return err
 }
 
-// describeKey shows what the key stands for. A server that is not there yet
-// is waited for by the daemon itself; one that refuses the key ends us here.
+// describeKey shows what the key stands for. A server that is not there yet, or
+// in trouble, is waited for by the daemon itself; one that refuses the key ends us here.
 func (o *provisionerStartOptions) describeKey(ctx context.Context, opts *provisioner.Options) error {
 	key, err := opts.Client.PresentedProvisionerKey(ctx)
-	var gone *client.ConnectionError
 	switch {
-	case errors.As(err, &gone):
+	case isAway(err):
 		opts.Logger.Warn("the server cannot be reached yet", "error", err)
 		return nil
 	case client.StatusCode(err) == http.StatusUnauthorized:
@@ -271,6 +270,13 @@ func (o *provisionerStartOptions) describeKey(ctx context.Context, opts *provisi
 		opts.Logger.Info("the key has no tags: this provisioner runs untagged jobs only")
 	}
 	return nil
+}
+
+// isAway: the server cannot be reached, or cannot answer now, as when its
+// database is away.
+func isAway(err error) bool {
+	var gone *client.ConnectionError
+	return errors.As(err, &gone) || client.StatusCode(err) >= http.StatusInternalServerError
 }
 
 func (o *provisionerStartOptions) serveMetrics(ctx context.Context, logger *slog.Logger, jobs *provisioner.Metrics) (stop func(), err error) {
