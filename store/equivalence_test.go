@@ -164,17 +164,23 @@ func fillBytes(v reflect.Value) {
 }
 
 var (
-	subselect = regexp.MustCompile(`\(SELECT [^)]*\)`)
-	mainTable = regexp.MustCompile(`\b(?:FROM|UPDATE|INTO|FROM json_list\(@\w+\) \w+\s+(?:CROSS )?JOIN) (\w+)\b[^(]`)
-	statement = regexp.MustCompile(`(?m)^(SELECT|INSERT|UPDATE|DELETE)\b`)
+	// subselects are what is left out to find the main table: those with calls
+	// in them, or, where that leaves none, the beginnings only.
+	subselects = []*regexp.Regexp{regexp.MustCompile(`\(SELECT (?:[^()]|\([^()]*\))*\)`), regexp.MustCompile(`\(SELECT [^)]*\)`)}
+	mainTable  = regexp.MustCompile(`\b(?:FROM|UPDATE|INTO|FROM json_list\(@\w+\) \w+\s+(?:CROSS )?JOIN) (\w+)\b[^(]`)
+	statement  = regexp.MustCompile(`(?m)^(SELECT|INSERT|UPDATE|DELETE)\b`)
 )
 
 // views are those that queries read, by the table whose rows they show.
 var views = map[string]string{"build_details": "workspace_builds"}
 
 func (q query) table() string {
-	name := mainTable.FindStringSubmatch(subselect.ReplaceAllString(q.text, ""))[1]
-	return cmp.Or(views[name], name)
+	for _, subselect := range subselects {
+		if found := mainTable.FindStringSubmatch(subselect.ReplaceAllString(q.text, "")); found != nil {
+			return cmp.Or(views[found[1]], found[1])
+		}
+	}
+	panic("no main table in " + q.text)
 }
 
 func (q query) isRead() bool   { return statement.FindString(q.text) == "SELECT" }
