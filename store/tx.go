@@ -51,11 +51,7 @@ func (s *Store) InTx(ctx context.Context, fn func(tx *Store) error) error {
 
 func (s *Store) runTx(ctx context.Context, fn func(tx *Store) error, alone bool) (err error) {
 	var changed []changedJob
-	defer func() {
-		if err == nil {
-			s.pools.pending.note(changed)
-		}
-	}()
+	defer func() { s.pools.pending.note(changed) }() // also where nobody knows whether it was committed
 	if s.dialect == SQLite {
 		return s.pools.line.run(ctx, func(tx DBTX) error { return fn(s.inside(tx, &changed)) }, s.pools, alone)
 	}
