@@ -193,7 +193,6 @@ var deploymentWide = map[string]string{
 	"ListWorkspacesByIDs":            reasonAuthorized,
 	"ListWorkspacesForLifecycle":     reasonLoop,
 	"GetWorkspaceBuild":              reasonByID,
-	"ListWorkspaceBuildsByIDs":       reasonAuthorized,
 	"ListAutofillParameters":         "a user's own builds of one authorized template",
 	"ListResourcesOfJobs":            reasonAuthorized,
 	"ListAgentsOfJobs":               reasonAuthorized,

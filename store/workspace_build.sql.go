@@ -403,56 +403,6 @@ func (q *Queries) ListBuildDetails(ctx context.Context, arg ListBuildDetailsPara
 	return items, nil
 }
 
-const listWorkspaceBuildsByIDs = `-- name: ListWorkspaceBuildsByIDs :many
-SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id IN (SELECT value FROM json_list($1))
-`
-
-// scope: deployment
-func (q *Queries) ListWorkspaceBuildsByIDs(ctx context.Context, ids string) ([]WorkspaceBuild, error) {
-	rows, err := q.db.QueryContext(ctx, listWorkspaceBuildsByIDs, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []WorkspaceBuild{}
-	for rows.Next() {
-		var i WorkspaceBuild
-		if err := rows.Scan(
-			&i.ID,
-			&i.OrganizationID,
-			&i.WorkspaceID,
-			&i.TemplateVersionID,
-			&i.JobID,
-			&i.BuildNumber,
-			&i.Transition,
-			&i.Reason,
-			&i.InitiatorID,
-			&i.PresetID,
-			&i.Parameters,
-			&i.Orphan,
-			&i.LogLevel,
-			&i.OnSuccess,
-			&i.DailyCost,
-			&i.StandingCost,
-			&i.StandingRunning,
-			&i.DeadlineAt,
-			&i.MaxDeadlineAt,
-			&i.CreatedAt,
-			&i.UpdatedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const setWorkspaceBuildCost = `-- name: SetWorkspaceBuildCost :exec
 UPDATE workspace_builds SET daily_cost = $1, standing_cost = $2, standing_running = $3, updated_at = $4 WHERE organization_id = $5 AND id = $6
 `

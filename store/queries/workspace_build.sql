@@ -22,10 +22,6 @@ ORDER BY build_number DESC LIMIT @max_rows OFFSET @skip_rows;
 -- name: GetBuildDetail :one
 SELECT * FROM build_details WHERE organization_id = @organization_id AND id = @id;
 
--- name: ListWorkspaceBuildsByIDs :many
--- scope: deployment
-SELECT * FROM workspace_builds WHERE id IN (SELECT value FROM json_list(@ids));
-
 -- name: ListAutofillParameters :many
 -- scope: deployment
 SELECT b.parameters, v.parameters AS declared FROM workspace_builds b
