@@ -90,6 +90,8 @@ func TestAnOrganizationIsNotDeletedUnderABuild(t *testing.T) {
 	w := s.create(t, "box")
 	busy := b.Open("/organizations/data-platform/delete")
 	require.Contains(t, busy.Text, "1 workspace")
+	require.Contains(t, busy.Click("1 workspace").Text, "box")
+	require.Contains(t, busy.Text, "One may stay")
 	forced := form.To("/organizations/data-platform/delete").Fill("confirm", "data-platform").Submit()
 	require.Equal(t, http.StatusConflict, forced.Status)
 	require.Contains(t, forced.Text, "dev1/box")

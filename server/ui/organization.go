@@ -242,6 +242,21 @@ type organizationDeletePage struct {
 	Form     form
 }
 
+// Where is the list of what stands in the way of the delete.
+func (p organizationDeletePage) Where(kind string) string {
+	narrowed := "organization=" + url.QueryEscape(p.Organization.Name)
+	switch kind {
+	case client.ContentWorkspace:
+		return "/workspaces?q=&" + narrowed
+	case client.ContentTemplate:
+		return "/templates?" + narrowed
+	case client.ContentProvisionerKey:
+		return p.Path("keys")
+	default:
+		return p.Path(kind + "s")
+	}
+}
+
 func (u *UI) organizationDeletePage(ctx context.Context, v *visit) (*organizationDeletePage, error) {
 	p, err := v.organizationPage(ctx, "settings", "Delete")
 	if err != nil {

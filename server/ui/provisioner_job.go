@@ -88,6 +88,15 @@ func (u *UI) provisionerJobs(ctx context.Context, v *visit) (reply, error) {
 	return show("provisioner_jobs.html", data), nil
 }
 
+// Command lists the same jobs.
+func (p provisionerJobsPage) Command() string {
+	command := "coder provisioner jobs list --org " + p.Organization.Name
+	if p.Status != "" {
+		command += " --status " + p.Status
+	}
+	return command
+}
+
 // Rows are those of the table.
 func (p *provisionerJobsPage) Rows() template.HTML {
 	m := rowsOf(len(p.Jobs))
