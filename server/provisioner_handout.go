@@ -136,7 +136,13 @@ func (a *api) claimAlone(ctx context.Context, d store.ProvisionerDaemon, job *st
 		return nil, other, nil
 	}
 	defer over()
+	if job.Given.Load() {
+		return nil, nil, errClaimed
+	}
 	acquired, err := a.claim(ctx, d, job, requestID)
+	if err == nil {
+		job.Given.Store(true)
+	}
 	return acquired, nil, err
 }
 

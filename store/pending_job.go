@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,9 +23,14 @@ const (
 type PendingJob struct {
 	ListPendingJobsRow
 	TagSet string
+	// Given is set by who has handed it out, for those who hold the same list.
+	// When it waits again it is another PendingJob.
+	Given atomic.Bool
 }
 
-func newPendingJob(row ListPendingJobsRow) *PendingJob { return &PendingJob{row, JSON(row.Tags)} }
+func newPendingJob(row ListPendingJobsRow) *PendingJob {
+	return &PendingJob{ListPendingJobsRow: row, TagSet: JSON(row.Tags)}
+}
 
 func (j *PendingJob) compare(other *PendingJob) int {
 	if order := j.CreatedAt.Compare(other.CreatedAt.Time); order != 0 {
