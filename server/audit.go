@@ -42,14 +42,22 @@ type auditEntry struct {
 // with all entries, so that transactions that meet take the logs in one order.
 func (a *api) audit(ctx context.Context, tx *store.Store, entries ...auditEntry) error {
 	slices.SortStableFunc(entries, func(x, y auditEntry) int { return cmp.Compare(x.organization.String(), y.organization.String()) })
-	for _, e := range entries {
-		row, err := a.auditRow(ctx, e)
-		if err != nil {
+	rows := make([]store.InsertAuditLogParams, len(entries))
+	for i, e := range entries {
+		var err error
+		if rows[i], err = a.auditRow(ctx, e); err != nil {
 			return err
 		}
-		if err := tx.AppendAudit(ctx, row); err != nil {
+	}
+	for len(rows) > 0 {
+		chain := 1
+		for chain < len(rows) && rows[chain].OrganizationID == rows[0].OrganizationID {
+			chain++
+		}
+		if err := tx.AppendAudit(ctx, rows[:chain]...); err != nil {
 			return err
 		}
+		rows = rows[chain:]
 	}
 	return nil
 }

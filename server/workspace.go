@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -219,6 +220,9 @@ func (a *api) createUserWorkspace(ctx context.Context, in *createUserWorkspaceIn
 
 // workspaceOwner finds the member that the caller may create workspaces for.
 func (a *api) workspaceOwner(ctx context.Context, organizationID uuid.UUID, ref string) (store.User, error) {
+	if req := requestFrom(ctx); req.user != nil && (ref == client.Me || ref == req.user.ID.String()) {
+		return a.selfAsOwner(ctx, organizationID)
+	}
 	user, err := a.findUser(ctx, ref)
 	if err != nil {
 		return store.User{}, err
@@ -228,6 +232,16 @@ func (a *api) workspaceOwner(ctx context.Context, organizationID uuid.UUID, ref 
 	}
 	_, err = a.store.GetMember(ctx, store.GetMemberParams{OrganizationID: organizationID, UserID: user.ID})
 	return user, err
+}
+
+// selfAsOwner is workspaceOwner for the caller, whom the gate has just read.
+func (a *api) selfAsOwner(ctx context.Context, organizationID uuid.UUID) (store.User, error) {
+	req := requestFrom(ctx)
+	may := req.subject.Can(authz.Create, authz.Object{Type: authz.Workspace, OrganizationID: organizationID, OwnerID: req.user.ID})
+	if _, member := req.subject.Organizations[organizationID]; !may || !member {
+		return store.User{}, errNotFound()
+	}
+	return *req.user, nil
 }
 
 // templateToUse finds what a new workspace is made from: a template's active
@@ -243,7 +257,7 @@ func (a *api) templateToUse(ctx context.Context, req client.CreateWorkspaceReque
 		if err != nil {
 			return store.Template{}, none, err
 		}
-		version, err := a.templateVersion(ctx, authz.Read, template.ActiveVersionID)
+		version, err := versionOf(ctx, a.store, template, template.ActiveVersionID)
 		return template, version, err
 	}
 	version, err := a.templateVersion(ctx, authz.Read, *versionID)
@@ -286,7 +300,7 @@ func (a *api) newWorkspace(ctx context.Context, owner store.User, template store
 		return nil, err
 	}
 	plan := buildPlan{
-		workspace: store.Workspace{ID: row.ID, OrganizationID: row.OrganizationID, OwnerID: row.OwnerID, TemplateID: row.TemplateID, Name: row.Name},
+		workspace: store.Workspace{ID: row.ID, OrganizationID: row.OrganizationID, OwnerID: row.OwnerID, OwnerName: strings.ToLower(owner.Username), TemplateID: row.TemplateID, Name: row.Name},
 		template:  template, version: version, transition: client.TransitionStart, reason: client.BuildReasonInitiator,
 		requested: req.RichParameterValues, presetID: givenID(req.TemplateVersionPresetID), initiator: callerID(ctx), mayAnyVersion: a.mayAnyVersion(ctx, template),
 	}
@@ -298,14 +312,7 @@ func (a *api) newWorkspace(ctx context.Context, owner store.User, template store
 	}
 	var made madeBuild
 	err = a.store.InTx(ctx, func(tx *store.Store) error {
-		w, err := tx.InsertWorkspace(ctx, row)
-		if err != nil {
-			return err
-		}
-		if err := a.audit(ctx, tx, workspaceChanged(client.AuditCreate, nil, &w)); err != nil {
-			return err
-		}
-		made, err = a.commitPlan(ctx, tx, plan)
+		made, err = a.insertWorkspace(ctx, tx, row, plan)
 		return err
 	})
 	if store.IsConflict(err) {
@@ -316,6 +323,25 @@ func (a *api) newWorkspace(ctx context.Context, owner store.User, template store
 	}
 	a.buildPosted(made)
 	return a.workspaceReply(ctx, row.ID)
+}
+
+// insertWorkspace adds a workspace as it is once its first build is asked for:
+// nobody knows of it before, so there is nothing to lock.
+func (a *api) insertWorkspace(ctx context.Context, tx *store.Store, row store.InsertWorkspaceParams, plan buildPlan) (madeBuild, error) {
+	reserved, err := a.reserve(ctx, tx, plan.workspace, plan)
+	if err != nil {
+		return madeBuild{}, err
+	}
+	row.DailyCost, row.Running = reserved.cost, reserved.running
+	w, err := tx.InsertWorkspace(ctx, row)
+	if err != nil {
+		return madeBuild{}, err
+	}
+	made, err := a.insertBuild(ctx, tx, plan.workspace, plan, row.LatestBuildID, reserved)
+	if err != nil {
+		return madeBuild{}, err
+	}
+	return made, a.audit(ctx, tx, workspaceChanged(client.AuditCreate, nil, &w), buildEntry(w, plan.template, made.build))
 }
 
 // newWorkspaceRow checks what a person chose about the workspace itself.

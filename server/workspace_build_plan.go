@@ -160,7 +160,17 @@ func (a *api) commitPlan(ctx context.Context, tx *store.Store, p buildPlan) (mad
 	if err != nil {
 		return madeBuild{}, err
 	}
-	made, err := a.insertBuild(ctx, tx, w, p, reserved)
+	made, err := a.insertBuild(ctx, tx, w, p, uuid.New(), reserved)
+	if err != nil {
+		return madeBuild{}, err
+	}
+	rows, err := tx.SetWorkspaceLatestBuild(ctx, store.SetWorkspaceLatestBuildParams{
+		OrganizationID: w.OrganizationID, ID: w.ID, LatestBuildID: made.build.ID, LatestBuildNumber: made.build.BuildNumber,
+		DailyCost: reserved.cost, Running: reserved.running, UpdatedAt: now,
+	})
+	if err == nil && rows == 0 {
+		err = errBuildRace()
+	}
 	if err != nil {
 		return madeBuild{}, err
 	}
@@ -206,8 +216,9 @@ func (a *api) checkFree(ctx context.Context, tx *store.Store, w store.Workspace,
 	return nil
 }
 
-func (a *api) insertBuild(ctx context.Context, tx *store.Store, w store.Workspace, p buildPlan, reserved usage) (madeBuild, error) {
-	buildID, now := uuid.New(), store.At(a.now())
+// insertBuild adds a build and its job to a workspace as it stood before.
+func (a *api) insertBuild(ctx context.Context, tx *store.Store, w store.Workspace, p buildPlan, buildID uuid.UUID, reserved usage) (madeBuild, error) {
+	now := store.At(a.now())
 	job, err := a.enqueueJob(ctx, tx, store.InsertProvisionerJobParams{
 		ID: uuid.New(), OrganizationID: w.OrganizationID, Type: client.JobWorkspaceBuild, Provisioner: p.importJob.Provisioner, Tags: p.tags,
 		FileID: p.importJob.FileID, InitiatorID: p.initiator, Automated: p.automated, TemplateVersionID: p.version.ID, WorkspaceID: &w.ID, WorkspaceBuildID: &buildID,
@@ -221,16 +232,6 @@ func (a *api) insertBuild(ctx context.Context, tx *store.Store, w store.Workspac
 		Orphan: p.orphan, LogLevel: p.logLevel, OnSuccess: p.onSuccess,
 		DailyCost: reserved.cost, StandingCost: w.DailyCost, StandingRunning: w.Running, CreatedAt: now, UpdatedAt: now,
 	})
-	if err != nil {
-		return madeBuild{}, err
-	}
-	rows, err := tx.SetWorkspaceLatestBuild(ctx, store.SetWorkspaceLatestBuildParams{
-		OrganizationID: w.OrganizationID, ID: w.ID, LatestBuildID: build.ID, LatestBuildNumber: build.BuildNumber,
-		DailyCost: reserved.cost, Running: reserved.running, UpdatedAt: now,
-	})
-	if err == nil && rows == 0 {
-		err = errBuildRace()
-	}
 	return madeBuild{build: build, job: job}, err
 }
 

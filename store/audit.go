@@ -33,30 +33,43 @@ func (s *Store) openAuditKey(ctx context.Context) error {
 	return err
 }
 
-// AppendAudit adds an entry to the chain of its organization, or with a zero
-// organization to that of the deployment. It fills in Seq and Hash, and must
-// run in the transaction of the change that the entry is about. One that
-// appends to several chains does so in the order of their ids.
-func (s *Store) AppendAudit(ctx context.Context, e InsertAuditLogParams) error {
+// AppendAudit adds entries to the chain of the organization that all of them
+// name, or with a zero organization to that of the deployment. It fills in Seq
+// and Hash, and must run in the transaction of the change that the entries are
+// about. One that appends to several chains does so in the order of their ids.
+func (s *Store) AppendAudit(ctx context.Context, entries ...InsertAuditLogParams) error {
 	if !s.tx {
 		return errors.New("append to the audit log: only in a transaction")
 	}
-	head, err := s.GetAuditHead(ctx, e.OrganizationID)
+	if len(entries) == 0 {
+		return nil
+	}
+	organizationID := entries[0].OrganizationID
+	head, err := s.GetAuditHead(ctx, organizationID)
 	if err != nil && !IsNotFound(err) {
 		return fmt.Errorf("read the head of the audit log: %w", err)
 	}
-	e.Seq = head.Entries + 1
-	e.Username, e.IP, e.UserAgent, e.ResourceTarget = auditText(e.Username), auditText(e.IP), auditText(e.UserAgent), auditText(e.ResourceTarget)
-	key := s.auditChainKey(e.OrganizationID)
-	e.Hash = auditHash(key, AuditLog(e), head.Hash)
+	key := s.auditChainKey(organizationID)
+	for i := range entries {
+		e := &entries[i]
+		if e.OrganizationID != organizationID {
+			return errors.New("append to the audit log: entries of one organization at a time")
+		}
+		e.Seq = head.Entries + 1
+		e.Username, e.IP, e.UserAgent, e.ResourceTarget = auditText(e.Username), auditText(e.IP), auditText(e.UserAgent), auditText(e.ResourceTarget)
+		e.Hash = auditHash(key, AuditLog(*e), head.Hash)
+		head.Entries, head.Hash = e.Seq, e.Hash
+	}
 	// The head comes first: where two transactions meet at it, one of them is
 	// run again, while at the entry it would fail.
-	err = s.PutAuditHead(ctx, PutAuditHeadParams{OrganizationID: e.OrganizationID, Entries: e.Seq, Hash: e.Hash, Seal: auditSeal(key, e.Seq, e.Hash)})
+	err = s.PutAuditHead(ctx, PutAuditHeadParams{OrganizationID: organizationID, Entries: head.Entries, Hash: head.Hash, Seal: auditSeal(key, head.Entries, head.Hash)})
 	if err != nil {
 		return fmt.Errorf("move the head of the audit log: %w", err)
 	}
-	if err := s.InsertAuditLog(ctx, e); err != nil {
-		return fmt.Errorf("append to the audit log: %w", err)
+	for _, e := range entries {
+		if err := s.InsertAuditLog(ctx, e); err != nil {
+			return fmt.Errorf("append to the audit log: %w", err)
+		}
 	}
 	return nil
 }

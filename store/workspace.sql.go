@@ -208,8 +208,8 @@ func (q *Queries) GetWorkspaceByName(ctx context.Context, arg GetWorkspaceByName
 }
 
 const insertWorkspace = `-- name: InsertWorkspace :one
-INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
-VALUES ($1, $2, $3, (SELECT lower(u.username) FROM users u WHERE u.id = $3), $4, $5, $6, $7, $8, $9, $10, $11, 0, 'pending', $12, $13)
+INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, daily_cost, running, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
+VALUES ($1, $2, $3, (SELECT lower(u.username) FROM users u WHERE u.id = $3), $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, 'pending', $14, $15)
 RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
 `
 
@@ -224,6 +224,8 @@ type InsertWorkspaceParams struct {
 	AutomaticUpdates  string
 	LastUsedAt        Time
 	NextStartAt       Time
+	DailyCost         int64
+	Running           bool
 	LatestBuildID     uuid.UUID
 	CreatedAt         Time
 	UpdatedAt         Time
@@ -241,6 +243,8 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 		arg.AutomaticUpdates,
 		arg.LastUsedAt,
 		arg.NextStartAt,
+		arg.DailyCost,
+		arg.Running,
 		arg.LatestBuildID,
 		arg.CreatedAt,
 		arg.UpdatedAt,

@@ -1,6 +1,6 @@
 -- name: InsertWorkspace :one
-INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
-VALUES (@id, @organization_id, @owner_id, (SELECT lower(u.username) FROM users u WHERE u.id = @owner_id), @template_id, @name, @autostart_schedule, @ttl_ms, @automatic_updates, @last_used_at, @next_start_at, @latest_build_id, 0, 'pending', @created_at, @updated_at)
+INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, daily_cost, running, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
+VALUES (@id, @organization_id, @owner_id, (SELECT lower(u.username) FROM users u WHERE u.id = @owner_id), @template_id, @name, @autostart_schedule, @ttl_ms, @automatic_updates, @last_used_at, @next_start_at, @daily_cost, @running, @latest_build_id, 1, 'pending', @created_at, @updated_at)
 RETURNING *;
 
 -- name: GetWorkspace :one
