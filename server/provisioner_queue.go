@@ -147,7 +147,7 @@ func once[V any](q *queues, organizationID uuid.UUID, part func(*line) *kept[V],
 // rankedJobs are the pending jobs in the order in which they are handed out.
 func (q *queues) rankedJobs(ctx context.Context, organizationID uuid.UUID, now time.Time, exactly bool) ([]*store.PendingJob, error) {
 	jobs, err := q.store.PendingJobs(ctx, organizationID, exactly)
-	if err != nil || len(jobs) < 2 {
+	if err != nil || inOrder(jobs) {
 		return jobs, err
 	}
 	waiting := make([]fairness.Job[uuid.UUID], len(jobs))
@@ -164,6 +164,12 @@ func (q *queues) rankedJobs(ctx context.Context, organizationID uuid.UUID, now t
 		ranked[place] = jobs[i]
 	}
 	return ranked, nil
+}
+
+// inOrder: jobs that one person waits for are handed out as they came, whatever
+// the person has had.
+func inOrder(jobs []*store.PendingJob) bool {
+	return !slices.ContainsFunc(jobs, func(j *store.PendingJob) bool { return j.Automated || j.InitiatorID != jobs[0].InitiatorID }) || len(jobs) < 2
 }
 
 // readUsage fills in what the initiators have had.
@@ -256,12 +262,15 @@ func (q *queue) ahead(job store.ProvisionerJob) []*store.PendingJob {
 // order, itself included.
 func (q *queue) competitors(job store.ProvisionerJob) iter.Seq[*store.PendingJob] {
 	return func(yield func(*store.PendingJob) bool) {
-		competes := map[string]bool{}
+		competes, tags, compete := map[string]bool{}, "", false
 		for _, other := range q.jobs {
-			compete, known := competes[other.TagSet]
-			if !known {
-				compete = q.compete(job.Tags, other.Tags)
-				competes[other.TagSet] = compete
+			if other.TagSet != tags { // most have the tags of the one before
+				tags = other.TagSet
+				known := false
+				if compete, known = competes[tags]; !known {
+					compete = q.compete(job.Tags, other.Tags)
+					competes[tags] = compete
+				}
 			}
 			if (compete || other.ID == job.ID) && !yield(other) {
 				return

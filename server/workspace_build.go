@@ -272,15 +272,17 @@ func shownOf(row *store.BuildDetail, w store.Workspace, owner store.User) shownB
 // buildResponses converts builds in their order, with as many queries for a
 // thousand as for one.
 func (a *api) buildResponses(ctx context.Context, builds []shownBuild) ([]client.WorkspaceBuild, error) {
-	jobs, ids := make([]*store.ProvisionerJob, len(builds)), make([]uuid.UUID, len(builds))
+	jobs, ended := make([]*store.ProvisionerJob, len(builds)), []uuid.UUID{}
 	for i, b := range builds {
-		jobs[i], ids[i] = b.job(), b.JobID
+		if jobs[i] = b.job(); !b.CompletedAt.IsZero() { // before that a job has no resources
+			ended = append(ended, b.JobID)
+		}
 	}
 	jobResponses, err := a.jobResponses(ctx, jobs)
 	if err != nil {
 		return nil, fmt.Errorf("read jobs of builds: %w", err)
 	}
-	resources, err := a.resourceResponses(ctx, ids)
+	resources, err := a.resourceResponses(ctx, ended)
 	if err != nil {
 		return nil, fmt.Errorf("read resources of builds: %w", err)
 	}
