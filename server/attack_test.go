@@ -23,7 +23,7 @@ func TestABrokenAttemptDoesNotHideTheSilenceOfOthers(t *testing.T) {
 	_, err := p.begun(t).Fail(t.Context(), client.FailJobRequest{Error: "broken", EngineDead: true})
 	require.NoError(t, err)
 	at := store.At(time.Now())
-	_, err = p.Store.InsertAttempt(t.Context(), store.InsertAttemptParams{
+	err = p.Store.InsertAttempt(t.Context(), store.InsertAttemptParams{
 		ID: uuid.New(), OrganizationID: p.org.ID, JobID: broken.Job.ID, DaemonID: p.joined.ID, KeyID: client.ProvisionerKeyBuiltInID, RequestID: uuid.New(),
 		Number: 9, HashedSecret: []byte{1}, Reply: []byte{}, Clocks: "no clocks", HandedAt: at, RenewedAt: at,
 	})

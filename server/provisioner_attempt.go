@@ -68,44 +68,11 @@ func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*output[c
 	if err := a.admitJobs(); err != nil {
 		return nil, err
 	}
-	var claim client.HistoryClaim
-	voucher, known := "", a.histories.latest(attempt.OrganizationID).Number
+	var start startedEngine
+	known := a.histories.latest(attempt.OrganizationID).Number
 	err := a.store.InTx(ctx, func(tx *store.Store) (err error) {
-		now := store.At(a.now())
-		claim = client.HistoryClaim{}
-		current, err := tx.GetAttempt(ctx, attempt.ID)
-		if err != nil {
-			return err
-		}
-		if current.Current && !current.EngineStartedAt.IsZero() {
-			voucher = current.Voucher
-			return nil // the same call came twice at once
-		}
-		if attempt.WorkspaceID != nil {
-			if err := a.admitEngine(ctx, tx, attempt, known); err != nil {
-				return err
-			}
-			if claim, err = a.engineStart(ctx, tx, attempt, now); err != nil {
-				return err
-			}
-			voucher = a.sign(claim)
-		}
-		jobs, err := tx.MarkJobEngineStarted(ctx, store.MarkJobEngineStartedParams{
-			OrganizationID: attempt.OrganizationID, ID: attempt.JobID, AttemptID: &attempt.ID, UpdatedAt: now,
-		})
-		if err != nil {
-			return err
-		}
-		attempts, err := tx.MarkAttemptEngineStarted(ctx, store.MarkAttemptEngineStartedParams{
-			OrganizationID: attempt.OrganizationID, ID: attempt.ID, EngineStartedAt: now, History: claim.Number, Voucher: voucher,
-		})
-		if err != nil {
-			return err
-		}
-		if jobs == 0 || attempts == 0 || attempt.Revoked {
-			return refuse(http.StatusConflict, "No engine may start for this job.", "It was canceled, or this attempt no longer holds it.")
-		}
-		return nil
+		start, err = a.markEngineStarted(ctx, tx, attempt, known)
+		return err
 	})
 	if errors.Is(err, errClaimed) {
 		return nil, a.takeBackForRecovery(ctx, attempt)
@@ -114,10 +81,47 @@ func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*output[c
 		return nil, err
 	}
 	a.leases.renewed(attempt.ID)
-	if claim.Number > 0 {
-		a.engineStarted(ctx, claim)
+	if start.claim.Number > 0 {
+		a.engineStarted(ctx, start.claim)
 	}
-	return reply(client.EngineStart{Voucher: voucher}), nil
+	return reply(client.EngineStart{Voucher: start.voucher}), nil
+}
+
+// startedEngine has the claim and the voucher of a build's engine. A call that
+// came twice at once has the voucher alone.
+type startedEngine struct {
+	claim   client.HistoryClaim
+	voucher string
+}
+
+// markEngineStarted numbers an engine of a build, and marks it on the attempt
+// and on the job.
+func (a *api) markEngineStarted(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, known int64) (out startedEngine, err error) {
+	var again bool
+	now := store.At(a.now())
+	if attempt.WorkspaceID != nil {
+		out, again, err = a.admitEngine(ctx, tx, attempt, known, now)
+	} else {
+		var current store.JobAttempt
+		current, err = tx.GetAttempt(ctx, attempt.ID)
+		again = current.Current && !current.EngineStartedAt.IsZero()
+	}
+	if err != nil || again {
+		return out, err
+	}
+	jobs, err := tx.MarkJobEngineStarted(ctx, store.MarkJobEngineStartedParams{
+		OrganizationID: attempt.OrganizationID, ID: attempt.JobID, AttemptID: &attempt.ID, UpdatedAt: now,
+	})
+	if err != nil {
+		return out, err
+	}
+	attempts, err := tx.MarkAttemptEngineStarted(ctx, store.MarkAttemptEngineStartedParams{
+		OrganizationID: attempt.OrganizationID, ID: attempt.ID, EngineStartedAt: now, History: out.claim.Number, Voucher: out.voucher,
+	})
+	if err == nil && (jobs == 0 || attempts == 0 || attempt.Revoked) {
+		err = refuse(http.StatusConflict, "No engine may start for this job.", "It was canceled, or this attempt no longer holds it.")
+	}
+	return out, err
 }
 
 // attemptSource sends the template's archive. A revoked attempt gets none:

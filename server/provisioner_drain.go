@@ -53,15 +53,28 @@ func (a *api) setDrained(ctx context.Context, id uuid.UUID, at store.Time) (*out
 	return a.daemonReply(ctx, org, id)
 }
 
-// admitDaemon refuses a hand-out to a daemon that drains. It writes the
-// daemon's row, so that a hand-out and a drain that meet come one after the
-// other: who was told that a daemon drains sees it take no job any more.
-func (a *api) admitDaemon(ctx context.Context, tx *store.Store, d store.ProvisionerDaemon) error {
-	rows, err := tx.AdmitDaemon(ctx, store.AdmitDaemonParams{OrganizationID: d.OrganizationID, ID: d.ID, LastSeenAt: store.At(a.now())})
-	if err == nil && rows == 0 {
-		return errDraining
+// admitDaemon refuses a hand-out, in its transaction, to a daemon that drains
+// or may not have jobs any more. It writes the daemon's row, so that a hand-out
+// and a drain that meet come one after the other: who was told that a daemon
+// drains sees it take no job any more.
+func (a *api) admitDaemon(ctx context.Context, d store.ProvisionerDaemon) error {
+	if err := a.credentialAgain(ctx); err != nil {
+		return err
 	}
-	return err
+	cred := requestFrom(ctx).daemon
+	if cred.user != nil { // whose rights are by the tags that the daemon has now
+		if _, err := a.ownDaemon(ctx, d.ID); err != nil {
+			return err
+		}
+	}
+	rows, err := a.store.AdmitDaemon(ctx, store.AdmitDaemonParams{OrganizationID: d.OrganizationID, ID: d.ID, KeyID: cred.keyID, LastSeenAt: store.At(a.now())})
+	if err != nil || rows > 0 {
+		return err
+	}
+	if _, err := a.ownDaemon(ctx, d.ID); err != nil {
+		return err
+	}
+	return errDraining
 }
 
 // standAside keeps the long poll of a daemon that drains open, out of the line

@@ -154,10 +154,7 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job *store.P
 	var claimed store.ProvisionerJob
 	known := a.histories.latest(job.OrganizationID).Number
 	err := a.store.InTx(ctx, func(tx *store.Store) (err error) {
-		if err := a.withStore(tx).daemonAgain(ctx, d.ID); err != nil {
-			return err
-		}
-		if err := a.admitDaemon(ctx, tx, d); err != nil {
+		if err := a.withStore(tx).admitDaemon(ctx, d); err != nil {
 			return err
 		}
 		now, attemptID := store.At(a.now()), uuid.New()
@@ -170,16 +167,8 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job *store.P
 		if err != nil {
 			return err
 		}
-		fence, err := a.raiseFence(ctx, tx, claimed, known)
+		acquired, err = a.assembleJob(ctx, tx, claimed, known)
 		if err != nil {
-			return err
-		}
-		acquired, err = a.assembleJob(ctx, tx, claimed)
-		if err != nil {
-			return err
-		}
-		acquired.AttemptID, acquired.Secret, acquired.Number, acquired.Fence = attemptID, newSecret(43), int(claimed.Attempts), fence
-		if err := a.mergeSalvage(ctx, tx, claimed, acquired); err != nil {
 			return err
 		}
 		return a.insertAttempt(ctx, tx, d, claimed, acquired, requestID)
@@ -194,31 +183,13 @@ func (a *api) claim(ctx context.Context, d store.ProvisionerDaemon, job *store.P
 
 // raiseFence orders this hand-out behind all earlier ones of the workspace,
 // and refuses it while an older engine may still live.
-func (a *api) raiseFence(ctx context.Context, tx *store.Store, job store.ProvisionerJob, known int64) (int64, error) {
-	if job.WorkspaceID == nil {
-		return 0, nil
-	}
-	live, err := tx.CountLiveEngines(ctx, store.CountLiveEnginesParams{OrganizationID: job.OrganizationID, WorkspaceID: job.WorkspaceID})
-	if err != nil {
-		return 0, err
-	}
-	if live > 0 {
+func (a *api) raiseFence(ctx context.Context, tx *store.Store, job store.ProvisionerJob, b store.GetBuildToHandOutRow, known int64) (int64, error) {
+	if b.EngineLives || b.StrangerLives || refusesBuilds(b.RecoveryID, b.History, known) {
 		return 0, errClaimed
 	}
-	if err := a.admitBuild(ctx, tx, job.OrganizationID, known); err != nil {
-		return 0, err
-	}
-	strangers, err := a.runningReports(ctx, tx, job.OrganizationID)
-	if err != nil {
-		return 0, err
-	}
-	if slices.ContainsFunc(strangers, func(r store.ListRunningReportsRow) bool { return r.WorkspaceID == *job.WorkspaceID }) {
-		return 0, errClaimed
-	}
-	if err := a.setWorkspaceStatus(ctx, tx, job); err != nil {
-		return 0, err
-	}
-	return tx.RaiseWorkspaceFence(ctx, store.RaiseWorkspaceFenceParams{OrganizationID: job.OrganizationID, ID: *job.WorkspaceID})
+	return tx.HandOutWorkspace(ctx, store.HandOutWorkspaceParams{
+		OrganizationID: job.OrganizationID, ID: b.WorkspaceID, LatestBuildID: *job.WorkspaceBuildID, LatestStatus: buildStatus(job.Status, b.Transition), UpdatedAt: store.At(a.now()),
+	})
 }
 
 func (a *api) insertAttempt(ctx context.Context, tx *store.Store, d store.ProvisionerDaemon, job store.ProvisionerJob, acquired *client.AcquiredJob, requestID uuid.UUID) error {
@@ -235,16 +206,27 @@ func (a *api) insertAttempt(ctx context.Context, tx *store.Store, d store.Provis
 		session = key.ID
 	}
 	now := store.At(a.now())
-	_, err = tx.InsertAttempt(ctx, store.InsertAttemptParams{
+	return tx.InsertAttempt(ctx, store.InsertAttemptParams{
 		ID: acquired.AttemptID, OrganizationID: job.OrganizationID, JobID: job.ID, WorkspaceID: job.WorkspaceID, WorkspaceBuildID: job.WorkspaceBuildID,
 		DaemonID: d.ID, HostID: d.HostID, KeyID: d.KeyID, UserID: d.UserID, ApiKeyID: session, RequestID: requestID, Number: job.Attempts, Fence: acquired.Fence,
 		HashedSecret: hashSecret(acquired.Secret), Reply: sealed, Clocks: store.JSON(acquired.Clocks), HandedAt: now, RenewedAt: now,
 	})
-	return err
 }
 
-// assembleJob reads what a daemon needs for one job.
-func (a *api) assembleJob(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (*client.AcquiredJob, error) {
+// assembleJob reads what a daemon needs for one job, and for a build raises the
+// fence of its workspace.
+func (a *api) assembleJob(ctx context.Context, tx *store.Store, job store.ProvisionerJob, known int64) (out *client.AcquiredJob, err error) {
+	out = &client.AcquiredJob{
+		AttemptID: *job.AttemptID, Secret: newSecret(43), Number: int(job.Attempts),
+		ID: job.ID, Type: job.Type, CreatedAt: job.CreatedAt.Time, OrganizationID: job.OrganizationID, AccessURL: a.accessURL.String(), Clocks: a.clocks(),
+		Metadata: client.JobMetadata{Transition: client.TransitionStart, OwnerGroups: []string{}, OwnerRoles: []client.OwnerRole{}},
+	}
+	if out.Variables, err = a.withStore(tx).versionVariables(ctx, job.OrganizationID, job.TemplateVersionID); err != nil {
+		return nil, err
+	}
+	if job.Type == client.JobWorkspaceBuild {
+		return out, a.assembleBuild(ctx, tx, job, known, out)
+	}
 	org, err := tx.GetOrganization(ctx, job.OrganizationID)
 	if err != nil {
 		return nil, err
@@ -257,23 +239,11 @@ func (a *api) assembleJob(ctx context.Context, tx *store.Store, job store.Provis
 	if err != nil {
 		return nil, err
 	}
-	out := &client.AcquiredJob{
-		ID: job.ID, Type: job.Type, CreatedAt: job.CreatedAt.Time, OrganizationID: org.ID, OrganizationName: org.Name,
-		SourceHash: file.Hash, AccessURL: a.accessURL.String(), Clocks: a.clocks(),
-		Metadata: client.JobMetadata{Transition: client.TransitionStart, TemplateVersion: version.Name, OwnerGroups: []string{}, OwnerRoles: []client.OwnerRole{}},
+	out.OrganizationName, out.SourceHash, out.Metadata.TemplateVersion = org.Name, file.Hash, version.Name
+	if job.Type == client.JobTemplateVersionDryRun {
+		return out, assembleDryRun(ctx, tx, job, out)
 	}
-	if out.Variables, err = a.withStore(tx).versionVariables(ctx, version); err != nil {
-		return nil, err
-	}
-	switch job.Type {
-	case client.JobWorkspaceBuild:
-		err = a.assembleBuild(ctx, tx, job, version, out)
-	case client.JobTemplateVersionDryRun:
-		err = assembleDryRun(ctx, tx, job, out)
-	default:
-		err = a.assembleImport(ctx, tx, job, out)
-	}
-	return out, err
+	return out, a.assembleImport(ctx, tx, job, out)
 }
 
 // withStore is the same api reading through a transaction.
@@ -321,118 +291,105 @@ func assembleDryRun(ctx context.Context, tx *store.Store, job store.ProvisionerJ
 }
 
 // assembleBuild adds the workspace, its owner, the parameters and the newest state.
-func (a *api) assembleBuild(ctx context.Context, tx *store.Store, job store.ProvisionerJob, version store.TemplateVersion, out *client.AcquiredJob) error {
-	build, err := tx.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
-	if err != nil {
-		return err
-	}
-	workspace, err := tx.GetWorkspace(ctx, build.WorkspaceID)
-	if err != nil {
-		return err
-	}
-	template, err := tx.GetTemplate(ctx, workspace.TemplateID)
-	if err != nil {
-		return err
-	}
-	if err := a.assembleParameters(ctx, tx, build, out); err != nil {
-		return err
-	}
-	if err := a.assembleState(ctx, tx, build, out); err != nil {
-		return err
-	}
-	out.Graph, out.LogLevel, out.Split = json.RawMessage(version.Graph), build.LogLevel, splits(version, build.Transition)
-	m := &out.Metadata
-	m.Transition, m.WorkspaceID, m.WorkspaceName, m.WorkspaceBuildID = build.Transition, &workspace.ID, workspace.Name, &build.ID
-	m.TemplateID, m.TemplateName = &template.ID, template.Name
-	return a.assembleOwner(ctx, tx, build, workspace, m)
-}
-
-func (a *api) assembleParameters(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, out *client.AcquiredJob) error {
-	if err := json.Unmarshal([]byte(build.Parameters), &out.Parameters); err != nil {
-		return fmt.Errorf("read the build's parameters: %w", err)
-	}
-	if build.BuildNumber == 1 {
-		return nil
-	}
-	previous, err := tx.GetWorkspaceBuildByNumber(ctx, store.GetWorkspaceBuildByNumberParams{
-		OrganizationID: build.OrganizationID, WorkspaceID: build.WorkspaceID, BuildNumber: build.BuildNumber - 1,
+func (a *api) assembleBuild(ctx context.Context, tx *store.Store, job store.ProvisionerJob, known int64, out *client.AcquiredJob) error {
+	b, err := tx.GetBuildToHandOut(ctx, store.GetBuildToHandOutParams{
+		OrganizationID: job.OrganizationID, ID: *job.WorkspaceBuildID, FileID: job.FileID, ReportsSince: a.reportsSince(),
 	})
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal([]byte(previous.Parameters), &out.PreviousParameters)
+	if out.Fence, err = a.raiseFence(ctx, tx, job, b, known); err != nil {
+		return err
+	}
+	if err := assembleParameters(b, out); err != nil {
+		return err
+	}
+	out.OrganizationName, out.SourceHash, out.Graph, out.LogLevel = b.OrganizationName, b.SourceHash, json.RawMessage(b.Graph), b.LogLevel
+	out.Split = splits(b.Priced, b.Transition)
+	m := &out.Metadata
+	m.Transition, m.WorkspaceID, m.WorkspaceName, m.WorkspaceBuildID = b.Transition, &b.WorkspaceID, b.WorkspaceName, job.WorkspaceBuildID
+	m.TemplateID, m.TemplateName, m.TemplateVersion = &b.TemplateID, b.TemplateName, b.VersionName
+	if err := a.assembleState(ctx, tx, job, b, out); err != nil {
+		return err
+	}
+	return a.assembleOwner(ctx, tx, job, b, m)
 }
 
-// assembleState takes the newest acknowledged state, whoever wrote it. An
-// orphaning delete gets none, so that the engine destroys nothing.
-func (a *api) assembleState(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, out *client.AcquiredJob) error {
-	if build.Orphan {
+func assembleParameters(b store.GetBuildToHandOutRow, out *client.AcquiredJob) error {
+	if err := json.Unmarshal([]byte(b.Parameters), &out.Parameters); err != nil {
+		return fmt.Errorf("read the build's parameters: %w", err)
+	}
+	if b.BuildNumber == 1 {
 		return nil
 	}
-	row, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: build.OrganizationID, WorkspaceID: build.WorkspaceID})
-	if store.IsNotFound(err) {
+	return json.Unmarshal([]byte(b.PreviousParameters), &out.PreviousParameters)
+}
+
+// assembleState takes the newest acknowledged state, whoever wrote it, and
+// what only salvage knows. An orphaning delete gets neither, so that the engine
+// destroys nothing.
+func (a *api) assembleState(ctx context.Context, tx *store.Store, job store.ProvisionerJob, b store.GetBuildToHandOutRow, out *client.AcquiredJob) error {
+	if b.Orphan {
 		return nil
 	}
+	if b.HasState {
+		row, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: job.OrganizationID, WorkspaceID: b.WorkspaceID})
+		if err != nil {
+			return err
+		}
+		if out.State, err = tx.UnsealState(ctx, job.OrganizationID, row.Data); err != nil {
+			return err
+		}
+	}
+	if !b.HasSalvage {
+		return nil
+	}
+	return a.mergeSalvage(ctx, tx, job, out)
+}
+
+func (a *api) assembleOwner(ctx context.Context, tx *store.Store, job store.ProvisionerJob, b store.GetBuildToHandOutRow, m *client.JobMetadata) error {
+	m.OwnerID, m.OwnerName, m.OwnerFullName, m.OwnerEmail, m.OwnerLoginType = &b.OwnerID, b.Username, b.OwnerFullName, b.Email, b.LoginType
+	m.OwnerSSHPublicKey = b.SshPublicKey
+	memberships, err := tx.ListMembershipsOfUser(ctx, b.OwnerID)
 	if err != nil {
 		return err
 	}
-	out.State, err = tx.UnsealState(ctx, build.OrganizationID, row.Data)
-	return err
-}
-
-func (a *api) assembleOwner(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, workspace store.Workspace, m *client.JobMetadata) error {
-	owner, err := tx.GetUserIncludingDeleted(ctx, workspace.OwnerID)
-	if err != nil {
+	member := slices.ContainsFunc(memberships, func(m store.ListMembershipsOfUserRow) bool { return m.OrganizationID == job.OrganizationID })
+	if m.OwnerSSHPrivateKey, err = ownerSSHKey(ctx, tx, b, member); err != nil {
 		return err
 	}
-	m.OwnerID, m.OwnerName, m.OwnerFullName, m.OwnerEmail, m.OwnerLoginType = &owner.ID, owner.Username, owner.Name, owner.Email, owner.LoginType
-	m.OwnerSSHPublicKey = owner.SshPublicKey
-	if m.OwnerSSHPrivateKey, err = ownerSSHKey(ctx, tx, build, owner); err != nil {
-		return err
-	}
-	groups, err := tx.ListGroupsOfUser(ctx, store.ListGroupsOfUserParams{OrganizationID: workspace.OrganizationID, UserID: owner.ID})
+	groups, err := tx.ListGroupsOfUser(ctx, store.ListGroupsOfUserParams{OrganizationID: job.OrganizationID, UserID: b.OwnerID})
 	if err != nil {
 		return err
 	}
 	for _, g := range groups {
 		m.OwnerGroups = append(m.OwnerGroups, g.Name)
 	}
-	if m.OwnerRoles, err = a.ownerRoles(ctx, tx, workspace.OrganizationID, owner); err != nil {
+	owner := store.User{ID: b.OwnerID, LoginType: b.LoginType, Status: b.OwnerStatus, Roles: b.OwnerRoles}
+	if m.OwnerRoles, err = a.ownerRoles(ctx, tx, job.OrganizationID, owner, memberships); err != nil {
 		return err
 	}
-	m.OwnerSessionToken, err = a.workspaceToken(ctx, tx, build, workspace, owner)
+	m.OwnerSessionToken, err = a.workspaceToken(ctx, tx, b, owner)
 	return err
 }
 
 // ownerSSHKey is the owner's private key, which opens what lies outside of the
 // organization: nobody gets it by making a workspace for somebody else. It is
 // empty until the owner, who must still be a member, has asked for a build.
-func ownerSSHKey(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, owner store.User) (string, error) {
-	asked, err := tx.CountBuildsAskedForBy(ctx, store.CountBuildsAskedForByParams{OrganizationID: build.OrganizationID, WorkspaceID: build.WorkspaceID, InitiatorID: owner.ID})
-	if err != nil || asked == 0 || len(owner.SshPrivateKey) == 0 {
-		return "", err
-	}
-	_, err = tx.GetMember(ctx, store.GetMemberParams{OrganizationID: build.OrganizationID, UserID: owner.ID})
-	if store.IsNotFound(err) {
+func ownerSSHKey(ctx context.Context, tx *store.Store, b store.GetBuildToHandOutRow, member bool) (string, error) {
+	if !member || !b.AskedByOwner || len(b.SshPrivateKey) == 0 {
 		return "", nil
 	}
-	if err != nil {
-		return "", err
-	}
-	private, err := tx.Unseal(ctx, uuid.Nil, store.PurposeSSHKey, owner.SshPrivateKey)
+	private, err := tx.Unseal(ctx, uuid.Nil, store.PurposeSSHKey, b.SshPrivateKey)
 	return string(private), err
 }
 
 // ownerRoles lists the owner's roles at the site and in the workspace's
 // organization: what they are elsewhere is no business of its daemons.
-func (a *api) ownerRoles(ctx context.Context, tx *store.Store, organizationID uuid.UUID, owner store.User) ([]client.OwnerRole, error) {
+func (a *api) ownerRoles(ctx context.Context, tx *store.Store, organizationID uuid.UUID, owner store.User, memberships []store.ListMembershipsOfUserRow) ([]client.OwnerRole, error) {
 	roles := []client.OwnerRole{}
 	for _, r := range authz.SiteRoles(owner.Roles) {
 		roles = append(roles, client.OwnerRole{Name: r.Name})
-	}
-	memberships, err := tx.ListMembershipsOfUser(ctx, owner.ID)
-	if err != nil {
-		return nil, err
 	}
 	var held []string
 	for _, m := range memberships {
@@ -455,15 +412,17 @@ func (a *api) ownerRoles(ctx context.Context, tx *store.Store, organizationID uu
 
 // workspaceToken makes the owner's session for a start, new each time, and
 // takes the earlier one away; other transitions get none.
-func (a *api) workspaceToken(ctx context.Context, tx *store.Store, build store.WorkspaceBuild, workspace store.Workspace, owner store.User) (string, error) {
-	if err := tx.DeleteAPIKeysOfWorkspace(ctx, &workspace.ID); err != nil {
-		return "", err
+func (a *api) workspaceToken(ctx context.Context, tx *store.Store, b store.GetBuildToHandOutRow, owner store.User) (string, error) {
+	if b.HasSession {
+		if err := tx.DeleteAPIKeysOfWorkspace(ctx, &b.WorkspaceID); err != nil {
+			return "", err
+		}
 	}
-	if build.Transition != client.TransitionStart || owner.Status == client.UserSuspended {
+	if b.Transition != client.TransitionStart || owner.Status == client.UserSuspended {
 		return "", nil
 	}
 	token, _, err := a.newSession(ctx, tx, newSessionParams{
-		user: owner, loginType: owner.LoginType, tokenName: workspace.ID.String() + "_session_token", lifetime: a.tokenLifetime(owner), workspaceID: &workspace.ID,
+		user: owner, loginType: owner.LoginType, tokenName: b.WorkspaceID.String() + "_session_token", lifetime: a.tokenLifetime(owner), workspaceID: &b.WorkspaceID,
 	})
 	return token, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,9 @@ type histories struct {
 	known shared[string, bool]
 
 	mu sync.Mutex
+	// writing is held by who writes the file; written counts what it has seen.
+	writing       sync.Mutex
+	seen, written int
 	// newest that was read from the database or committed to it by this
 	// process, which may outlive a restore of the database.
 	newest map[uuid.UUID]client.HistoryClaim
@@ -52,6 +56,7 @@ func (h *histories) saw(claim client.HistoryClaim) {
 	defer h.mu.Unlock()
 	if claim.Number > h.newest[claim.OrganizationID].Number {
 		h.newest[claim.OrganizationID] = claim
+		h.seen++
 	}
 }
 
@@ -114,33 +119,27 @@ func (a *api) logRefused(ctx context.Context, organizationID uuid.UUID, text str
 
 // engineStart numbers an engine start of a build, in the transaction that
 // marks it, and makes the voucher of its attempt.
-func (a *api) engineStart(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, at store.Time) (client.HistoryClaim, error) {
-	org := attempt.OrganizationID
+func (a *api) engineStart(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, row store.GetEngineStartRow, at store.Time) (startedEngine, error) {
+	org, number := attempt.OrganizationID, row.History+1
 	previous, err := tx.ListHistoryOfWorkspace(ctx, store.ListHistoryOfWorkspaceParams{OrganizationID: org, WorkspaceID: attempt.WorkspaceID})
 	if err != nil {
-		return client.HistoryClaim{}, err
+		return startedEngine{}, err
 	}
-	number, err := tx.RaiseHistory(ctx, store.RaiseHistoryParams{OrganizationID: org, AttemptID: attempt.ID, UpdatedAt: at})
+	rows, err := tx.RaiseHistory(ctx, store.RaiseHistoryParams{
+		OrganizationID: org, Number: number, AttemptID: attempt.ID, Witness: a.signWitness(org, number, attempt.ID, at), UpdatedAt: at,
+	})
+	if err == nil && rows == 0 {
+		err = fmt.Errorf("engine start %d of organization %s is taken although it was the next one", number, org)
+	}
 	if err != nil {
-		return client.HistoryClaim{}, err
+		return startedEngine{}, err
 	}
-	if err := tx.SetHistoryWitness(ctx, store.SetHistoryWitnessParams{OrganizationID: org, Witness: a.signWitness(org, number, attempt.ID, at)}); err != nil {
-		return client.HistoryClaim{}, err
-	}
-	build, err := tx.GetWorkspaceBuild(ctx, *attempt.WorkspaceBuildID)
-	if err != nil {
-		return client.HistoryClaim{}, err
-	}
-	w, err := workspaceOfLoop(ctx, tx, build.WorkspaceID)
-	if err != nil {
-		return client.HistoryClaim{}, err
-	}
-	template, err := templateOf(ctx, tx, w)
-	return client.HistoryClaim{
-		Kind: client.ClaimVoucher, OrganizationID: org, Number: number, AttemptID: attempt.ID, At: at.UTC(), WorkspaceID: w.ID, WorkspaceName: w.Name,
-		OwnerID: w.OwnerID, OwnerName: w.OwnerName, TemplateName: template.Name, BuildID: build.ID, BuildNumber: build.BuildNumber, Transition: build.Transition,
+	claim := client.HistoryClaim{
+		Kind: client.ClaimVoucher, OrganizationID: org, Number: number, AttemptID: attempt.ID, At: at.UTC(), WorkspaceID: *attempt.WorkspaceID, WorkspaceName: row.WorkspaceName,
+		OwnerID: row.OwnerID, OwnerName: row.OwnerName, TemplateName: row.TemplateName, BuildID: *attempt.WorkspaceBuildID, BuildNumber: row.BuildNumber, Transition: row.Transition,
 		Fence: attempt.Fence, Previous: previous,
-	}, err
+	}
+	return startedEngine{claim, a.sign(claim)}, nil
 }
 
 // engineStarted notes, once that is committed, how far the numbers have come.
@@ -339,29 +338,29 @@ func (a *api) recoveryChanged(organizationID uuid.UUID) {
 	a.dispatch.wakeAll(organizationID)
 }
 
-// admitBuild refuses to hand out builds of an organization in recovery, or of
-// one whose database was restored under this process: known is the newest
-// number that it knew before the transaction began, for what others commit
-// while it runs is not seen by it.
-func (a *api) admitBuild(ctx context.Context, tx *store.Store, organizationID uuid.UUID, known int64) error {
-	row, err := readHistory(ctx, tx, organizationID)
-	if err == nil && (row.RecoveryID != uuid.Nil || known > row.Number) {
-		return errClaimed
-	}
-	return err
+// refusesBuilds: no build is handed out, and no engine of one starts, in an
+// organization in recovery, or in one whose database was restored under this
+// process: known is the newest number that it knew before the transaction
+// began, for what others commit while it runs is not seen by it.
+func refusesBuilds(recovery uuid.UUID, number, known int64) bool {
+	return recovery != uuid.Nil || known > number
 }
 
-// admitEngine refuses an engine in a recovery, and after one in which the
-// workspace got a newer state than the attempt was handed out with.
-func (a *api) admitEngine(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, known int64) error {
-	if err := a.admitBuild(ctx, tx, attempt.OrganizationID, known); err != nil {
-		return err
+// admitEngine numbers the engine of a build, unless this was done before. It
+// refuses one in a recovery, and after one in which the workspace got a newer
+// state than the attempt was handed out with.
+func (a *api) admitEngine(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, known int64, at store.Time) (out startedEngine, again bool, err error) {
+	row, err := tx.GetEngineStart(ctx, store.GetEngineStartParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID})
+	switch {
+	case err != nil:
+		return out, false, err
+	case row.Current && !row.EngineStartedAt.IsZero():
+		return startedEngine{voucher: row.Voucher}, true, nil
+	case refusesBuilds(row.RecoveryID, row.History, known), max(row.StateFence, row.EngineFence) > attempt.Fence:
+		return out, false, errClaimed
 	}
-	accepted, err := tx.GetAcceptedFence(ctx, store.GetAcceptedFenceParams{OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID})
-	if err == nil && accepted > attempt.Fence {
-		err = errClaimed
-	}
-	return err
+	out, err = a.engineStart(ctx, tx, attempt, row, at)
+	return out, false, err
 }
 
 // writeWitnesses keeps beside the database what is newest, without waiting for
@@ -372,9 +371,18 @@ func (a *api) writeWitnesses() error {
 		return nil
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	wanted := h.seen
+	h.mu.Unlock()
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	if h.written >= wanted {
+		return nil // somebody else has written it with theirs
+	}
+	h.mu.Lock()
+	newest, seen := maps.Clone(h.newest), h.seen
+	h.mu.Unlock()
 	texts := map[uuid.UUID]string{}
-	for id, claim := range h.newest {
+	for id, claim := range newest {
 		texts[id] = a.signWitness(id, claim.Number, claim.AttemptID, store.At(claim.At))
 	}
 	content, err := json.Marshal(texts)
@@ -385,7 +393,11 @@ func (a *api) writeWitnesses() error {
 	if err := os.WriteFile(part, content, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(part, h.file)
+	if err := os.Rename(part, h.file); err != nil {
+		return err
+	}
+	h.written = seen
+	return nil
 }
 
 // readWitnesses looks at the start of a server whether the database knows all

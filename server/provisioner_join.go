@@ -203,6 +203,15 @@ func (c *daemonCredential) serves(d store.ProvisionerDaemon) error {
 // daemonAgain asks once more, in a call that stays open, who the daemon is
 // and whether it still may: keys, sessions and rights end while it waits.
 func (a *api) daemonAgain(ctx context.Context, id uuid.UUID) error {
+	if err := a.credentialAgain(ctx); err != nil {
+		return err
+	}
+	_, err := a.ownDaemon(ctx, id)
+	return err
+}
+
+// credentialAgain asks whether what a daemon has joined with is still good.
+func (a *api) credentialAgain(ctx context.Context) error {
 	req := requestFrom(ctx)
 	cred := req.daemon
 	switch {
@@ -220,8 +229,7 @@ func (a *api) daemonAgain(ctx context.Context, id uuid.UUID) error {
 		}
 		req.daemon = &daemonCredential{keyID: cred.keyID, subject: req.subject, user: req.user}
 	}
-	_, err := a.ownDaemon(ctx, id)
-	return err
+	return nil
 }
 
 func (a *api) stopDaemon(ctx context.Context, in *DaemonPath) (*struct{}, error) {

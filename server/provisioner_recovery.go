@@ -503,8 +503,11 @@ func (a *api) isLate(ctx context.Context, tx *store.Store, w store.Workspace, re
 // live, also when the recovery has ended: their supervisors kill them within
 // the horizon of the last time that the workspace was held for them.
 func (a *api) runningReports(ctx context.Context, s *store.Store, organizationID uuid.UUID) ([]store.ListRunningReportsRow, error) {
-	return s.ListRunningReports(ctx, store.ListRunningReportsParams{OrganizationID: organizationID, SinceAt: store.At(a.now().Add(-a.options.Horizon))})
+	return s.ListRunningReports(ctx, store.ListRunningReportsParams{OrganizationID: organizationID, SinceAt: a.reportsSince()})
 }
+
+// reportsSince: who has told of an engine since then may still run it.
+func (a *api) reportsSince() store.Time { return store.At(a.now().Add(-a.options.Horizon)) }
 
 func (a *api) recoveryRoutes(r *router) {
 	handle(r, get, "/organizations/{organization}/recovery", "Tell what a restored database lacks", inOrganization(authz.Update, authz.ProvisionerDaemon), a.getRecovery)

@@ -31,10 +31,10 @@ func reservedBy(b store.WorkspaceBuild) usage {
 	return usage{b.DailyCost, b.StandingRunning || b.Transition == client.TransitionStart}
 }
 
-// splits: the plan of such a build is decided on before its apply. A stop and
-// a delete always pass, so nothing is decided about them.
-func splits(version store.TemplateVersion, transition string) bool {
-	return version.Priced && transition == client.TransitionStart
+// splits: the plan of a build of a version that costs something is decided on
+// before its apply. A stop and a delete always pass, so nothing is decided about them.
+func splits(priced bool, transition string) bool {
+	return priced && transition == client.TransitionStart
 }
 
 // versionCost is what a version costs after a transition, by its import.
@@ -202,7 +202,7 @@ func (a *api) mayHaveChanged(ctx context.Context, tx *store.Store, job store.Pro
 		return false, fmt.Errorf("read the version of build %s: %w", build.ID, err)
 	}
 	granted := attempt.PlanCost != nil && attempt.Refusal == ""
-	return granted || !splits(version, build.Transition), nil
+	return granted || !splits(version.Priced, build.Transition), nil
 }
 
 // setUsage writes what a workspace counts with, and what stands, on the

@@ -287,12 +287,12 @@ func (a *api) newSession(ctx context.Context, tx *store.Store, p newSessionParam
 	if len(p.allowList) == 0 {
 		p.allowList = store.Strings{allowAll}
 	}
-	key, err := tx.InsertAPIKey(ctx, store.InsertAPIKeyParams{
+	key := store.InsertAPIKeyParams{
 		ID: id, UserID: p.user.ID, HashedSecret: hashSecret(secret), LoginType: p.loginType, TokenName: p.tokenName,
 		Scopes: p.scopes, AllowList: p.allowList, LifetimeSeconds: int64(p.lifetime.Seconds()), IPAddress: requestFrom(ctx).ip,
 		WorkspaceID: p.workspaceID, LastUsedAt: at, ExpiresAt: store.At(now.Add(p.lifetime)), CreatedAt: at, UpdatedAt: at,
-	})
-	return id + "-" + secret, key, err
+	}
+	return id + "-" + secret, store.ApiKey(key), tx.InsertAPIKey(ctx, key)
 }
 
 // newSSHKey makes the pair that workspaces of a user reach Git hosts with.

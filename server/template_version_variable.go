@@ -19,8 +19,8 @@ type versionVariable struct {
 
 // versionVariables are the values given to a version's variables; those left
 // to their defaults are not among them.
-func (a *api) versionVariables(ctx context.Context, v store.TemplateVersion) ([]client.JobVariable, error) {
-	variables, err := readVariables(ctx, a.store, v.OrganizationID, v.ID)
+func (a *api) versionVariables(ctx context.Context, organizationID, versionID uuid.UUID) ([]client.JobVariable, error) {
+	variables, err := readVariables(ctx, a.store, organizationID, versionID)
 	if err != nil {
 		return nil, err
 	}

@@ -136,7 +136,7 @@ func (a *api) resolveTags(ctx context.Context, p *buildPlan) error {
 	var variables []client.JobVariable
 	var err error
 	if len(p.version.WorkspaceTags) > 0 {
-		if variables, err = a.versionVariables(ctx, p.version); err != nil {
+		if variables, err = a.versionVariables(ctx, p.version.OrganizationID, p.version.ID); err != nil {
 			return err
 		}
 	}

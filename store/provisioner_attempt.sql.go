@@ -219,10 +219,9 @@ func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByReque
 	return i, err
 }
 
-const insertAttempt = `-- name: InsertAttempt :one
+const insertAttempt = `-- name: InsertAttempt :exec
 INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-RETURNING id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher, plan_told
 `
 
 type InsertAttemptParams struct {
@@ -246,8 +245,8 @@ type InsertAttemptParams struct {
 	RenewedAt        Time
 }
 
-func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (JobAttempt, error) {
-	row := q.db.QueryRowContext(ctx, insertAttempt,
+func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) error {
+	_, err := q.db.ExecContext(ctx, insertAttempt,
 		arg.ID,
 		arg.OrganizationID,
 		arg.JobID,
@@ -267,45 +266,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (J
 		arg.HandedAt,
 		arg.RenewedAt,
 	)
-	var i JobAttempt
-	err := row.Scan(
-		&i.ID,
-		&i.OrganizationID,
-		&i.JobID,
-		&i.WorkspaceID,
-		&i.WorkspaceBuildID,
-		&i.DaemonID,
-		&i.HostID,
-		&i.KeyID,
-		&i.UserID,
-		&i.ApiKeyID,
-		&i.RequestID,
-		&i.Number,
-		&i.Fence,
-		&i.HashedSecret,
-		&i.Reply,
-		&i.Clocks,
-		&i.Current,
-		&i.Revoked,
-		&i.LogOffset,
-		&i.Intents,
-		&i.PlanCost,
-		&i.Refusal,
-		&i.Settled,
-		&i.SettledHash,
-		&i.HandedAt,
-		&i.ConfirmedAt,
-		&i.EngineStartedAt,
-		&i.RenewedAt,
-		&i.LostAt,
-		&i.EndedAt,
-		&i.ExpiresAt,
-		&i.StateN,
-		&i.History,
-		&i.Voucher,
-		&i.PlanTold,
-	)
-	return i, err
+	return err
 }
 
 const listAttemptsOfJob = `-- name: ListAttemptsOfJob :many

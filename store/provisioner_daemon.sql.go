@@ -12,17 +12,23 @@ import (
 )
 
 const admitDaemon = `-- name: AdmitDaemon :execrows
-UPDATE provisioner_daemons SET last_seen_at = $1 WHERE organization_id = $2 AND id = $3 AND drained_at IS NULL
+UPDATE provisioner_daemons SET last_seen_at = $1 WHERE organization_id = $2 AND id = $3 AND key_id = $4 AND drained_at IS NULL
 `
 
 type AdmitDaemonParams struct {
 	LastSeenAt     Time
 	OrganizationID uuid.UUID
 	ID             uuid.UUID
+	KeyID          uuid.UUID
 }
 
 func (q *Queries) AdmitDaemon(ctx context.Context, arg AdmitDaemonParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, admitDaemon, arg.LastSeenAt, arg.OrganizationID, arg.ID)
+	result, err := q.db.ExecContext(ctx, admitDaemon,
+		arg.LastSeenAt,
+		arg.OrganizationID,
+		arg.ID,
+		arg.KeyID,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -90,24 +90,62 @@ func (q *Queries) EndRecovery(ctx context.Context, arg EndRecoveryParams) (int64
 	return result.RowsAffected()
 }
 
-const getAcceptedFence = `-- name: GetAcceptedFence :one
-SELECT CAST(COALESCE(max(f.fence), 0) AS BIGINT) FROM (
-    SELECT s.fence FROM workspace_states s WHERE s.organization_id = $1 AND s.workspace_id = $2 AND s.salvage = FALSE
-    UNION ALL
-    SELECT a.fence FROM job_attempts a WHERE a.organization_id = $1 AND a.workspace_id = $2 AND a.history > 0) f
+const getEngineStart = `-- name: GetEngineStart :one
+SELECT a.current, a.engine_started_at, a.voucher, b.build_number, b.transition, w.name AS workspace_name, w.owner_id, w.owner_name, t.name AS template_name,
+    COALESCE(h.number, 0) AS history, COALESCE(r.id, '00000000-0000-0000-0000-000000000000') AS recovery_id,
+    CAST(COALESCE((SELECT max(s.fence) FROM workspace_states s WHERE s.organization_id = $1 AND s.workspace_id = b.workspace_id AND s.salvage = FALSE), 0) AS BIGINT) AS state_fence,
+    CAST(COALESCE((SELECT max(e.fence) FROM job_attempts e WHERE e.organization_id = $1 AND e.workspace_id = b.workspace_id AND e.history > 0), 0) AS BIGINT) AS engine_fence
+FROM job_attempts a
+JOIN workspace_builds b ON b.id = a.workspace_build_id
+JOIN workspaces w ON w.id = b.workspace_id
+JOIN templates t ON t.id = w.template_id
+LEFT JOIN organization_histories h ON h.organization_id = a.organization_id
+LEFT JOIN recoveries r ON r.organization_id = a.organization_id AND r.ended_at IS NULL
+WHERE a.organization_id = $1 AND a.id = $2
 `
 
-type GetAcceptedFenceParams struct {
+type GetEngineStartParams struct {
 	OrganizationID uuid.UUID
-	WorkspaceID    uuid.UUID
+	ID             uuid.UUID
 }
 
-// The fence of the newest state that was accepted, or else of the last attempt that started an engine; 0 is none.
-func (q *Queries) GetAcceptedFence(ctx context.Context, arg GetAcceptedFenceParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, getAcceptedFence, arg.OrganizationID, arg.WorkspaceID)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
+type GetEngineStartRow struct {
+	Current         bool
+	EngineStartedAt Time
+	Voucher         string
+	BuildNumber     int64
+	Transition      string
+	WorkspaceName   string
+	OwnerID         uuid.UUID
+	OwnerName       string
+	TemplateName    string
+	History         int64
+	RecoveryID      uuid.UUID
+	StateFence      int64
+	EngineFence     int64
+}
+
+// What decides about the engine of a build's attempt, and what its voucher tells. The fences are those of the newest state that was accepted, and of the
+// last attempt that started an engine; 0 is none.
+func (q *Queries) GetEngineStart(ctx context.Context, arg GetEngineStartParams) (GetEngineStartRow, error) {
+	row := q.db.QueryRowContext(ctx, getEngineStart, arg.OrganizationID, arg.ID)
+	var i GetEngineStartRow
+	err := row.Scan(
+		&i.Current,
+		&i.EngineStartedAt,
+		&i.Voucher,
+		&i.BuildNumber,
+		&i.Transition,
+		&i.WorkspaceName,
+		&i.OwnerID,
+		&i.OwnerName,
+		&i.TemplateName,
+		&i.History,
+		&i.RecoveryID,
+		&i.StateFence,
+		&i.EngineFence,
+	)
+	return i, err
 }
 
 const getHistory = `-- name: GetHistory :one
@@ -512,23 +550,33 @@ func (q *Queries) PutRecoveryReport(ctx context.Context, arg PutRecoveryReportPa
 	return err
 }
 
-const raiseHistory = `-- name: RaiseHistory :one
-INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES ($1, 1, $2, '', $3)
-ON CONFLICT (organization_id) DO UPDATE SET number = organization_histories.number + 1, attempt_id = excluded.attempt_id, updated_at = excluded.updated_at
-RETURNING number
+const raiseHistory = `-- name: RaiseHistory :execrows
+INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (organization_id) DO UPDATE SET number = excluded.number, attempt_id = excluded.attempt_id, witness = excluded.witness, updated_at = excluded.updated_at
+WHERE organization_histories.number = excluded.number - 1
 `
 
 type RaiseHistoryParams struct {
 	OrganizationID uuid.UUID
+	Number         int64
 	AttemptID      uuid.UUID
+	Witness        string
 	UpdatedAt      Time
 }
 
+// Takes the next number; no row where it is not the next one any more.
 func (q *Queries) RaiseHistory(ctx context.Context, arg RaiseHistoryParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, raiseHistory, arg.OrganizationID, arg.AttemptID, arg.UpdatedAt)
-	var number int64
-	err := row.Scan(&number)
-	return number, err
+	result, err := q.db.ExecContext(ctx, raiseHistory,
+		arg.OrganizationID,
+		arg.Number,
+		arg.AttemptID,
+		arg.Witness,
+		arg.UpdatedAt,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const rememberEngineStart = `-- name: RememberEngineStart :exec
@@ -554,20 +602,6 @@ func (q *Queries) RememberEngineStart(ctx context.Context, arg RememberEngineSta
 		arg.OrganizationID,
 		arg.ID,
 	)
-	return err
-}
-
-const setHistoryWitness = `-- name: SetHistoryWitness :exec
-UPDATE organization_histories SET witness = $1 WHERE organization_id = $2
-`
-
-type SetHistoryWitnessParams struct {
-	Witness        string
-	OrganizationID uuid.UUID
-}
-
-func (q *Queries) SetHistoryWitness(ctx context.Context, arg SetHistoryWitnessParams) error {
-	_, err := q.db.ExecContext(ctx, setHistoryWitness, arg.Witness, arg.OrganizationID)
 	return err
 }
 

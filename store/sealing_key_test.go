@@ -42,7 +42,7 @@ func newSecrets(t testing.TB, s *store.Store, name string) *secrets {
 			TemplateVersionID: x.f.version.ID, OrganizationID: id, Name: "v", Value: seal(store.PurposeVariable), DefaultValue: seal(store.PurposeVariable),
 		})
 		require.NoError(t, err)
-		_, err = tx.InsertAttempt(ctx, store.InsertAttemptParams{
+		err = tx.InsertAttempt(ctx, store.InsertAttemptParams{
 			ID: x.attempt, OrganizationID: id, JobID: x.f.version.JobID, RequestID: uuid.New(), HashedSecret: []byte{1}, Clocks: "{}", Reply: seal(store.PurposeHandOut), HandedAt: now, RenewedAt: now,
 		})
 		require.NoError(t, err)

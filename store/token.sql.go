@@ -191,10 +191,9 @@ func (q *Queries) GetTokenByName(ctx context.Context, arg GetTokenByNameParams) 
 	return i, err
 }
 
-const insertAPIKey = `-- name: InsertAPIKey :one
+const insertAPIKey = `-- name: InsertAPIKey :exec
 INSERT INTO api_keys (id, user_id, hashed_secret, login_type, token_name, scopes, allow_list, lifetime_seconds, ip_address, workspace_id, last_used_at, expires_at, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-RETURNING id, user_id, hashed_secret, login_type, token_name, scopes, allow_list, lifetime_seconds, ip_address, workspace_id, last_used_at, expires_at, created_at, updated_at
 `
 
 type InsertAPIKeyParams struct {
@@ -215,8 +214,8 @@ type InsertAPIKeyParams struct {
 }
 
 // scope: deployment
-func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) (ApiKey, error) {
-	row := q.db.QueryRowContext(ctx, insertAPIKey,
+func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) error {
+	_, err := q.db.ExecContext(ctx, insertAPIKey,
 		arg.ID,
 		arg.UserID,
 		arg.HashedSecret,
@@ -232,24 +231,7 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) (Api
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
-	var i ApiKey
-	err := row.Scan(
-		&i.ID,
-		&i.UserID,
-		&i.HashedSecret,
-		&i.LoginType,
-		&i.TokenName,
-		&i.Scopes,
-		&i.AllowList,
-		&i.LifetimeSeconds,
-		&i.IPAddress,
-		&i.WorkspaceID,
-		&i.LastUsedAt,
-		&i.ExpiresAt,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-	)
-	return i, err
+	return err
 }
 
 const listSessions = `-- name: ListSessions :many

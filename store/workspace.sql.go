@@ -207,6 +207,35 @@ func (q *Queries) GetWorkspaceByName(ctx context.Context, arg GetWorkspaceByName
 	return i, err
 }
 
+const handOutWorkspace = `-- name: HandOutWorkspace :one
+UPDATE workspaces SET fence = fence + 1,
+    latest_status = CASE WHEN latest_build_id = $1 THEN $2 ELSE latest_status END,
+    updated_at = CASE WHEN latest_build_id = $1 THEN $3 ELSE updated_at END
+WHERE organization_id = $4 AND id = $5 RETURNING fence
+`
+
+type HandOutWorkspaceParams struct {
+	LatestBuildID  uuid.UUID
+	LatestStatus   string
+	UpdatedAt      Time
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+// Raises the fence, and keeps the status true, as a build is handed out.
+func (q *Queries) HandOutWorkspace(ctx context.Context, arg HandOutWorkspaceParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, handOutWorkspace,
+		arg.LatestBuildID,
+		arg.LatestStatus,
+		arg.UpdatedAt,
+		arg.OrganizationID,
+		arg.ID,
+	)
+	var fence int64
+	err := row.Scan(&fence)
+	return fence, err
+}
+
 const insertWorkspace = `-- name: InsertWorkspace :one
 INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, daily_cost, running, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
 VALUES ($1, $2, $3, (SELECT lower(u.username) FROM users u WHERE u.id = $3), $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, 'pending', $14, $15)

@@ -11,24 +11,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const countBuildsAskedForBy = `-- name: CountBuildsAskedForBy :one
-SELECT CAST(count(*) AS BIGINT) FROM workspace_builds
-WHERE organization_id = $1 AND workspace_id = $2 AND initiator_id = $3 AND reason NOT IN ('autostart', 'autostop', 'dormancy')
-`
-
-type CountBuildsAskedForByParams struct {
-	OrganizationID uuid.UUID
-	WorkspaceID    uuid.UUID
-	InitiatorID    uuid.UUID
-}
-
-func (q *Queries) CountBuildsAskedForBy(ctx context.Context, arg CountBuildsAskedForByParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countBuildsAskedForBy, arg.OrganizationID, arg.WorkspaceID, arg.InitiatorID)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
-}
-
 const dropFollowUp = `-- name: DropFollowUp :execrows
 UPDATE workspace_builds SET on_success = '', updated_at = $1 WHERE organization_id = $2 AND id = $3 AND on_success <> ''
 `
@@ -91,6 +73,120 @@ func (q *Queries) GetBuildDetail(ctx context.Context, arg GetBuildDetailParams) 
 		&i.VersionName,
 		&i.HasExternalAgent,
 		&i.InitiatorName,
+	)
+	return i, err
+}
+
+const getBuildToHandOut = `-- name: GetBuildToHandOut :one
+SELECT b.build_number, b.transition, b.parameters, b.orphan, b.log_level, w.id AS workspace_id, w.name AS workspace_name, t.id AS template_id, t.name AS template_name,
+    v.name AS version_name, v.graph, v.priced, o.name AS organization_name, f.hash AS source_hash,
+    u.id AS owner_id, u.username, u.name AS owner_full_name, u.email, u.login_type, u.status AS owner_status, u.roles AS owner_roles, u.ssh_public_key, u.ssh_private_key,
+    COALESCE(p.parameters, '[]') AS previous_parameters, COALESCE(h.number, 0) AS history, COALESCE(r.id, '00000000-0000-0000-0000-000000000000') AS recovery_id,
+    EXISTS (SELECT 1 FROM job_attempts l WHERE l.organization_id = $1 AND l.workspace_id = b.workspace_id AND l.engine_started_at IS NOT NULL AND l.ended_at IS NULL) AS engine_lives,
+    EXISTS (SELECT 1 FROM recovery_reports x WHERE x.organization_id = $1 AND x.workspace_id = b.workspace_id
+        AND x.running = TRUE AND x.outcome = '' AND x.reported_at > $2) AS stranger_lives,
+    EXISTS (SELECT 1 FROM workspace_states s WHERE s.organization_id = $1 AND s.workspace_id = b.workspace_id AND s.salvage = FALSE) AS has_state,
+    EXISTS (SELECT 1 FROM workspace_states s WHERE s.organization_id = $1 AND s.workspace_id = b.workspace_id AND s.salvage = TRUE AND s.merged_at IS NULL) AS has_salvage,
+    EXISTS (SELECT 1 FROM workspace_builds a WHERE a.organization_id = $1 AND a.workspace_id = b.workspace_id
+        AND a.initiator_id = w.owner_id AND a.reason NOT IN ('autostart', 'autostop', 'dormancy')) AS asked_by_owner,
+    EXISTS (SELECT 1 FROM api_keys k WHERE k.workspace_id = b.workspace_id) AS has_session
+FROM workspace_builds b
+JOIN workspaces w ON w.id = b.workspace_id
+JOIN templates t ON t.id = w.template_id
+JOIN template_versions v ON v.id = b.template_version_id
+JOIN organizations o ON o.id = b.organization_id
+JOIN users u ON u.id = w.owner_id
+JOIN files f ON f.id = $3
+LEFT JOIN workspace_builds p ON p.workspace_id = b.workspace_id AND p.build_number = b.build_number - 1
+LEFT JOIN organization_histories h ON h.organization_id = b.organization_id
+LEFT JOIN recoveries r ON r.organization_id = b.organization_id AND r.ended_at IS NULL
+WHERE b.organization_id = $1 AND b.id = $4
+`
+
+type GetBuildToHandOutParams struct {
+	OrganizationID uuid.UUID
+	ReportsSince   Time
+	FileID         uuid.UUID
+	ID             uuid.UUID
+}
+
+type GetBuildToHandOutRow struct {
+	BuildNumber        int64
+	Transition         string
+	Parameters         string
+	Orphan             bool
+	LogLevel           string
+	WorkspaceID        uuid.UUID
+	WorkspaceName      string
+	TemplateID         uuid.UUID
+	TemplateName       string
+	VersionName        string
+	Graph              string
+	Priced             bool
+	OrganizationName   string
+	SourceHash         string
+	OwnerID            uuid.UUID
+	Username           string
+	OwnerFullName      string
+	Email              string
+	LoginType          string
+	OwnerStatus        string
+	OwnerRoles         Strings
+	SshPublicKey       string
+	SshPrivateKey      []byte
+	PreviousParameters string
+	History            int64
+	RecoveryID         uuid.UUID
+	EngineLives        bool
+	StrangerLives      bool
+	HasState           bool
+	HasSalvage         bool
+	AskedByOwner       bool
+	HasSession         bool
+}
+
+// All that a hand-out asks of a build, its workspace, version and owner: it is one look in the turn of a database that has one writer.
+func (q *Queries) GetBuildToHandOut(ctx context.Context, arg GetBuildToHandOutParams) (GetBuildToHandOutRow, error) {
+	row := q.db.QueryRowContext(ctx, getBuildToHandOut,
+		arg.OrganizationID,
+		arg.ReportsSince,
+		arg.FileID,
+		arg.ID,
+	)
+	var i GetBuildToHandOutRow
+	err := row.Scan(
+		&i.BuildNumber,
+		&i.Transition,
+		&i.Parameters,
+		&i.Orphan,
+		&i.LogLevel,
+		&i.WorkspaceID,
+		&i.WorkspaceName,
+		&i.TemplateID,
+		&i.TemplateName,
+		&i.VersionName,
+		&i.Graph,
+		&i.Priced,
+		&i.OrganizationName,
+		&i.SourceHash,
+		&i.OwnerID,
+		&i.Username,
+		&i.OwnerFullName,
+		&i.Email,
+		&i.LoginType,
+		&i.OwnerStatus,
+		&i.OwnerRoles,
+		&i.SshPublicKey,
+		&i.SshPrivateKey,
+		&i.PreviousParameters,
+		&i.History,
+		&i.RecoveryID,
+		&i.EngineLives,
+		&i.StrangerLives,
+		&i.HasState,
+		&i.HasSalvage,
+		&i.AskedByOwner,
+		&i.HasSession,
 	)
 	return i, err
 }

@@ -1,7 +1,6 @@
--- name: InsertAttempt :one
+-- name: InsertAttempt :exec
 INSERT INTO job_attempts (id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, handed_at, renewed_at)
-VALUES (@id, @organization_id, @job_id, @workspace_id, @workspace_build_id, @daemon_id, @host_id, @key_id, @user_id, @api_key_id, @request_id, @number, @fence, @hashed_secret, @reply, @clocks, @handed_at, @renewed_at)
-RETURNING *;
+VALUES (@id, @organization_id, @job_id, @workspace_id, @workspace_build_id, @daemon_id, @host_id, @key_id, @user_id, @api_key_id, @request_id, @number, @fence, @hashed_secret, @reply, @clocks, @handed_at, @renewed_at);
 
 -- name: GetAttempt :one
 -- scope: deployment

@@ -17,7 +17,7 @@ SELECT * FROM provisioner_daemons WHERE organization_id = @organization_id AND i
 UPDATE provisioner_daemons SET drained_at = @drained_at WHERE organization_id = @organization_id AND id = @id RETURNING *;
 
 -- name: AdmitDaemon :execrows
-UPDATE provisioner_daemons SET last_seen_at = @last_seen_at WHERE organization_id = @organization_id AND id = @id AND drained_at IS NULL;
+UPDATE provisioner_daemons SET last_seen_at = @last_seen_at WHERE organization_id = @organization_id AND id = @id AND key_id = @key_id AND drained_at IS NULL;
 
 -- name: ListProvisionerDaemons :many
 SELECT d.*, COALESCE(k.name, '') AS key_name, k.expires_at AS key_expires_at FROM provisioner_daemons d

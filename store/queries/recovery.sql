@@ -3,13 +3,11 @@ SELECT h.number, h.attempt_id, h.witness, COALESCE(r.id, '00000000-0000-0000-000
 FROM organization_histories h LEFT JOIN recoveries r ON r.organization_id = h.organization_id AND r.ended_at IS NULL
 WHERE h.organization_id = @organization_id;
 
--- name: RaiseHistory :one
-INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES (@organization_id, 1, @attempt_id, '', @updated_at)
-ON CONFLICT (organization_id) DO UPDATE SET number = organization_histories.number + 1, attempt_id = excluded.attempt_id, updated_at = excluded.updated_at
-RETURNING number;
-
--- name: SetHistoryWitness :exec
-UPDATE organization_histories SET witness = @witness WHERE organization_id = @organization_id;
+-- name: RaiseHistory :execrows
+-- Takes the next number; no row where it is not the next one any more.
+INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES (@organization_id, @number, @attempt_id, @witness, @updated_at)
+ON CONFLICT (organization_id) DO UPDATE SET number = excluded.number, attempt_id = excluded.attempt_id, witness = excluded.witness, updated_at = excluded.updated_at
+WHERE organization_histories.number = excluded.number - 1;
 
 -- name: LiftHistory :exec
 INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES (@organization_id, @number, @attempt_id, @witness, @updated_at)
@@ -26,12 +24,20 @@ UPDATE job_attempts SET history = @history, voucher = @voucher, engine_started_a
 WHERE job_attempts.organization_id = @organization_id AND job_attempts.id = @id AND job_attempts.history = 0
     AND NOT EXISTS (SELECT 1 FROM job_attempts taken WHERE taken.organization_id = @organization_id AND taken.history = @history);
 
--- name: GetAcceptedFence :one
--- The fence of the newest state that was accepted, or else of the last attempt that started an engine; 0 is none.
-SELECT CAST(COALESCE(max(f.fence), 0) AS BIGINT) FROM (
-    SELECT s.fence FROM workspace_states s WHERE s.organization_id = @organization_id AND s.workspace_id = @workspace_id AND s.salvage = FALSE
-    UNION ALL
-    SELECT a.fence FROM job_attempts a WHERE a.organization_id = @organization_id AND a.workspace_id = @workspace_id AND a.history > 0) f;
+-- name: GetEngineStart :one
+-- What decides about the engine of a build's attempt, and what its voucher tells. The fences are those of the newest state that was accepted, and of the
+-- last attempt that started an engine; 0 is none.
+SELECT a.current, a.engine_started_at, a.voucher, b.build_number, b.transition, w.name AS workspace_name, w.owner_id, w.owner_name, t.name AS template_name,
+    COALESCE(h.number, 0) AS history, COALESCE(r.id, '00000000-0000-0000-0000-000000000000') AS recovery_id,
+    CAST(COALESCE((SELECT max(s.fence) FROM workspace_states s WHERE s.organization_id = @organization_id AND s.workspace_id = b.workspace_id AND s.salvage = FALSE), 0) AS BIGINT) AS state_fence,
+    CAST(COALESCE((SELECT max(e.fence) FROM job_attempts e WHERE e.organization_id = @organization_id AND e.workspace_id = b.workspace_id AND e.history > 0), 0) AS BIGINT) AS engine_fence
+FROM job_attempts a
+JOIN workspace_builds b ON b.id = a.workspace_build_id
+JOIN workspaces w ON w.id = b.workspace_id
+JOIN templates t ON t.id = w.template_id
+LEFT JOIN organization_histories h ON h.organization_id = a.organization_id
+LEFT JOIN recoveries r ON r.organization_id = a.organization_id AND r.ended_at IS NULL
+WHERE a.organization_id = @organization_id AND a.id = @id;
 
 -- name: CountChangesSinceLost :one
 -- What a workspace has gone through since an attempt that the database lacks: its fences may have been given out again after the restore, and time

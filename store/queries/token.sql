@@ -1,8 +1,7 @@
--- name: InsertAPIKey :one
+-- name: InsertAPIKey :exec
 -- scope: deployment
 INSERT INTO api_keys (id, user_id, hashed_secret, login_type, token_name, scopes, allow_list, lifetime_seconds, ip_address, workspace_id, last_used_at, expires_at, created_at, updated_at)
-VALUES (@id, @user_id, @hashed_secret, @login_type, @token_name, @scopes, @allow_list, @lifetime_seconds, @ip_address, @workspace_id, @last_used_at, @expires_at, @created_at, @updated_at)
-RETURNING *;
+VALUES (@id, @user_id, @hashed_secret, @login_type, @token_name, @scopes, @allow_list, @lifetime_seconds, @ip_address, @workspace_id, @last_used_at, @expires_at, @created_at, @updated_at);
 
 -- name: GetAPIKey :one
 -- scope: deployment

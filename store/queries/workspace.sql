@@ -21,6 +21,13 @@ UPDATE workspaces SET updated_at = @updated_at WHERE organization_id = @organiza
 -- name: RaiseWorkspaceFence :one
 UPDATE workspaces SET fence = fence + 1 WHERE organization_id = @organization_id AND id = @id RETURNING fence;
 
+-- name: HandOutWorkspace :one
+-- Raises the fence, and keeps the status true, as a build is handed out.
+UPDATE workspaces SET fence = fence + 1,
+    latest_status = CASE WHEN latest_build_id = @latest_build_id THEN @latest_status ELSE latest_status END,
+    updated_at = CASE WHEN latest_build_id = @latest_build_id THEN @updated_at ELSE updated_at END
+WHERE organization_id = @organization_id AND id = @id RETURNING fence;
+
 -- name: LiftWorkspaceFence :execrows
 UPDATE workspaces SET fence = @fence WHERE organization_id = @organization_id AND id = @id AND fence <= @fence;
 
