@@ -22,6 +22,7 @@ import (
 	"coder/client"
 	"coder/internal/chaos"
 	"coder/internal/provisioner"
+	"coder/internal/tofu"
 )
 
 type provisionerStartOptions struct {
@@ -130,7 +131,7 @@ func (o *provisionerStartOptions) run(ctx context.Context) error {
 	defer closeLogs() //nolint:errcheck // nothing is left to tell it to
 	opts := provisioner.Options{
 		Name: o.name, Organization: o.organization, Tags: tags, CacheDir: o.cacheDir, SpoolDir: o.spoolDir,
-		TerraformPath: o.terraformPath, FetchEngine: fetchEngine(o.cacheDir), EnvAllow: o.envAllow, MaxJobs: o.maxJobs, IdleTimeout: o.idleTimeout, Logger: logger, Version: Version(), Metrics: provisioner.NewMetrics(),
+		TerraformPath: o.terraformPath, FetchEngine: fetchEngine(o.cacheDir), FetchedEngine: tofu.Path(o.cacheDir), EnvAllow: o.envAllow, MaxJobs: o.maxJobs, IdleTimeout: o.idleTimeout, Logger: logger, Version: Version(), Metrics: provisioner.NewMetrics(),
 		Registered: func(r client.RegisteredDaemon) {
 			logger.Debug("connected", "organization", r.OrganizationName, "tags", tagList(r.Tags), "server", r.ServerVersion)
 		},

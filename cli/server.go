@@ -17,6 +17,7 @@ import (
 
 	"coder/client"
 	"coder/internal/chaos"
+	"coder/internal/tofu"
 	"coder/server"
 )
 
@@ -67,7 +68,7 @@ func (o *serverOptions) run(ctx context.Context, f *pflag.FlagSet) error {
 	}
 	defer closeLogs() //nolint:errcheck // nothing is left to tell it to
 	o.config.Logger = logger
-	o.config.FetchEngine = fetchEngine(o.config.CacheDir)
+	o.config.FetchEngine, o.config.FetchedEngine = fetchEngine(o.config.CacheDir), tofu.Path(o.config.CacheDir)
 	// A reader of our output that goes away must not take the server with it.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -35,8 +35,10 @@ type Config struct {
 	// ProvisionerDaemons serve the default organization; 0 runs none.
 	ProvisionerDaemons int
 	TerraformPath      string
-	// FetchEngine downloads an engine where the host has none; nil does not.
-	FetchEngine func(context.Context) (string, error)
+	// FetchEngine downloads an engine where the host has none, to FetchedEngine;
+	// nil does not.
+	FetchEngine   func(context.Context) (string, error)
+	FetchedEngine string
 	// ShutdownGrace is how long built-in daemons may finish after SIGTERM.
 	ShutdownGrace time.Duration
 

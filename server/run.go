@@ -297,7 +297,7 @@ func (s *Server) runDaemon(ctx, background context.Context, c Config, memory *me
 	}
 	daemon, err := provisioner.New(provisioner.Options{
 		Client: api, Name: name, CacheDir: c.CacheDir, SpoolDir: spool, TerraformPath: c.TerraformPath, Version: c.Version, Logger: c.Logger.With("daemon", name),
-		FetchEngine: c.FetchEngine, Standby: standby, Metrics: s.daemonMetrics,
+		FetchEngine: c.FetchEngine, FetchedEngine: c.FetchedEngine, Standby: standby, Metrics: s.daemonMetrics,
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"coder/internal/terraform"
 )
 
@@ -26,7 +28,7 @@ type crew struct {
 	ended   bool
 
 	finding sync.Mutex
-	engine  terraform.Engine
+	known   terraform.Known
 	file    string
 }
 
@@ -92,23 +94,35 @@ func (c *crew) leaves() (last bool) {
 	return c.members == 0
 }
 
-// findEngine asks once for all who the engine is, and again when its file was
-// replaced. The first answer may have been asked for ahead.
-func (c *crew) findEngine(ahead, find func() (terraform.Engine, error)) (terraform.Engine, error) {
+// find asks once for all who the engine is, and again when its file was
+// replaced, and reads our own binary once. The first answer of the engine may
+// have been asked for ahead.
+func (c *crew) find(ahead, find func() (terraform.Engine, error), hash func() (string, error)) (terraform.Known, error) {
 	c.finding.Lock()
 	defer c.finding.Unlock()
-	if c.file != "" && fileIdentity(c.engine.Path) == c.file {
-		return c.engine, nil
+	if c.file != "" && terraform.FileMark(c.known.Engine.Path) == c.file {
+		return c.known, nil
 	}
-	if ahead != nil && c.file == "" {
-		if engine, err := ahead(); err == nil {
-			c.engine, c.file = engine, fileIdentity(engine.Path)
-			return engine, nil
+	known := terraform.Known{Provider: c.known.Provider}
+	both := &errgroup.Group{}
+	both.Go(func() (err error) {
+		if ahead != nil && c.file == "" {
+			if known.Engine, err = ahead(); err == nil {
+				return nil
+			}
 		}
+		known.Engine, err = find()
+		return err
+	})
+	both.Go(func() (err error) {
+		if known.Provider == "" {
+			known.Provider, err = hash()
+		}
+		return err
+	})
+	if err := both.Wait(); err != nil {
+		return terraform.Known{}, err
 	}
-	engine, err := find()
-	if err == nil {
-		c.engine, c.file = engine, fileIdentity(engine.Path)
-	}
-	return engine, err
+	c.known, c.file = known, terraform.FileMark(known.Engine.Path)
+	return known, nil
 }

@@ -46,10 +46,12 @@ type Options struct {
 	SpoolDir string
 	// TerraformPath names the engine; empty looks for one.
 	TerraformPath string
-	// FetchEngine downloads an engine where the host has none; nil does not.
-	FetchEngine func(ctx context.Context) (string, error)
-	Logger      *slog.Logger
-	Version     string
+	// FetchEngine downloads an engine where the host has none, to FetchedEngine;
+	// nil does not.
+	FetchEngine   func(ctx context.Context) (string, error)
+	FetchedEngine string
+	Logger        *slog.Logger
+	Version       string
 	// EnvAllow narrows the host's environment to these names and patterns.
 	EnvAllow []string
 	// MaxJobs ends Run after so many jobs; 0 never does.
@@ -75,9 +77,15 @@ type Options struct {
 }
 
 // LookForEngine begins to ask the host's engine who it is, which takes longer
-// than all else that a daemon does before it registers. Call it as soon as the
-// options are there that this rests on, TerraformPath and EnvAllow. It fetches none.
+// than all else that a daemon does before it registers, unless an earlier start
+// has found that out. Call it as soon as the options are there that this rests
+// on, TerraformPath, EnvAllow and CacheDir. It fetches none.
 func (o *Options) LookForEngine(ctx context.Context) {
+	if binary, err := supervisor.OwnImage(); err == nil {
+		if _, known := terraform.OpenCache(o.CacheDir, o.Now).Recall(o.findOptions(), binary); known {
+			return
+		}
+	}
 	var engine terraform.Engine
 	var err error
 	found, look := make(chan struct{}), *o
@@ -93,7 +101,11 @@ func (o *Options) LookForEngine(ctx context.Context) {
 }
 
 func (o *Options) findEngine(ctx context.Context) (terraform.Engine, error) {
-	return terraform.Find(ctx, terraform.FindOptions{Path: o.TerraformPath, Environment: o.hostEnvironment(), Download: o.FetchEngine})
+	return terraform.Find(ctx, o.findOptions())
+}
+
+func (o *Options) findOptions() terraform.FindOptions {
+	return terraform.FindOptions{Path: o.TerraformPath, Environment: o.hostEnvironment(), Fetched: o.FetchedEngine, Download: o.FetchEngine}
 }
 
 func (o *Options) hostEnvironment() []string {
@@ -124,6 +136,13 @@ type Daemon struct {
 	slot    *slot
 	trouble string
 	room    int64
+
+	// confirmed waits until it is known that the tools are the right ones, and
+	// is an error where they are not to be had.
+	confirmed func() error
+	// heard is closed when the daemon has asked the server for the first time.
+	heard     chan struct{}
+	heardOnce sync.Once
 }
 
 // New checks the options and opens the spool. It contacts nobody.
@@ -166,7 +185,7 @@ func New(opts Options) (*Daemon, error) {
 	}
 	return &Daemon{
 		opts: opts, logger: opts.Logger, now: opts.Now, binary: binary, spool: spool, renewals: opts.Renewals,
-		drained: make(chan struct{}), crew: newCrew(opts, 1), room: supervisor.Room(0),
+		drained: make(chan struct{}), heard: make(chan struct{}), crew: newCrew(opts, 1), room: supervisor.Room(0),
 	}, nil
 }
 
@@ -179,7 +198,7 @@ func (d *Daemon) Drain() { d.drainOnce.Do(func() { close(d.drained) }) }
 // Drain lets it finish.
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.leave()
-	if err := d.findEngine(ctx); err != nil {
+	if err := d.readyTools(ctx); err != nil {
 		return err
 	}
 	workCtx, stopWork := context.WithCancel(ctx)
@@ -194,7 +213,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}()
 	group := &errgroup.Group{}
 	adopted := d.recoverSpool(ctx, group)
-	group.Go(func() error { return d.watchSpool(workCtx, ctx) })
+	group.Go(func() error {
+		err := d.settleDown(workCtx)
+		if err != nil {
+			stopWork()
+			return err
+		}
+		return d.watchSpool(workCtx, ctx)
+	})
 	group.Go(func() error {
 		defer stopWork()
 		adopted.Wait()
@@ -224,7 +250,7 @@ func (d *Daemon) leave() {
 // tools are what jobs are done with. They change when the engine's file is
 // replaced; a job keeps those that it began with.
 type tools struct {
-	engine   terraform.Engine
+	terraform.Known
 	workshop *terraform.Workshop
 	// file identifies the engine's file.
 	file string
@@ -232,43 +258,78 @@ type tools struct {
 	variables []string
 }
 
-// findEngine looks for the engine, and lays out its workshop.
-func (d *Daemon) findEngine(ctx context.Context) error {
-	host := d.opts.hostEnvironment()
-	engine, err := d.crew.findEngine(d.opts.ahead, func() (terraform.Engine, error) { return d.opts.findEngine(ctx) })
-	if err != nil {
-		return err
+// readyTools goes by what an earlier start has found out, where it may: no job
+// begins before that is confirmed, and there is none to go on with.
+func (d *Daemon) readyTools(ctx context.Context) error {
+	d.confirmed = func() error { return nil }
+	known, recalled := terraform.OpenCache(d.opts.CacheDir, d.now).Recall(d.opts.findOptions(), d.binary)
+	if folders, err := d.spool.folders(); !recalled || err != nil || len(folders) > 0 {
+		return d.findEngine(ctx)
 	}
-	workshop, err := terraform.NewWorkshop(ctx, terraform.WorkshopOptions{
-		CacheDir: d.opts.CacheDir, Engine: engine, Environment: host,
-		Operator: terraform.FindOperatorConfig(d.opts.Getenv, engine.Product),
-		Provider: terraform.Provider{Binary: d.binary, Version: coderprovider.Version}, Now: d.now,
-	})
-	if err != nil {
-		return d.explained(err)
+	if err := d.layOut(ctx, known); err != nil {
+		d.logger.Debug("what an earlier start has found out is of no use", "error", err)
+		return d.findEngine(ctx)
 	}
-	d.tools.Store(&tools{engine: engine, workshop: workshop, file: fileIdentity(engine.Path), variables: terraform.HostVariables(host)})
-	d.logger.Debug("engine found", "engine", engine.String(), "path", engine.Path)
+	d.confirmed = sync.OnceValue(func() error { return d.findEngine(ctx) })
 	return nil
 }
 
-// fileIdentity changes when another file takes a path's place.
-func fileIdentity(path string) string {
-	info, err := os.Stat(path)
-	if err != nil {
-		return ""
+// settleDown does what can wait until the server has been asked for the first
+// time, so that it takes no time of that.
+func (d *Daemon) settleDown(workCtx context.Context) error {
+	late := time.NewTimer(5 * time.Second)
+	defer late.Stop()
+	select {
+	case <-d.heard:
+	case <-late.C:
+	case <-workCtx.Done():
+		return nil
 	}
-	return fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size())
+	return d.confirmed()
+}
+
+// findEngine looks for the engine, and lays out its workshop.
+func (d *Daemon) findEngine(ctx context.Context) error {
+	known, err := d.crew.find(d.opts.ahead, func() (terraform.Engine, error) { return d.opts.findEngine(ctx) },
+		func() (string, error) { return terraform.HashProvider(ctx, d.binary) })
+	if err != nil {
+		return err
+	}
+	if before := d.tools.Load(); before == nil || before.Known != known || before.file != terraform.FileMark(known.Engine.Path) {
+		if err := d.layOut(ctx, known); err != nil {
+			return d.explained(err)
+		}
+	}
+	if err := d.tools.Load().workshop.Cache().Remember(known, d.binary); err != nil {
+		d.logger.Warn("the next start will take longer", "error", err)
+	}
+	return nil
+}
+
+// layOut makes the workshop for what is known.
+func (d *Daemon) layOut(ctx context.Context, known terraform.Known) error {
+	host := d.opts.hostEnvironment()
+	workshop, err := terraform.NewWorkshop(ctx, terraform.WorkshopOptions{
+		CacheDir: d.opts.CacheDir, Engine: known.Engine, Environment: host,
+		Operator: terraform.FindOperatorConfig(d.opts.Getenv, known.Engine.Product),
+		Provider: terraform.Provider{Binary: d.binary, Version: coderprovider.Version, Hash: known.Provider}, Now: d.now,
+	})
+	if err != nil {
+		return err
+	}
+	d.tools.Store(&tools{Known: known, workshop: workshop, file: terraform.FileMark(known.Engine.Path), variables: terraform.HostVariables(host)})
+	d.logger.Debug("engine found", "engine", known.Engine.String(), "path", known.Engine.Path)
+	return nil
 }
 
 // refreshEngine asks the engine anew who it is when its file was replaced.
 func (d *Daemon) refreshEngine(ctx context.Context) {
 	known := d.tools.Load()
-	if fileIdentity(known.engine.Path) == known.file {
+	if terraform.FileMark(known.Engine.Path) == known.file {
 		return
 	}
 	if err := d.findEngine(ctx); err != nil {
-		d.logger.Error("the engine's file has changed", "path", known.engine.Path, "error", err)
+		d.logger.Error("the engine's file has changed", "path", known.Engine.Path, "error", err)
 	}
 }
 
@@ -300,6 +361,7 @@ func (d *Daemon) work(ctx, workCtx context.Context) error {
 func (d *Daemon) register(ctx context.Context) (client.RegisteredDaemon, error) {
 	registered := client.RegisteredDaemon{}
 	err := retry(ctx, d.logger, "register", func() (err error) {
+		defer d.heardOnce.Do(func() { close(d.heard) })
 		registered, err = d.joins(ctx)
 		if client.IsNotFound(err) {
 			return fmt.Errorf("the organization does not exist or this credential may not see it, or something else answers at the server's address: %w", err)
@@ -310,7 +372,7 @@ func (d *Daemon) register(ctx context.Context) (client.RegisteredDaemon, error) 
 		return client.RegisteredDaemon{}, fmt.Errorf("register the provisioner daemon: %w", err)
 	}
 	d.logger.Info("provisioner daemon registered", "name", registered.Name,
-		"organization", registered.OrganizationName, "tags", registered.Tags, "engine", d.tools.Load().engine.String())
+		"organization", registered.OrganizationName, "tags", registered.Tags, "engine", d.tools.Load().Engine.String())
 	if d.opts.Registered != nil {
 		d.opts.Registered(registered)
 	}
@@ -401,6 +463,9 @@ func (d *Daemon) takeJobs(ctx, workCtx context.Context, as client.RegisteredDaem
 		}
 		if job == nil {
 			continue
+		}
+		if err := d.confirmed(); err != nil {
+			return served, err // the job goes to another one
 		}
 		d.claimed = false
 		d.crew.works()

@@ -64,7 +64,7 @@ func (a *attempt) endOf(exit supervisor.Exit) *badEnd {
 	if !failed {
 		return nil
 	}
-	engine := a.tools.engine.String()
+	engine := a.tools.Engine.String()
 	reason := a.endedFor()
 	overQuota := (*errOverQuota)(nil)
 	switch {
@@ -102,7 +102,7 @@ func (a *attempt) noteExit(exit supervisor.Exit) {
 	for _, s := range exit.Steps {
 		name, _, _ := strings.Cut(s.Name, "-")
 		if name == "plan" || name == stepGraph {
-			a.timings = append(a.timings, stageTiming(name, name, a.tools.engine.Product, s.StartedAt, s.EndedAt))
+			a.timings = append(a.timings, stageTiming(name, name, a.tools.Engine.Product, s.StartedAt, s.EndedAt))
 		}
 	}
 	if exit.Reason == supervisor.ReasonFence {

@@ -43,6 +43,8 @@ type controlPlane struct {
 	registered []time.Time
 	// troubles are what daemons have said that keeps them from taking a job.
 	troubles []string
+	// asking counts the requests for a job that have not ended.
+	asking int
 }
 
 // handout is what the server knows of one attempt.
@@ -151,7 +153,13 @@ func (p *controlPlane) acquire(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Lock()
 	p.troubles = append(p.troubles, req.Trouble)
+	p.asking++
 	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.asking--
+	}()
 	if req.Trouble != "" {
 		w.WriteHeader(http.StatusNoContent)
 		return

@@ -120,7 +120,7 @@ func (a *attempt) engineStep(s step, prepared *terraform.Prepared, variables str
 		state = a.folder.path(filepath.Join(workDir, terraform.StateFile))
 	}
 	return supervisor.Step{
-		Name: s.name, State: state, Argv: s.arguments(a.tools.engine, variables), Dir: a.folder.path(workDir), Env: environment,
+		Name: s.name, State: state, Argv: s.arguments(a.tools.Engine, variables), Dir: a.folder.path(workDir), Env: environment,
 		Stdout: a.folder.path(s.name + ".out"), Stderr: a.folder.path(s.name + ".err"), Gate: s.gate,
 	}, nil
 }

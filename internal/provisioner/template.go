@@ -51,7 +51,7 @@ func (a *attempt) prepareTemplate(confirmed <-chan struct{}) (*terraform.Prepare
 	}
 	if err == nil && prepared.Fresh {
 		a.timings = append(a.timings, client.StageTiming{
-			StartedAt: started.UTC(), EndedAt: a.daemon.now().UTC(), Stage: "init", Source: a.tools.engine.Product, Action: "init", Resource: "",
+			StartedAt: started.UTC(), EndedAt: a.daemon.now().UTC(), Stage: "init", Source: a.tools.Engine.Product, Action: "init", Resource: "",
 		})
 	}
 	return prepared, err

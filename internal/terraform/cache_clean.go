@@ -62,7 +62,7 @@ func (c *Cache) Prune(ctx context.Context) error {
 		return err
 	}
 	_, err = c.Clean(ctx, items)
-	return err
+	return errors.Join(err, c.forgetKnown())
 }
 
 // remove is false for what somebody uses.

@@ -31,9 +31,9 @@ const (
 
 // Engine is a Terraform or OpenTofu binary on this host.
 type Engine struct {
-	Path    string
-	Product string
-	Version string
+	Path    string `json:"path"`
+	Product string `json:"product"`
+	Version string `json:"version"`
 }
 
 // FindOptions say where to look for an engine.
@@ -42,9 +42,33 @@ type FindOptions struct {
 	Path string
 	// Environment that the engine is asked for its version with.
 	Environment []string
+	// Fetched is where Download puts it.
+	Fetched string
 	// Download fetches a verified OpenTofu and returns its path. Nil: an
 	// engine that is not there is an error.
 	Download func(ctx context.Context) (string, error)
+}
+
+// place is the absolute path of the engine that Find would ask, as far as that
+// can be told without a download; else empty.
+func (o FindOptions) place() string {
+	found := o.Path
+	if found == "" {
+		for _, path := range []string{"terraform", "tofu", o.Fetched} {
+			if path, err := exec.LookPath(path); err == nil {
+				found = path
+				break
+			}
+		}
+	}
+	if found == "" {
+		return ""
+	}
+	abs, err := filepath.Abs(found)
+	if err != nil {
+		return ""
+	}
+	return abs
 }
 
 // Find returns the engine to use: the given path, else terraform, else tofu
@@ -92,18 +116,29 @@ func Inspect(ctx context.Context, path string, environment []string) (Engine, er
 		return Engine{}, fmt.Errorf("inspect engine %s: its answer to version names neither Terraform nor OpenTofu", abs)
 	}
 	engine := Engine{Path: abs, Product: ProductTerraform, Version: string(found[2])}
-	oldest := oldestTerraform
 	if string(found[1]) == "OpenTofu" {
-		engine.Product, oldest = ProductOpenTofu, oldestOpenTofu
+		engine.Product = ProductOpenTofu
 	}
-	have, err := version.NewVersion(engine.Version)
-	if err != nil {
-		return Engine{}, fmt.Errorf("inspect engine %s: version %q: %w", abs, engine.Version, err)
-	}
-	if have.Core().LessThan(version.Must(version.NewVersion(oldest))) {
-		return Engine{}, fmt.Errorf("inspect engine %s: %s %s is too old, %s or newer is needed", abs, found[1], engine.Version, oldest)
+	if err := engine.check(); err != nil {
+		return Engine{}, fmt.Errorf("inspect engine %s: %w", abs, err)
 	}
 	return engine, nil
+}
+
+// check refuses what is too old, or no engine.
+func (e Engine) check() error {
+	oldest, known := map[string]string{ProductTerraform: oldestTerraform, ProductOpenTofu: oldestOpenTofu}[e.Product]
+	if !known {
+		return fmt.Errorf("%q is neither Terraform nor OpenTofu", e.Product)
+	}
+	have, err := version.NewVersion(e.Version)
+	if err != nil {
+		return fmt.Errorf("version %q: %w", e.Version, err)
+	}
+	if have.Core().LessThan(version.Must(version.NewVersion(oldest))) {
+		return fmt.Errorf("%s is too old, %s or newer is needed", e, oldest)
+	}
+	return nil
 }
 
 // String is how people know the engine: "Terraform 1.11.4".

@@ -17,4 +17,5 @@ func tryLock(string) (*os.File, error)                        { return nil, errU
 func downgrade(*os.File) error                                { return errUnsupported }
 func groupLeader() *syscall.SysProcAttr                       { return nil }
 func killGroup(int) error                                     { return errUnsupported }
+func FileMark(string) string                                  { return "" }
 func fileID(os.FileInfo) any                                  { return nil }

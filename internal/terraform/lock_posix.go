@@ -5,6 +5,7 @@ package terraform
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -87,6 +88,16 @@ func downgrade(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOC
 func groupLeader() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 func killGroup(pid int) error { return unix.Kill(-pid, unix.SIGKILL) }
+
+// FileMark changes when a file does, or when another one takes its path's
+// place. Empty where there is none. A file that is read or run changes nothing.
+func FileMark(path string) string {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return ""
+	}
+	return fmt.Sprint(stat.Dev, " ", stat.Ino, " ", stat.Size, " ", stat.Mtim.Nano(), " ", stat.Ctim.Nano())
+}
 
 // fileID tells two names of one file from two files.
 func fileID(info os.FileInfo) any {

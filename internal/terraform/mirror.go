@@ -21,6 +21,8 @@ type Provider struct {
 	// Binary is the path of the running binary's own image.
 	Binary  string
 	Version string
+	// Hash is the SHA-256 of the binary; empty: it is read.
+	Hash string
 }
 
 // fileName is what engines look for, and what the binary knows itself by.
@@ -34,9 +36,11 @@ const mirrorNameLength = 32
 // another build gets another one, and one that runs is never written to. As
 // long as the lock is held the mirror stays.
 func (c *Cache) mirrorProvider(ctx context.Context, provider Provider) (mirror string, lock *os.File, err error) {
-	hash, err := fileHash(ctx, provider.Binary)
-	if err != nil {
-		return "", nil, fmt.Errorf("read our own binary: %w", err)
+	hash := provider.Hash
+	if hash == "" {
+		if hash, err = HashProvider(ctx, provider.Binary); err != nil {
+			return "", nil, err
+		}
 	}
 	mirror = c.mirrorDir(hash[:mirrorNameLength])
 	if err := os.MkdirAll(filepath.Dir(mirror), 0o700); err != nil {

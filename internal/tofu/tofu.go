@@ -57,6 +57,9 @@ func (o Options) mirrorURL() string {
 	return strings.TrimRight(o.MirrorURL, "/")
 }
 
+// Path is where Ensure puts the binary.
+func Path(cacheDir string) string { return filepath.Join(cacheDir, "opentofu", Version, "tofu") }
+
 // Ensure returns the path of a tofu binary in the cache directory, fetching it
 // where it is missing or damaged. Any number of processes may call it at once:
 // one of them fetches. A download is installed only when its signature and its
