@@ -126,7 +126,7 @@ func (a *api) engineStart(ctx context.Context, tx *store.Store, attempt *store.J
 		return startedEngine{}, err
 	}
 	rows, err := tx.RaiseHistory(ctx, store.RaiseHistoryParams{
-		OrganizationID: org, Number: number, AttemptID: attempt.ID, Witness: a.signWitness(org, number, attempt.ID, at), UpdatedAt: at,
+		OrganizationID: org, Before: row.History, Number: number, AttemptID: attempt.ID, Witness: a.signWitness(org, number, attempt.ID, at), UpdatedAt: at,
 	})
 	if err == nil && rows == 0 {
 		err = fmt.Errorf("engine start %d of organization %s is taken although it was the next one", number, org)

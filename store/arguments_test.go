@@ -154,9 +154,15 @@ var specials = map[string]func(w *world, q query, k int) any{
 	"before_id":       func(_ *world, _ query, k int) any { return seedID("template_versions", k) },
 	"now_at":          func(_ *world, _ query, k int) any { return int64(seedBase + k*seedStep) },
 	"since_at":        func(_ *world, _ query, k int) any { return int64(seedBase - 10*k*seedStep) },
-	"include_expired": isOdd, "include_archived": isOdd, "overflowed": isOdd,
-	"every": func(*world, query, int) any { return true },
-	"keep":  constant(1),
+	"include_expired": isOdd, "include_archived": isOdd, "overflowed": isOdd, "scheduled": isOdd,
+	// What a row is known to hold when it is written.
+	"known_intents": func(w *world, _ query, k int) any { return w.rows["job_attempts"][k]["intents"] },
+	"before":        func(w *world, _ query, k int) any { return w.rows["organization_histories"][k]["number"] },
+	"bytes_before":  func(w *world, _ query, k int) any { return w.rows["provisioner_jobs"][k]["log_bytes"] },
+	"quiet_hours":   func(w *world, _ query, k int) any { return w.rows["user_settings"][k]["name"] },
+	"reports_since": constant(0),
+	"every":         func(*world, query, int) any { return true },
+	"keep":          constant(1),
 	// Salvage that a row's own time of merging is still to come for.
 	"merged_at":       constant(seedBase),
 	"base_fence":      constant(0),

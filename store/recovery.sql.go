@@ -553,7 +553,7 @@ func (q *Queries) PutRecoveryReport(ctx context.Context, arg PutRecoveryReportPa
 const raiseHistory = `-- name: RaiseHistory :execrows
 INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (organization_id) DO UPDATE SET number = excluded.number, attempt_id = excluded.attempt_id, witness = excluded.witness, updated_at = excluded.updated_at
-WHERE organization_histories.number = excluded.number - 1
+WHERE organization_histories.number = $6
 `
 
 type RaiseHistoryParams struct {
@@ -562,9 +562,10 @@ type RaiseHistoryParams struct {
 	AttemptID      uuid.UUID
 	Witness        string
 	UpdatedAt      Time
+	Before         int64
 }
 
-// Takes the next number; no row where it is not the next one any more.
+// Takes the number behind the one before; no row where that is not the last one any more.
 func (q *Queries) RaiseHistory(ctx context.Context, arg RaiseHistoryParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, raiseHistory,
 		arg.OrganizationID,
@@ -572,6 +573,7 @@ func (q *Queries) RaiseHistory(ctx context.Context, arg RaiseHistoryParams) (int
 		arg.AttemptID,
 		arg.Witness,
 		arg.UpdatedAt,
+		arg.Before,
 	)
 	if err != nil {
 		return 0, err

@@ -4,10 +4,10 @@ FROM organization_histories h LEFT JOIN recoveries r ON r.organization_id = h.or
 WHERE h.organization_id = @organization_id;
 
 -- name: RaiseHistory :execrows
--- Takes the next number; no row where it is not the next one any more.
+-- Takes the number behind the one before; no row where that is not the last one any more.
 INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES (@organization_id, @number, @attempt_id, @witness, @updated_at)
 ON CONFLICT (organization_id) DO UPDATE SET number = excluded.number, attempt_id = excluded.attempt_id, witness = excluded.witness, updated_at = excluded.updated_at
-WHERE organization_histories.number = excluded.number - 1;
+WHERE organization_histories.number = @before;
 
 -- name: LiftHistory :exec
 INSERT INTO organization_histories (organization_id, number, attempt_id, witness, updated_at) VALUES (@organization_id, @number, @attempt_id, @witness, @updated_at)
