@@ -203,7 +203,7 @@ func (a *api) authenticateAttempt(ctx context.Context, r *http.Request) error {
 	if err != nil {
 		return errUnauthenticated("The attempt is not named by a UUID.")
 	}
-	row, err := a.store.GetAttempt(ctx, id)
+	row, err := a.store.GetAttemptOfCall(ctx, id)
 	if err != nil && !store.IsNotFound(err) {
 		return err
 	}

@@ -43,12 +43,15 @@ func errNotCurrent() *client.Error {
 // confirmAttempt says that the daemon has the job on disk.
 func (a *api) confirmAttempt(ctx context.Context, _ *AttemptPath) (*struct{}, error) {
 	attempt := requestFrom(ctx).attempt
-	rows, err := a.store.ConfirmAttempt(ctx, store.ConfirmAttemptParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, ConfirmedAt: store.At(a.now())})
+	err := a.store.InTx(ctx, func(tx *store.Store) error { // which shares its commit with others
+		rows, err := tx.ConfirmAttempt(ctx, store.ConfirmAttemptParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID, ConfirmedAt: store.At(a.now())})
+		if err == nil && rows == 0 {
+			err = errNotCurrent()
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if rows == 0 {
-		return nil, errNotCurrent()
 	}
 	a.leases.renewed(attempt.ID)
 	return nil, nil
@@ -59,8 +62,9 @@ func (a *api) confirmAttempt(ctx context.Context, _ *AttemptPath) (*struct{}, er
 // job goes back: it was handed out with an older state.
 func (a *api) startAttemptEngine(ctx context.Context, _ *AttemptPath) (*output[client.EngineStart], error) {
 	attempt := requestFrom(ctx).attempt
-	if attempt.Current && !attempt.EngineStartedAt.IsZero() {
-		return reply(client.EngineStart{Voucher: attempt.Voucher}), nil // the same call again
+	if attempt.Current && !attempt.EngineStartedAt.IsZero() { // the same call again
+		before, err := a.store.GetAttempt(ctx, attempt.ID)
+		return reply(client.EngineStart{Voucher: before.Voucher}), err
 	}
 	if attempt.Current && attempt.ConfirmedAt.IsZero() {
 		return nil, refuse(http.StatusConflict, "No engine may start before the hand-out is confirmed.", "Confirm it once the record of the attempt is on disk.")
@@ -96,27 +100,28 @@ type startedEngine struct {
 
 // markEngineStarted numbers an engine of a build, and marks it on the attempt
 // and on the job.
-func (a *api) markEngineStarted(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, known int64) (out startedEngine, err error) {
+func (a *api) markEngineStarted(ctx context.Context, tx *store.Store, attempt *store.Attempt, known int64) (out startedEngine, err error) {
 	var again bool
 	now := store.At(a.now())
 	if attempt.WorkspaceID != nil {
 		out, again, err = a.admitEngine(ctx, tx, attempt, known, now)
 	} else {
-		var current store.JobAttempt
-		current, err = tx.GetAttempt(ctx, attempt.ID)
+		var current store.Attempt
+		current, err = tx.GetAttemptOfCall(ctx, attempt.ID)
 		again = current.Current && !current.EngineStartedAt.IsZero()
 	}
 	if err != nil || again {
 		return out, err
 	}
-	jobs, err := tx.MarkJobEngineStarted(ctx, store.MarkJobEngineStartedParams{
-		OrganizationID: attempt.OrganizationID, ID: attempt.JobID, AttemptID: &attempt.ID, UpdatedAt: now,
+	// The attempt comes before its job wherever both are written, so that no two wait for each other.
+	attempts, err := tx.MarkAttemptEngineStarted(ctx, store.MarkAttemptEngineStartedParams{
+		OrganizationID: attempt.OrganizationID, ID: attempt.ID, EngineStartedAt: now, History: out.claim.Number, Voucher: out.voucher,
 	})
 	if err != nil {
 		return out, err
 	}
-	attempts, err := tx.MarkAttemptEngineStarted(ctx, store.MarkAttemptEngineStartedParams{
-		OrganizationID: attempt.OrganizationID, ID: attempt.ID, EngineStartedAt: now, History: out.claim.Number, Voucher: out.voucher,
+	jobs, err := tx.MarkJobEngineStarted(ctx, store.MarkJobEngineStartedParams{
+		OrganizationID: attempt.OrganizationID, ID: attempt.JobID, AttemptID: &attempt.ID, UpdatedAt: now,
 	})
 	if err == nil && (jobs == 0 || attempts == 0 || attempt.Revoked) {
 		err = refuse(http.StatusConflict, "No engine may start for this job.", "It was canceled, or this attempt no longer holds it.")
@@ -138,7 +143,7 @@ func (a *api) attemptSource(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(file.Data) // the daemon is gone; it will ask again
 }
 
-func (a *api) sourceOf(ctx context.Context, attempt *store.JobAttempt) (store.File, error) {
+func (a *api) sourceOf(ctx context.Context, attempt *store.Attempt) (store.File, error) {
 	if !attempt.Current || attempt.Revoked {
 		return store.File{}, errNotCurrent()
 	}
@@ -181,7 +186,7 @@ func (a *api) renewAttempt(ctx context.Context, in *renewInput) (*output[client.
 // wordFor is the state of everything an attempt must know. Each part only
 // ever rises, so their sum is a sequence number.
 func (a *api) wordFor(ctx context.Context, id uuid.UUID) (client.RenewResponse, error) {
-	attempt, err := a.store.GetAttempt(ctx, id)
+	attempt, err := a.store.GetAttemptOfCall(ctx, id)
 	if err != nil {
 		return client.RenewResponse{}, err
 	}
@@ -206,25 +211,9 @@ func (a *api) appendAttemptLogs(ctx context.Context, in *appendLogsInput) (*stat
 		return appended(http.StatusOK, in.Body.Next), nil
 	}
 	var expected int64
-	err := a.mustTx(ctx, func(tx *store.Store) error {
-		job, err := tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())})
-		if err != nil {
-			return err
-		}
-		current, err := tx.GetAttempt(ctx, attempt.ID)
-		if err != nil {
-			return err
-		}
-		expected = current.LogOffset
-		onlyIntents := in.Body.Offset == expected && in.Body.Next == expected && (len(in.Body.Intents) > 0 || in.Body.PlanTold)
-		if in.Body.Offset > expected || (in.Body.Next <= expected && !onlyIntents) {
-			return nil
-		}
-		expected = in.Body.Next
-		if a.room.isShort() {
-			return a.shedLogs(ctx, tx, job, current, in.Body)
-		}
-		return a.storeLogs(ctx, tx, job, current, in.Body)
+	err := a.mustTx(ctx, func(tx *store.Store) (err error) {
+		expected, err = a.takeLogs(ctx, tx, attempt, in.Body)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("append to the log: %w", err)
@@ -240,25 +229,51 @@ func appended(status int, expected int64) *statusOutput[client.AppendLogsRespons
 	return &statusOutput[client.AppendLogsResponse]{Status: status, Body: client.AppendLogsResponse{Expected: expected}}
 }
 
-func (a *api) storeLogs(ctx context.Context, tx *store.Store, job store.ProvisionerJob, attempt store.JobAttempt, req client.AppendLogsRequest) error {
+// takeLogs stores what follows on what the attempt has said before, and
+// returns the offset that is expected next.
+func (a *api) takeLogs(ctx context.Context, tx *store.Store, attempt *store.Attempt, req client.AppendLogsRequest) (int64, error) {
+	if req.Offset == attempt.LogOffset && req.Next > req.Offset && !a.room.isShort() {
+		stored, err := a.storeLogs(ctx, tx, *attempt, req)
+		if stored || err != nil {
+			return req.Next, err
+		}
+	}
+	current, err := tx.GetAttemptOfCall(ctx, attempt.ID)
+	if err != nil || !current.Current {
+		return req.Next, err
+	}
+	expected := current.LogOffset
+	onlyIntents := req.Offset == expected && req.Next == expected && (len(req.Intents) > 0 || req.PlanTold)
+	if req.Offset > expected || (req.Next <= expected && !onlyIntents) {
+		return expected, nil
+	}
+	if a.room.isShort() {
+		req = a.shedLogs(current, req)
+	}
+	stored, err := a.storeLogs(ctx, tx, current, req)
+	if err == nil && !stored {
+		err = fmt.Errorf("the log of attempt %s moved although it was read in the same transaction", attempt.ID)
+	}
+	return req.Next, err
+}
+
+// storeLogs stores lines unless the attempt is not any more as it was read.
+func (a *api) storeLogs(ctx context.Context, tx *store.Store, attempt store.Attempt, req client.AppendLogsRequest) (bool, error) {
 	fresh := req.Entries
 	for len(fresh) > 0 && fresh[0].Offset < attempt.LogOffset {
 		fresh = fresh[1:]
 	}
 	intents, told, err := mergeIntents(attempt.Intents, req)
 	if err != nil {
-		return err
+		return false, err
 	}
 	rows, err := tx.AdvanceAttemptLog(ctx, store.AdvanceAttemptLogParams{
-		OrganizationID: attempt.OrganizationID, ID: attempt.ID, LogOffset: attempt.LogOffset, NextOffset: req.Next, Intents: intents, PlanTold: told,
+		OrganizationID: attempt.OrganizationID, ID: attempt.ID, LogOffset: attempt.LogOffset, KnownIntents: attempt.Intents, NextOffset: req.Next, Intents: intents, PlanTold: told,
 	})
-	if err != nil {
-		return err
+	if err != nil || rows == 0 {
+		return false, err
 	}
-	if rows == 0 {
-		return fmt.Errorf("the log of attempt %s moved although its job is locked", attempt.ID)
-	}
-	return a.insertLogs(ctx, tx, job, &attempt, fresh, req.Overflowed)
+	return true, a.insertLogs(ctx, tx, attempt.OrganizationID, attempt.JobID, &attempt.ID, fresh, req.Overflowed)
 }
 
 // putAttemptState stores one version of a state. From an attempt that lost
@@ -308,7 +323,7 @@ func readState(r *http.Request) (packedState, client.StateRef, error) {
 	return packed, ref, nil
 }
 
-func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state packedState, n int64) error {
+func (a *api) storeState(ctx context.Context, attempt *store.Attempt, state packedState, n int64) error {
 	if attempt.WorkspaceID == nil {
 		return badRequest("Only builds of workspaces have a state.")
 	}
@@ -326,7 +341,7 @@ func (a *api) storeState(ctx context.Context, attempt *store.JobAttempt, state p
 		case !store.IsNotFound(err):
 			return err
 		}
-		current, err := tx.GetAttempt(ctx, attempt.ID)
+		current, err := tx.GetAttemptOfCall(ctx, attempt.ID)
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func (a *api) inDoubt(ctx context.Context, tx *store.Store, job store.Provisione
 	if job.AttemptID == nil || job.WorkspaceBuildID == nil {
 		return none, nil
 	}
-	attempt, err := tx.GetAttempt(ctx, *job.AttemptID)
+	attempt, err := tx.GetAttemptOfCall(ctx, *job.AttemptID)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (a *api) inDoubt(ctx context.Context, tx *store.Store, job store.Provisione
 // the newest state, in this order. That there is something at the address is
 // not enough: it may be what stood there before the attempt. What is changed or
 // destroyed is in the state as long as it is not gone, and so is known.
-func unrecorded(ctx context.Context, tx *store.Store, attempt store.JobAttempt) ([]client.DoubtfulResource, error) {
+func unrecorded(ctx context.Context, tx *store.Store, attempt store.Attempt) ([]client.DoubtfulResource, error) {
 	open := map[string]client.DoubtfulResource{}
 	if err := json.Unmarshal([]byte(attempt.Intents), &open); err != nil {
 		return nil, fmt.Errorf("read the attempt's intents: %w", err)
@@ -134,7 +134,7 @@ func doubtsOfTemplate(version store.TemplateVersion) []client.DoubtfulResource {
 
 // statesAround are the state from which an attempt has started, and the
 // newest; one that is not there is empty.
-func statesAround(ctx context.Context, tx *store.Store, attempt store.JobAttempt) (before, now *terraform.State, err error) {
+func statesAround(ctx context.Context, tx *store.Store, attempt store.Attempt) (before, now *terraform.State, err error) {
 	base, err := tx.GetWorkspaceStateBefore(ctx, store.GetWorkspaceStateBeforeParams{
 		OrganizationID: attempt.OrganizationID, WorkspaceID: *attempt.WorkspaceID, Fence: attempt.Fence,
 	})

@@ -186,7 +186,7 @@ func TestABuildWaitsForAnOlderEngine(t *testing.T) {
 		older := other.take(t)
 		require.Equal(t, stop.Job.ID, older.ID)
 		// Its job is over without its attempt: what only a fault can make.
-		_, err := st.FinishProvisionerJob(t.Context(), store.FinishProvisionerJobParams{
+		err := st.FinishProvisionerJob(t.Context(), store.FinishProvisionerJobParams{
 			OrganizationID: s.org.ID, ID: stop.Job.ID, Status: client.JobFailed, InDoubt: "[]", Timings: "[]", CompletedAt: store.At(time.Now()),
 		})
 		require.NoError(t, err)

@@ -119,7 +119,7 @@ func (a *api) logRefused(ctx context.Context, organizationID uuid.UUID, text str
 
 // engineStart numbers an engine start of a build, in the transaction that
 // marks it, and makes the voucher of its attempt.
-func (a *api) engineStart(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, row store.GetEngineStartRow, at store.Time) (startedEngine, error) {
+func (a *api) engineStart(ctx context.Context, tx *store.Store, attempt *store.Attempt, row store.GetEngineStartRow, at store.Time) (startedEngine, error) {
 	org, number := attempt.OrganizationID, row.History+1
 	previous, err := tx.ListHistoryOfWorkspace(ctx, store.ListHistoryOfWorkspaceParams{OrganizationID: org, WorkspaceID: attempt.WorkspaceID})
 	if err != nil {
@@ -349,7 +349,7 @@ func refusesBuilds(recovery uuid.UUID, number, known int64) bool {
 // admitEngine numbers the engine of a build, unless this was done before. It
 // refuses one in a recovery, and after one in which the workspace got a newer
 // state than the attempt was handed out with.
-func (a *api) admitEngine(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, known int64, at store.Time) (out startedEngine, again bool, err error) {
+func (a *api) admitEngine(ctx context.Context, tx *store.Store, attempt *store.Attempt, known int64, at store.Time) (out startedEngine, again bool, err error) {
 	row, err := tx.GetEngineStart(ctx, store.GetEngineStartParams{OrganizationID: attempt.OrganizationID, ID: attempt.ID})
 	switch {
 	case err != nil:

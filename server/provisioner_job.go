@@ -140,6 +140,8 @@ func nextCancel(job store.ProvisionerJob) (string, error) {
 
 // jobResult is what an ended job brought; nil fields where there is nothing.
 type jobResult struct {
+	// of is the build's row, where the transaction has read it.
+	of       *store.WorkspaceBuild
 	imported *client.ImportResult
 	dryRun   *client.DryRunResult
 	build    *client.BuildResult

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
+	"github.com/google/uuid"
 
 	"coder/client"
 	"coder/store"
@@ -190,7 +191,7 @@ func closeReason(e *client.Error) string {
 
 // serverLog adds a line of the server's own to a job's log.
 func (a *api) serverLog(ctx context.Context, tx *store.Store, job store.ProvisionerJob, level, stage, text string) error {
-	return a.insertLogs(ctx, tx, job, nil, []client.JobLogEntry{{CreatedAt: a.now(), Source: "provisioner_daemon", Level: level, Stage: stage, Output: text}}, false)
+	return a.insertLogs(ctx, tx, job.OrganizationID, job.ID, nil, []client.JobLogEntry{{CreatedAt: a.now(), Source: "provisioner_daemon", Level: level, Stage: stage, Output: text}}, false)
 }
 
 // What a line weighs beside its text, so that empty ones are not free, and how
@@ -201,29 +202,26 @@ const (
 )
 
 // insertLogs appends lines under ids that rise in the order of commits,
-// because the job's row is locked while they are counted. What is over
-// MaxJobLog is dropped and marked.
-func (a *api) insertLogs(ctx context.Context, tx *store.Store, job store.ProvisionerJob, attempt *store.JobAttempt, entries []client.JobLogEntry, overflowed bool) error {
+// because the job's row is locked from their count on. What is over MaxJobLog
+// is dropped and marked.
+func (a *api) insertLogs(ctx context.Context, tx *store.Store, organizationID, jobID uuid.UUID, attemptID *uuid.UUID, entries []client.JobLogEntry, overflowed bool) error {
 	var bytes int64
 	for _, e := range entries {
 		bytes += int64(len(e.Output)) + logRowCost
 	}
-	overflowed = overflowed || job.LogBytes+bytes > client.MaxJobLog
-	if job.LogBytes+bytes > client.MaxJobLog {
-		entries, bytes = nil, 0
-	}
-	count, err := tx.BumpJobLogs(ctx, store.BumpJobLogsParams{
-		OrganizationID: job.OrganizationID, ID: job.ID, Rows: int64(len(entries)), Bytes: bytes, Overflowed: overflowed, UpdatedAt: store.At(a.now()),
+	now := store.At(a.now())
+	rows, err := tx.BumpJobLogs(ctx, store.BumpJobLogsParams{
+		OrganizationID: organizationID, ID: jobID, Rows: int64(len(entries)), Bytes: bytes, BytesBefore: client.MaxJobLog - bytes, Overflowed: overflowed, UpdatedAt: now,
 	})
+	if store.IsNotFound(err) {
+		return tx.OverflowJobLogs(ctx, store.OverflowJobLogsParams{OrganizationID: organizationID, ID: jobID, UpdatedAt: now})
+	}
 	if err != nil {
 		return err
 	}
-	p := store.InsertJobLogParams{OrganizationID: job.OrganizationID, JobID: job.ID}
-	if attempt != nil {
-		p.AttemptID = &attempt.ID
-	}
+	p := store.InsertJobLogParams{OrganizationID: organizationID, JobID: jobID, AttemptID: attemptID}
 	for i, e := range entries {
-		p.LogID = count.LogRows - int64(len(entries)) + int64(i) + 1
+		p.LogID = rows - int64(len(entries)) + int64(i) + 1
 		p.CreatedAt, p.Source, p.Level, p.Stage, p.Output = store.At(e.CreatedAt), e.Source, e.Level, cutText(e.Stage, maxStage), cutLine(e.Output)
 		if err := tx.InsertJobLog(ctx, p); err != nil {
 			return err

@@ -21,11 +21,11 @@ func (a *api) decidePlan(ctx context.Context, in *planInput) (*output[client.Pla
 	var decision client.PlanDecision
 	var job store.ProvisionerJob
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
-		attempt, err := tx.GetAttempt(ctx, id)
+		attempt, err := tx.GetAttemptOfCall(ctx, id)
 		if err != nil {
 			return err
 		}
-		if job, err = tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())}); err != nil {
+		if job, err = tx.GetProvisionerJob(ctx, attempt.JobID); err != nil {
 			return err
 		}
 		switch {
@@ -49,7 +49,7 @@ func (a *api) decidePlan(ctx context.Context, in *planInput) (*output[client.Pla
 	return reply(decision), nil
 }
 
-func decidedBefore(attempt store.JobAttempt, cost int64) (client.PlanDecision, error) {
+func decidedBefore(attempt store.Attempt, cost int64) (client.PlanDecision, error) {
 	if *attempt.PlanCost != cost {
 		return client.PlanDecision{}, conflict(fmt.Sprintf("The plan of this attempt was decided on with a daily cost of %d.", *attempt.PlanCost))
 	}
@@ -66,7 +66,7 @@ func planDecision(cost int64, refusal string) client.PlanDecision {
 // chargePlan puts the plan's figure in the place of the reservation. What is
 // no more than was reserved was admitted when the build was asked for. After
 // a refusal nothing is applied, so what stood before goes on counting.
-func (a *api) chargePlan(ctx context.Context, tx *store.Store, attempt store.JobAttempt, job store.ProvisionerJob, cost int64) (client.PlanDecision, error) {
+func (a *api) chargePlan(ctx context.Context, tx *store.Store, attempt store.Attempt, job store.ProvisionerJob, cost int64) (client.PlanDecision, error) {
 	build, err := buildOfJob(ctx, tx, job)
 	if err != nil {
 		return client.PlanDecision{}, err

@@ -57,10 +57,10 @@ func (a *api) owesReport(ctx context.Context, d store.ProvisionerDaemon, ask cli
 
 // takeBackForRecovery puts a build back into the queue that was handed out
 // with a state which turned out to be an older one; its engine has not started.
-func (a *api) takeBackForRecovery(ctx context.Context, attempt *store.JobAttempt) error {
+func (a *api) takeBackForRecovery(ctx context.Context, attempt *store.Attempt) error {
 	var job store.ProvisionerJob
 	err := a.store.InTx(ctx, func(tx *store.Store) error {
-		current, err := tx.GetAttempt(ctx, attempt.ID)
+		current, err := tx.GetAttemptOfCall(ctx, attempt.ID)
 		if err != nil || !current.Current {
 			return err
 		}
@@ -454,7 +454,7 @@ func (a *api) recoverState(ctx context.Context, tx *store.Store, w store.Workspa
 	row := store.InsertWorkspaceStateParams{
 		WorkspaceID: w.ID, OrganizationID: w.OrganizationID, Fence: report.Fence, N: 1, WorkspaceBuildID: w.LatestBuildID, AttemptID: &report.AttemptID, Recovered: true,
 	}
-	attempt, err := tx.GetAttempt(ctx, report.AttemptID)
+	attempt, err := tx.GetAttemptOfCall(ctx, report.AttemptID)
 	if ignoreNotFound(err) != nil {
 		return "", 0, err
 	}

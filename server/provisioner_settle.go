@@ -41,8 +41,13 @@ func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[c
 	if err := a.nameLate(ctx, requestFrom(ctx).attempt, lateWord{pastFence: in.Body.PastFence, dead: true, state: in.Body.State}); err != nil {
 		return nil, err
 	}
-	settled, err := a.settle(ctx, in.Body.State, in.Body.Logs, store.JSON(in.Body), namesNewest(in.Body.State), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
-		salvaged, more, err := a.deleteLeaves(ctx, tx, job)
+	var build *store.WorkspaceBuild
+	call := settlement{in.Body.State, in.Body.Logs, store.JSON(in.Body), client.JobSucceeded, namesNewest(in.Body.State)}
+	settled, err := a.settle(ctx, call, func(tx *store.Store, job store.ProvisionerJob) (_ client.SettledJob, err error) {
+		if build, err = buildToEnd(ctx, tx, job); err != nil {
+			return client.SettledJob{}, err
+		}
+		salvaged, more, err := a.deleteLeaves(ctx, tx, job, build)
 		if err != nil {
 			return client.SettledJob{}, err
 		}
@@ -54,18 +59,27 @@ func (a *api) completeAttempt(ctx context.Context, in *completeInput) (*output[c
 			status = client.JobCanceled
 		}
 		end := store.FinishProvisionerJobParams{Status: status, InDoubt: "[]", Timings: store.JSON(in.Body.Timings)}
-		return a.endJob(ctx, tx, job, end, &jobResult{imported: in.Body.Import, dryRun: in.Body.DryRun, build: in.Body.Build})
+		return a.endJob(ctx, tx, job, end, &jobResult{of: build, imported: in.Body.Import, dryRun: in.Body.DryRun, build: in.Body.Build})
 	})
-	if err == nil {
-		a.followAtOnce(ctx, *requestFrom(ctx).attempt)
+	if err == nil && build != nil {
+		a.followAtOnce(ctx, *build)
 	}
 	return settled, err
 }
 
+// buildToEnd is the build of a job; nil for one of another kind.
+func buildToEnd(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (*store.WorkspaceBuild, error) {
+	if job.WorkspaceBuildID == nil {
+		return nil, nil
+	}
+	build, err := buildOfJob(ctx, tx, job)
+	return &build, err
+}
+
 // namesNewest refuses an end that is not bound to the newest state that the
 // attempt has handed in.
-func namesNewest(named *client.StateRef) func(store.JobAttempt) error {
-	return func(attempt store.JobAttempt) error {
+func namesNewest(named *client.StateRef) func(store.Attempt) error {
+	return func(attempt store.Attempt) error {
 		if attempt.StateN == 0 || named != nil && named.N >= attempt.StateN {
 			return nil
 		}
@@ -76,8 +90,8 @@ func namesNewest(named *client.StateRef) func(store.JobAttempt) error {
 // attestsDead refuses the end of a build whose engine may live: other engines
 // would be let at its workspace. Without the word that it is dead, only the
 // horizon ends it.
-func attestsDead(dead bool) func(store.JobAttempt) error {
-	return func(attempt store.JobAttempt) error {
+func attestsDead(dead bool) func(store.Attempt) error {
+	return func(attempt store.Attempt) error {
 		if dead || attempt.EngineStartedAt.IsZero() || attempt.WorkspaceID == nil {
 			return nil
 		}
@@ -89,13 +103,9 @@ func attestsDead(dead bool) func(store.JobAttempt) error {
 // deleteLeaves refuses to call a delete done while the state that the call
 // names still holds resources, whatever the daemon says. What only salvage
 // knows, because it came in since, is told.
-func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.ProvisionerJob) (salvaged []string, more bool, err error) {
-	if job.WorkspaceBuildID == nil {
+func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.ProvisionerJob, build *store.WorkspaceBuild) (salvaged []string, more bool, err error) {
+	if build == nil || build.Transition != client.TransitionDelete || build.Orphan {
 		return nil, false, nil
-	}
-	build, err := tx.GetWorkspaceBuild(ctx, *job.WorkspaceBuildID)
-	if err != nil || build.Transition != client.TransitionDelete || build.Orphan {
-		return nil, false, err
 	}
 	raw := []byte(nil)
 	row, err := tx.GetLatestWorkspaceState(ctx, store.GetLatestWorkspaceStateParams{OrganizationID: job.OrganizationID, WorkspaceID: build.WorkspaceID})
@@ -112,7 +122,7 @@ func (a *api) deleteLeaves(ctx context.Context, tx *store.Store, job store.Provi
 	if !state.Empty() {
 		return nil, false, badRequest("A delete is complete only when the state holds no managed resource.")
 	}
-	return leftInSalvage(ctx, tx, build, raw)
+	return leftInSalvage(ctx, tx, *build, raw)
 }
 
 // deleteAgain goes on with a delete of which salvage knows more: with another
@@ -134,7 +144,8 @@ func (a *api) failAttempt(ctx context.Context, in *failInput) (*output[client.Se
 	if err := a.nameLate(ctx, requestFrom(ctx).attempt, lateWord{req.InDoubt, req.PastFence, req.EngineDead, req.State}); err != nil {
 		return nil, err
 	}
-	return a.settle(ctx, req.State, req.Logs, store.JSON(req), attestsDead(req.EngineDead), func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
+	call := settlement{req.State, req.Logs, store.JSON(req), client.JobFailed, attestsDead(req.EngineDead)}
+	return a.settle(ctx, call, func(tx *store.Store, job store.ProvisionerJob) (client.SettledJob, error) {
 		refusal, err := planRefusal(ctx, tx, job)
 		if err != nil {
 			return client.SettledJob{}, err
@@ -176,7 +187,7 @@ type lateWord struct {
 // nameLate adds to the job's log what an attempt names in doubt that has lost
 // its job, that its engine ran past its fence, and that nothing else is in doubt
 // any more, each once: nobody else knows of it, and its own log is not taken.
-func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, word lateWord) error {
+func (a *api) nameLate(ctx context.Context, attempt *store.Attempt, word lateWord) error {
 	if attempt.Current || attempt.Settled != "" || attempt.EngineStartedAt.IsZero() && len(word.doubts) == 0 && !word.pastFence {
 		return nil
 	}
@@ -202,7 +213,7 @@ func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, word late
 		if named = len(fresh) > 0; !named {
 			return nil // the same call again, or there is nothing to say
 		}
-		return a.insertLogs(ctx, tx, job, nil, fresh, false)
+		return a.insertLogs(ctx, tx, job.OrganizationID, job.ID, nil, fresh, false)
 	})
 	if err != nil {
 		return fmt.Errorf("record what is in doubt: %w", err)
@@ -216,7 +227,7 @@ func (a *api) nameLate(ctx context.Context, attempt *store.JobAttempt, word late
 // clears tells whether the word of a lost attempt says more than its job knew
 // when that ended: then something was in doubt because nobody knew how far the
 // engine had come.
-func (a *api) clears(ctx context.Context, tx *store.Store, attempt *store.JobAttempt, job store.ProvisionerJob, word lateWord) (bool, error) {
+func (a *api) clears(ctx context.Context, tx *store.Store, attempt *store.Attempt, job store.ProvisionerJob, word lateWord) (bool, error) {
 	doubt, err := doubtfulOf(job)
 	if err != nil || !word.dead || job.AttemptID == nil || *job.AttemptID != attempt.ID || !slices.ContainsFunc(doubt, isGuessed) {
 		return false, err
@@ -231,7 +242,7 @@ func (a *api) clears(ctx context.Context, tx *store.Store, attempt *store.JobAtt
 }
 
 // lateEntries are the lines of what nameLate says.
-func (a *api) lateEntries(attempt *store.JobAttempt, word lateWord, cleared bool) []client.JobLogEntry {
+func (a *api) lateEntries(attempt *store.Attempt, word lateWord, cleared bool) []client.JobLogEntry {
 	entries := []client.JobLogEntry{}
 	say := func(level, text string) {
 		entries = append(entries, client.JobLogEntry{CreatedAt: a.now(), Source: "provisioner_daemon", Level: level, Stage: stageLate, Output: cutLine(text)})
@@ -254,7 +265,7 @@ func planRefusal(ctx context.Context, tx *store.Store, job store.ProvisionerJob)
 	if job.AttemptID == nil {
 		return "", nil
 	}
-	attempt, err := tx.GetAttempt(ctx, *job.AttemptID)
+	attempt, err := tx.GetAttemptOfCall(ctx, *job.AttemptID)
 	return attempt.Refusal, err
 }
 
@@ -270,15 +281,25 @@ func triesLeft(job store.ProvisionerJob) bool {
 	return job.EngineStarts < maxEngineStarts && job.Attempts < maxAttempts+job.EngineStarts
 }
 
+// settlement is a call that ends an attempt: the state and the log that it
+// names, its body, how the job will end in all likelihood, and what refuses it.
+type settlement struct {
+	state  *client.StateRef
+	logs   int64
+	body   string
+	likely string
+	admit  func(store.Attempt) error
+}
+
 // settle runs the end of an attempt once: a repeat of the same call gets the
 // stored reply, another call a conflict, and nothing ends before the named
 // state and log are stored, or where admit refuses.
-func (a *api) settle(ctx context.Context, state *client.StateRef, logs int64, body string, admit func(store.JobAttempt) error, end func(*store.Store, store.ProvisionerJob) (client.SettledJob, error)) (*output[client.SettledJob], error) {
-	id, hash := requestFrom(ctx).attempt.ID, hashOf(body)
+func (a *api) settle(ctx context.Context, call settlement, end func(*store.Store, store.ProvisionerJob) (client.SettledJob, error)) (*output[client.SettledJob], error) {
+	id, hash := requestFrom(ctx).attempt.ID, hashOf(call.body)
 	var settled client.SettledJob
 	var job store.ProvisionerJob
 	err := a.mustTx(ctx, func(tx *store.Store) error {
-		attempt, err := tx.GetAttempt(ctx, id)
+		attempt, err := tx.GetAttemptOfCall(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -288,24 +309,23 @@ func (a *api) settle(ctx context.Context, state *client.StateRef, logs int64, bo
 		if !attempt.Current {
 			return errNotCurrent()
 		}
-		if err := admit(attempt); err != nil {
+		if err := call.admit(attempt); err != nil {
 			return err
 		}
-		if err := a.handedIn(ctx, tx, attempt, state, logs); err != nil {
+		if err := a.handedIn(ctx, tx, attempt, call.state, call.logs); err != nil {
 			return err
 		}
-		job, err = tx.LockProvisionerJob(ctx, store.LockProvisionerJobParams{ID: attempt.JobID, UpdatedAt: store.At(a.now())})
-		if err != nil {
+		if job, err = tx.GetProvisionerJob(ctx, attempt.JobID); err != nil {
 			return err
 		}
-		now := a.now()
+		now, likely := a.now(), store.JSON(client.SettledJob{JobID: job.ID, Status: call.likely})
 		_, err = tx.SettleAttempt(ctx, store.SettleAttemptParams{
-			OrganizationID: attempt.OrganizationID, ID: id, Settled: "{}", SettledHash: hash, EndedAt: store.At(now), ExpiresAt: store.At(now.Add(secretKept)), Reply: []byte{},
+			OrganizationID: attempt.OrganizationID, ID: id, Settled: likely, SettledHash: hash, EndedAt: store.At(now), ExpiresAt: store.At(now.Add(secretKept)), Reply: []byte{},
 		})
 		if err != nil {
 			return err
 		}
-		if settled, err = end(tx, job); err != nil {
+		if settled, err = end(tx, job); err != nil || store.JSON(settled) == likely {
 			return err
 		}
 		return tx.StoreSettledReply(ctx, store.StoreSettledReplyParams{OrganizationID: attempt.OrganizationID, ID: id, Settled: store.JSON(settled)})
@@ -330,7 +350,7 @@ func hashOf(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func settledBefore(attempt store.JobAttempt, hash string, into *client.SettledJob) error {
+func settledBefore(attempt store.Attempt, hash string, into *client.SettledJob) error {
 	if attempt.SettledHash != hash {
 		return conflict("This attempt has ended with another result.")
 	}
@@ -341,7 +361,7 @@ func settledBefore(attempt store.JobAttempt, hash string, into *client.SettledJo
 }
 
 // handedIn asks for the state and the log lines that the call names.
-func (a *api) handedIn(ctx context.Context, tx *store.Store, attempt store.JobAttempt, state *client.StateRef, logs int64) error {
+func (a *api) handedIn(ctx context.Context, tx *store.Store, attempt store.Attempt, state *client.StateRef, logs int64) error {
 	if attempt.LogOffset < logs {
 		return refuse(http.StatusPreconditionFailed, "The log is not complete yet.", fmt.Sprintf("It ends at %d, the call names %d.", attempt.LogOffset, logs))
 	}
@@ -364,12 +384,14 @@ func (a *api) handedIn(ctx context.Context, tx *store.Store, attempt store.JobAt
 func (a *api) endJob(ctx context.Context, tx *store.Store, job store.ProvisionerJob, end store.FinishProvisionerJobParams, result *jobResult) (client.SettledJob, error) {
 	end.OrganizationID, end.ID, end.CompletedAt = job.OrganizationID, job.ID, store.At(a.now())
 	end.Error, end.ErrorCode = cutLine(end.Error), cutText(end.ErrorCode, maxStage)
-	finished, err := tx.FinishProvisionerJob(ctx, end)
-	if err != nil {
+	if err := tx.FinishProvisionerJob(ctx, end); err != nil {
 		return client.SettledJob{}, err
 	}
+	finished := job
+	finished.Status, finished.Error, finished.ErrorCode, finished.InDoubt, finished.Timings = end.Status, end.Error, end.ErrorCode, end.InDoubt, end.Timings
+	finished.CompletedAt, finished.UpdatedAt = end.CompletedAt, end.CompletedAt
 	if finished.Status == client.JobCanceled && result != nil {
-		result = &jobResult{standing: result.standing}
+		result = &jobResult{of: result.of, standing: result.standing}
 	}
 	if err := a.jobEnded(ctx, tx, finished, result); err != nil {
 		return client.SettledJob{}, err

@@ -190,7 +190,7 @@ func (a *api) mayHaveChanged(ctx context.Context, tx *store.Store, job store.Pro
 	if job.AttemptID == nil {
 		return false, nil
 	}
-	attempt, err := tx.GetAttempt(ctx, *job.AttemptID)
+	attempt, err := tx.GetAttemptOfCall(ctx, *job.AttemptID)
 	if err != nil {
 		return false, fmt.Errorf("read the attempt of build %s: %w", build.ID, err)
 	}

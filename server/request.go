@@ -37,7 +37,7 @@ type request struct {
 	organization *store.Organization
 	// daemon is set on calls of a joined daemon, attempt on calls of an attempt.
 	daemon  *daemonCredential
-	attempt *store.JobAttempt
+	attempt *store.Attempt
 	// page is the request of a page that calls the API for its person; nil for
 	// a call from outside.
 	page   *request

@@ -169,17 +169,17 @@ func (a *api) admitJobs() error {
 	return nil
 }
 
-// shedLogs takes lines without keeping them, and what they say of the engine's
-// work with it. The log says so, once.
-func (a *api) shedLogs(ctx context.Context, tx *store.Store, job store.ProvisionerJob, attempt store.JobAttempt, req client.AppendLogsRequest) error {
+// shedLogs leaves the lines out, and keeps what they say of the engine's work.
+// The log says so, once.
+func (a *api) shedLogs(attempt store.Attempt, req client.AppendLogsRequest) client.AppendLogsRequest {
 	req.Entries = nil
-	if a.room.first(job.ID) {
+	if a.room.first(attempt.JobID) {
 		req.Entries, req.Overflowed = []client.JobLogEntry{{
 			Offset: attempt.LogOffset, CreatedAt: a.now(), Source: "provisioner_daemon", Level: "warn", Stage: stageDropped,
 			Output: "Lines of this log are dropped from here on, because the server's disk is full. The build goes on.",
 		}}, true
 	}
-	return a.storeLogs(ctx, tx, job, attempt, req)
+	return req
 }
 
 // stageDropped is the stage of the line about lines that are dropped.

@@ -412,7 +412,7 @@ func (b *templateBench) buildRow(t *testing.T, tpl client.Template, clock *serve
 	require.NoError(t, err)
 	_, err = b.Store.ClaimProvisionerJob(t.Context(), store.ClaimProvisionerJobParams{OrganizationID: b.org.ID, ID: job.ID, StartedAt: now, UpdatedAt: now})
 	require.NoError(t, err)
-	_, err = b.Store.FinishProvisionerJob(t.Context(), store.FinishProvisionerJobParams{
+	err = b.Store.FinishProvisionerJob(t.Context(), store.FinishProvisionerJobParams{
 		OrganizationID: b.org.ID, ID: job.ID, Status: client.JobSucceeded, InDoubt: "[]", Timings: "[]", CompletedAt: store.At(clock.Now().Add(took)),
 	})
 	require.NoError(t, err)

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"coder/client"
 	"coder/internal/authz"
 	"coder/internal/schedule"
@@ -145,15 +143,14 @@ func (a *api) quietHours(chosen string) (schedule.QuietHours, error) {
 	return schedule.ParseQuietHours(chosen)
 }
 
-// quietHoursOf reads them for a workspace's required stop.
-func (a *api) quietHoursOf(ctx context.Context, tx *store.Store, userID uuid.UUID) (schedule.QuietHours, error) {
+// savedQuietHours reads a user's setting for a workspace's required stop; it
+// is empty where the user has none.
+func (a *api) savedQuietHours(setting string) (schedule.QuietHours, error) {
 	var saved client.UpdateQuietHoursRequest
-	text, err := tx.GetUserSetting(ctx, store.GetUserSettingParams{UserID: userID, Name: userQuietHours})
-	if err == nil {
-		err = json.Unmarshal([]byte(text), &saved)
-	}
-	if err != nil && !store.IsNotFound(err) {
-		return schedule.QuietHours{}, fmt.Errorf("read the quiet hours of a user: %w", err)
+	if setting != "" {
+		if err := json.Unmarshal([]byte(setting), &saved); err != nil {
+			return schedule.QuietHours{}, fmt.Errorf("read the quiet hours of a user: %w", err)
+		}
 	}
 	return a.quietHours(saved.Schedule)
 }

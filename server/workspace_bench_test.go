@@ -39,7 +39,7 @@ func seedWorkspaces(b *testing.B, s *servertest.Server, owners []uuid.UUID, org 
 				InitiatorID: owners[0], TemplateVersionID: version, WorkspaceBuildID: &id, Input: "{}", CreatedAt: at, UpdatedAt: at,
 			})
 			require.NoError(b, err)
-			j, err = tx.FinishProvisionerJob(ctx, store.FinishProvisionerJobParams{OrganizationID: org, ID: j.ID, Status: client.JobSucceeded, InDoubt: "[]", Timings: "[]", CompletedAt: at})
+			err = tx.FinishProvisionerJob(ctx, store.FinishProvisionerJobParams{OrganizationID: org, ID: j.ID, Status: client.JobSucceeded, InDoubt: "[]", Timings: "[]", CompletedAt: at})
 			require.NoError(b, err)
 			return j
 		}

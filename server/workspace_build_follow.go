@@ -56,16 +56,12 @@ func (f followUp) plan(w store.Workspace, template store.Template, version store
 
 // followAtOnce looks whether something follows a build that has just
 // succeeded; where it fails, the life cycle comes to it.
-func (a *api) followAtOnce(ctx context.Context, attempt store.JobAttempt) {
-	if attempt.WorkspaceID == nil {
+func (a *api) followAtOnce(ctx context.Context, build store.WorkspaceBuild) {
+	if build.OnSuccess == "" {
 		return
 	}
-	build, err := a.store.GetWorkspaceBuildByJob(ctx, store.GetWorkspaceBuildByJobParams{OrganizationID: attempt.OrganizationID, JobID: attempt.JobID})
-	if err == nil && build.OnSuccess != "" {
-		err = a.keepSchedule(ctx, build.WorkspaceID)
-	}
-	if err != nil {
-		a.logger.WarnContext(ctx, "what follows a build is not started yet; it is tried again", "workspace", attempt.WorkspaceID, "error", err)
+	if err := a.keepSchedule(ctx, build.WorkspaceID); err != nil {
+		a.logger.WarnContext(ctx, "what follows a build is not started yet; it is tried again", "workspace", build.WorkspaceID, "error", err)
 	}
 }
 

@@ -99,7 +99,7 @@ func (a *api) nameSalvage(ctx context.Context, tx *store.Store, job store.Provis
 	if len(entries) == 0 {
 		return nil
 	}
-	return a.insertLogs(ctx, tx, job, nil, entries, false)
+	return a.insertLogs(ctx, tx, job.OrganizationID, job.ID, nil, entries, false)
 }
 
 // readSalvage merges all unmerged salvage into a state, newest attempt first;
@@ -263,7 +263,7 @@ func leftInSalvage(ctx context.Context, tx *store.Store, build store.WorkspaceBu
 
 // nameLeftBehind says in the log of the build that deleted a workspace what an
 // attempt hands in after that: no build will merge it any more.
-func (a *api) nameLeftBehind(ctx context.Context, attempt *store.JobAttempt) error {
+func (a *api) nameLeftBehind(ctx context.Context, attempt *store.Attempt) error {
 	w, err := workspaceOfLoop(ctx, a.store, *attempt.WorkspaceID)
 	if err != nil || !w.Deleted {
 		return err
@@ -301,7 +301,7 @@ func (a *api) nameLeftBehind(ctx context.Context, attempt *store.JobAttempt) err
 		if named = len(entries) > 0; !named {
 			return nil
 		}
-		return a.insertLogs(ctx, tx, job, nil, entries, false)
+		return a.insertLogs(ctx, tx, job.OrganizationID, job.ID, nil, entries, false)
 	})
 	if err != nil {
 		return fmt.Errorf("name what a deleted workspace has left: %w", err)

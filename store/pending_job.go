@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -153,10 +154,21 @@ func (s *Store) jobChanged(organizationID, id uuid.UUID) {
 	s.pools.pending.note([]changedJob{change})
 }
 
-// InsertProvisionerJob adds a pending job.
+// InsertProvisionerJob adds a pending job, and returns it as it is stored.
 func (s *Store) InsertProvisionerJob(ctx context.Context, p InsertProvisionerJobParams) (ProvisionerJob, error) {
 	defer s.jobChanged(p.OrganizationID, p.ID)
-	return s.Queries.InsertProvisionerJob(ctx, p)
+	return ProvisionerJob{
+		ID: p.ID, OrganizationID: p.OrganizationID, Type: p.Type, Provisioner: p.Provisioner, Status: "pending", Tags: orNoTags(p.Tags), FileID: p.FileID,
+		InitiatorID: p.InitiatorID, Automated: p.Automated, TemplateVersionID: p.TemplateVersionID, WorkspaceID: p.WorkspaceID, WorkspaceBuildID: p.WorkspaceBuildID,
+		Input: p.Input, SealedInput: p.SealedInput, InDoubt: "[]", Timings: "[]", CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+	}, s.Queries.InsertProvisionerJob(ctx, p)
+}
+
+func orNoTags(tags StringMap) StringMap {
+	if tags == nil {
+		return StringMap{}
+	}
+	return tags
 }
 
 // ClaimProvisionerJob gives a pending job to a daemon; sql.ErrNoRows where it
@@ -178,8 +190,13 @@ func (s *Store) CancelProvisionerJob(ctx context.Context, p CancelProvisionerJob
 	return s.Queries.CancelProvisionerJob(ctx, p)
 }
 
-// FinishProvisionerJob ends a job, also one that has never been handed out.
-func (s *Store) FinishProvisionerJob(ctx context.Context, p FinishProvisionerJobParams) (ProvisionerJob, error) {
+// FinishProvisionerJob ends a job, also one that has never been handed out;
+// sql.ErrNoRows where it has ended already.
+func (s *Store) FinishProvisionerJob(ctx context.Context, p FinishProvisionerJobParams) error {
 	defer s.jobChanged(p.OrganizationID, p.ID)
-	return s.Queries.FinishProvisionerJob(ctx, p)
+	rows, err := s.Queries.FinishProvisionerJob(ctx, p)
+	if err == nil && rows == 0 {
+		err = sql.ErrNoRows
+	}
+	return err
 }

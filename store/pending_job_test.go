@@ -47,7 +47,7 @@ func changeJob(t *testing.T, s *store.Store, organization, id uuid.UUID, chance 
 		case 2:
 			_, err = tx.CancelProvisionerJob(ctx, store.CancelProvisionerJobParams{OrganizationID: organization, ID: id, CanceledAt: now.Micro(), Cancel: "graceful", UpdatedAt: now})
 		default:
-			_, err = tx.FinishProvisionerJob(ctx, store.FinishProvisionerJobParams{OrganizationID: organization, ID: id, Status: "failed", InDoubt: "[]", Timings: "[]", CompletedAt: now})
+			err = tx.FinishProvisionerJob(ctx, store.FinishProvisionerJobParams{OrganizationID: organization, ID: id, Status: "failed", InDoubt: "[]", Timings: "[]", CompletedAt: now})
 		}
 		if back {
 			return errBack

@@ -13,7 +13,7 @@ import (
 
 const advanceAttemptLog = `-- name: AdvanceAttemptLog :execrows
 UPDATE job_attempts SET log_offset = $1, intents = $2, plan_told = (plan_told OR $3)
-WHERE organization_id = $4 AND id = $5 AND log_offset = $6
+WHERE organization_id = $4 AND id = $5 AND current = TRUE AND log_offset = $6 AND intents = $7
 `
 
 type AdvanceAttemptLogParams struct {
@@ -23,6 +23,7 @@ type AdvanceAttemptLogParams struct {
 	OrganizationID uuid.UUID
 	ID             uuid.UUID
 	LogOffset      int64
+	KnownIntents   string
 }
 
 func (q *Queries) AdvanceAttemptLog(ctx context.Context, arg AdvanceAttemptLogParams) (int64, error) {
@@ -33,6 +34,7 @@ func (q *Queries) AdvanceAttemptLog(ctx context.Context, arg AdvanceAttemptLogPa
 		arg.OrganizationID,
 		arg.ID,
 		arg.LogOffset,
+		arg.KnownIntents,
 	)
 	if err != nil {
 		return 0, err
@@ -167,7 +169,7 @@ func (q *Queries) GetAttempt(ctx context.Context, id uuid.UUID) (JobAttempt, err
 }
 
 const getAttemptByRequest = `-- name: GetAttemptByRequest :one
-SELECT id, organization_id, job_id, workspace_id, workspace_build_id, daemon_id, host_id, key_id, user_id, api_key_id, request_id, number, fence, hashed_secret, reply, clocks, current, revoked, log_offset, intents, plan_cost, refusal, settled, settled_hash, handed_at, confirmed_at, engine_started_at, renewed_at, lost_at, ended_at, expires_at, state_n, history, voucher, plan_told FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
+SELECT organization_id, reply FROM job_attempts WHERE daemon_id = $1 AND request_id = $2
 `
 
 type GetAttemptByRequestParams struct {
@@ -175,46 +177,76 @@ type GetAttemptByRequestParams struct {
 	RequestID uuid.UUID
 }
 
+type GetAttemptByRequestRow struct {
+	OrganizationID uuid.UUID
+	Reply          []byte
+}
+
 // scope: deployment
-func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByRequestParams) (JobAttempt, error) {
+func (q *Queries) GetAttemptByRequest(ctx context.Context, arg GetAttemptByRequestParams) (GetAttemptByRequestRow, error) {
 	row := q.db.QueryRowContext(ctx, getAttemptByRequest, arg.DaemonID, arg.RequestID)
-	var i JobAttempt
+	var i GetAttemptByRequestRow
+	err := row.Scan(&i.OrganizationID, &i.Reply)
+	return i, err
+}
+
+const getAttemptOfCall = `-- name: GetAttemptOfCall :one
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, fence, hashed_secret, current, revoked, log_offset, state_n, intents, plan_cost, plan_told,
+    refusal, settled, settled_hash, confirmed_at, engine_started_at, renewed_at, expires_at
+FROM job_attempts WHERE id = $1
+`
+
+type GetAttemptOfCallRow struct {
+	ID               uuid.UUID
+	OrganizationID   uuid.UUID
+	JobID            uuid.UUID
+	WorkspaceID      *uuid.UUID
+	WorkspaceBuildID *uuid.UUID
+	Fence            int64
+	HashedSecret     []byte
+	Current          bool
+	Revoked          bool
+	LogOffset        int64
+	StateN           int64
+	Intents          string
+	PlanCost         *int64
+	PlanTold         bool
+	Refusal          string
+	Settled          string
+	SettledHash      string
+	ConfirmedAt      Time
+	EngineStartedAt  Time
+	RenewedAt        Time
+	ExpiresAt        Time
+}
+
+// What the calls of an attempt need of it: each of them reads it once or twice.
+// scope: deployment
+func (q *Queries) GetAttemptOfCall(ctx context.Context, id uuid.UUID) (GetAttemptOfCallRow, error) {
+	row := q.db.QueryRowContext(ctx, getAttemptOfCall, id)
+	var i GetAttemptOfCallRow
 	err := row.Scan(
 		&i.ID,
 		&i.OrganizationID,
 		&i.JobID,
 		&i.WorkspaceID,
 		&i.WorkspaceBuildID,
-		&i.DaemonID,
-		&i.HostID,
-		&i.KeyID,
-		&i.UserID,
-		&i.ApiKeyID,
-		&i.RequestID,
-		&i.Number,
 		&i.Fence,
 		&i.HashedSecret,
-		&i.Reply,
-		&i.Clocks,
 		&i.Current,
 		&i.Revoked,
 		&i.LogOffset,
+		&i.StateN,
 		&i.Intents,
 		&i.PlanCost,
+		&i.PlanTold,
 		&i.Refusal,
 		&i.Settled,
 		&i.SettledHash,
-		&i.HandedAt,
 		&i.ConfirmedAt,
 		&i.EngineStartedAt,
 		&i.RenewedAt,
-		&i.LostAt,
-		&i.EndedAt,
 		&i.ExpiresAt,
-		&i.StateN,
-		&i.History,
-		&i.Voucher,
-		&i.PlanTold,
 	)
 	return i, err
 }

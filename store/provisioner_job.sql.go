@@ -13,7 +13,7 @@ import (
 
 const bumpJobLogs = `-- name: BumpJobLogs :one
 UPDATE provisioner_jobs SET log_rows = log_rows + $1, log_bytes = log_bytes + $2, logs_overflowed = (logs_overflowed OR $3), updated_at = $4
-WHERE organization_id = $5 AND id = $6 RETURNING log_rows, log_bytes
+WHERE organization_id = $5 AND id = $6 AND log_bytes <= $7 RETURNING log_rows
 `
 
 type BumpJobLogsParams struct {
@@ -23,14 +23,11 @@ type BumpJobLogsParams struct {
 	UpdatedAt      Time
 	OrganizationID uuid.UUID
 	ID             uuid.UUID
+	BytesBefore    int64
 }
 
-type BumpJobLogsRow struct {
-	LogRows  int64
-	LogBytes int64
-}
-
-func (q *Queries) BumpJobLogs(ctx context.Context, arg BumpJobLogsParams) (BumpJobLogsRow, error) {
+// Counts lines that are about to be added; no row where they are over what a log may have.
+func (q *Queries) BumpJobLogs(ctx context.Context, arg BumpJobLogsParams) (int64, error) {
 	row := q.db.QueryRowContext(ctx, bumpJobLogs,
 		arg.Rows,
 		arg.Bytes,
@@ -38,10 +35,11 @@ func (q *Queries) BumpJobLogs(ctx context.Context, arg BumpJobLogsParams) (BumpJ
 		arg.UpdatedAt,
 		arg.OrganizationID,
 		arg.ID,
+		arg.BytesBefore,
 	)
-	var i BumpJobLogsRow
-	err := row.Scan(&i.LogRows, &i.LogBytes)
-	return i, err
+	var log_rows int64
+	err := row.Scan(&log_rows)
+	return log_rows, err
 }
 
 const cancelProvisionerJob = `-- name: CancelProvisionerJob :one
@@ -221,10 +219,10 @@ func (q *Queries) CountPendingJobs(ctx context.Context, organizationID uuid.UUID
 	return count, err
 }
 
-const finishProvisionerJob = `-- name: FinishProvisionerJob :one
+const finishProvisionerJob = `-- name: FinishProvisionerJob :execrows
 UPDATE provisioner_jobs SET status = $1, error = $2, error_code = $3, in_doubt = $4, timings = $5,
     completed_at = $6, updated_at = $6
-WHERE organization_id = $7 AND id = $8 AND completed_at IS NULL RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
+WHERE organization_id = $7 AND id = $8 AND completed_at IS NULL
 `
 
 type FinishProvisionerJobParams struct {
@@ -238,8 +236,8 @@ type FinishProvisionerJobParams struct {
 	ID             uuid.UUID
 }
 
-func (q *Queries) FinishProvisionerJob(ctx context.Context, arg FinishProvisionerJobParams) (ProvisionerJob, error) {
-	row := q.db.QueryRowContext(ctx, finishProvisionerJob,
+func (q *Queries) FinishProvisionerJob(ctx context.Context, arg FinishProvisionerJobParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, finishProvisionerJob,
 		arg.Status,
 		arg.Error,
 		arg.ErrorCode,
@@ -249,41 +247,10 @@ func (q *Queries) FinishProvisionerJob(ctx context.Context, arg FinishProvisione
 		arg.OrganizationID,
 		arg.ID,
 	)
-	var i ProvisionerJob
-	err := row.Scan(
-		&i.ID,
-		&i.OrganizationID,
-		&i.Type,
-		&i.Provisioner,
-		&i.Status,
-		&i.Tags,
-		&i.FileID,
-		&i.InitiatorID,
-		&i.Automated,
-		&i.TemplateVersionID,
-		&i.WorkspaceID,
-		&i.WorkspaceBuildID,
-		&i.Input,
-		&i.SealedInput,
-		&i.Error,
-		&i.ErrorCode,
-		&i.InDoubt,
-		&i.Timings,
-		&i.WorkerID,
-		&i.AttemptID,
-		&i.Attempts,
-		&i.EngineStarts,
-		&i.Cancel,
-		&i.LogRows,
-		&i.LogBytes,
-		&i.LogsOverflowed,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.StartedAt,
-		&i.CanceledAt,
-		&i.CompletedAt,
-	)
-	return i, err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const getProvisionerJob = `-- name: GetProvisionerJob :one
@@ -363,10 +330,9 @@ func (q *Queries) InsertJobLog(ctx context.Context, arg InsertJobLogParams) erro
 	return err
 }
 
-const insertProvisionerJob = `-- name: InsertProvisionerJob :one
+const insertProvisionerJob = `-- name: InsertProvisionerJob :exec
 INSERT INTO provisioner_jobs (id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, created_at, updated_at)
 VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-RETURNING id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, error, error_code, in_doubt, timings, worker_id, attempt_id, attempts, engine_starts, cancel, log_rows, log_bytes, logs_overflowed, created_at, updated_at, started_at, canceled_at, completed_at
 `
 
 type InsertProvisionerJobParams struct {
@@ -387,8 +353,8 @@ type InsertProvisionerJobParams struct {
 	UpdatedAt         Time
 }
 
-func (q *Queries) InsertProvisionerJob(ctx context.Context, arg InsertProvisionerJobParams) (ProvisionerJob, error) {
-	row := q.db.QueryRowContext(ctx, insertProvisionerJob,
+func (q *Queries) InsertProvisionerJob(ctx context.Context, arg InsertProvisionerJobParams) error {
+	_, err := q.db.ExecContext(ctx, insertProvisionerJob,
 		arg.ID,
 		arg.OrganizationID,
 		arg.Type,
@@ -405,41 +371,7 @@ func (q *Queries) InsertProvisionerJob(ctx context.Context, arg InsertProvisione
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
-	var i ProvisionerJob
-	err := row.Scan(
-		&i.ID,
-		&i.OrganizationID,
-		&i.Type,
-		&i.Provisioner,
-		&i.Status,
-		&i.Tags,
-		&i.FileID,
-		&i.InitiatorID,
-		&i.Automated,
-		&i.TemplateVersionID,
-		&i.WorkspaceID,
-		&i.WorkspaceBuildID,
-		&i.Input,
-		&i.SealedInput,
-		&i.Error,
-		&i.ErrorCode,
-		&i.InDoubt,
-		&i.Timings,
-		&i.WorkerID,
-		&i.AttemptID,
-		&i.Attempts,
-		&i.EngineStarts,
-		&i.Cancel,
-		&i.LogRows,
-		&i.LogBytes,
-		&i.LogsOverflowed,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.StartedAt,
-		&i.CanceledAt,
-		&i.CompletedAt,
-	)
-	return i, err
+	return err
 }
 
 const listActiveJobsOfOrganization = `-- name: ListActiveJobsOfOrganization :many
@@ -954,6 +886,21 @@ func (q *Queries) MarkJobEngineStarted(ctx context.Context, arg MarkJobEngineSta
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const overflowJobLogs = `-- name: OverflowJobLogs :exec
+UPDATE provisioner_jobs SET logs_overflowed = TRUE, updated_at = $1 WHERE organization_id = $2 AND id = $3
+`
+
+type OverflowJobLogsParams struct {
+	UpdatedAt      Time
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+func (q *Queries) OverflowJobLogs(ctx context.Context, arg OverflowJobLogsParams) error {
+	_, err := q.db.ExecContext(ctx, overflowJobLogs, arg.UpdatedAt, arg.OrganizationID, arg.ID)
+	return err
 }
 
 const requeueProvisionerJob = `-- name: RequeueProvisionerJob :execrows

@@ -117,6 +117,7 @@ var deploymentWide = map[string]string{
 	"ListOrganizationsOfUser":        reasonOrgs,
 	"ListOrganizationNames":          reasonOrgs,
 	"GetAttempt":                     reasonCredential,
+	"GetAttemptOfCall":               reasonCredential,
 	"GetAttemptByRequest":            reasonCredential,
 	"ListCurrentAttempts":            reasonLoop,
 	"ListOpenRecoveries":             reasonHealth,

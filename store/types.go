@@ -166,3 +166,6 @@ func scanJSON(src, into any) error {
 	}
 	return nil
 }
+
+// Attempt is an attempt at a job as far as its calls need it.
+type Attempt = GetAttemptOfCallRow

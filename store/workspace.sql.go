@@ -83,6 +83,40 @@ func (q *Queries) DeleteWorkspace(ctx context.Context, arg DeleteWorkspaceParams
 	return err
 }
 
+const endBuildOfWorkspace = `-- name: EndBuildOfWorkspace :exec
+UPDATE workspaces SET latest_status = $1, daily_cost = $2, running = $3,
+    next_start_at = CASE WHEN CAST($4 AS BOOLEAN) THEN $5 ELSE next_start_at END, updated_at = $6
+WHERE organization_id = $7 AND id = $8 AND latest_build_id = $9
+`
+
+type EndBuildOfWorkspaceParams struct {
+	LatestStatus   string
+	DailyCost      int64
+	Running        bool
+	Scheduled      bool
+	NextStartAt    Time
+	UpdatedAt      Time
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+	LatestBuildID  uuid.UUID
+}
+
+// What the end of a build means for its workspace. Scheduled tells that the next start is known.
+func (q *Queries) EndBuildOfWorkspace(ctx context.Context, arg EndBuildOfWorkspaceParams) error {
+	_, err := q.db.ExecContext(ctx, endBuildOfWorkspace,
+		arg.LatestStatus,
+		arg.DailyCost,
+		arg.Running,
+		arg.Scheduled,
+		arg.NextStartAt,
+		arg.UpdatedAt,
+		arg.OrganizationID,
+		arg.ID,
+		arg.LatestBuildID,
+	)
+	return err
+}
+
 const getDeletedWorkspaceByName = `-- name: GetDeletedWorkspaceByName :one
 SELECT id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted FROM workspaces WHERE owner_id = $1 AND lower(name) = lower($2) AND deleted = TRUE ORDER BY updated_at DESC LIMIT 1
 `
@@ -239,7 +273,7 @@ func (q *Queries) HandOutWorkspace(ctx context.Context, arg HandOutWorkspacePara
 const insertWorkspace = `-- name: InsertWorkspace :one
 INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, daily_cost, running, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
 VALUES ($1, $2, $3, (SELECT lower(u.username) FROM users u WHERE u.id = $3), $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, 'pending', $14, $15)
-RETURNING id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, favorite, last_used_at, dormant_at, deleting_at, next_start_at, fence, daily_cost, running, refusal, retry_at, latest_build_id, latest_build_number, latest_status, created_at, updated_at, deleted
+RETURNING owner_name
 `
 
 type InsertWorkspaceParams struct {
@@ -260,7 +294,7 @@ type InsertWorkspaceParams struct {
 	UpdatedAt         Time
 }
 
-func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams) (Workspace, error) {
+func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams) (string, error) {
 	row := q.db.QueryRowContext(ctx, insertWorkspace,
 		arg.ID,
 		arg.OrganizationID,
@@ -278,35 +312,9 @@ func (q *Queries) InsertWorkspace(ctx context.Context, arg InsertWorkspaceParams
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
-	var i Workspace
-	err := row.Scan(
-		&i.ID,
-		&i.OrganizationID,
-		&i.OwnerID,
-		&i.OwnerName,
-		&i.TemplateID,
-		&i.Name,
-		&i.AutostartSchedule,
-		&i.TTLMs,
-		&i.AutomaticUpdates,
-		&i.Favorite,
-		&i.LastUsedAt,
-		&i.DormantAt,
-		&i.DeletingAt,
-		&i.NextStartAt,
-		&i.Fence,
-		&i.DailyCost,
-		&i.Running,
-		&i.Refusal,
-		&i.RetryAt,
-		&i.LatestBuildID,
-		&i.LatestBuildNumber,
-		&i.LatestStatus,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-		&i.Deleted,
-	)
-	return i, err
+	var owner_name string
+	err := row.Scan(&owner_name)
+	return owner_name, err
 }
 
 const liftWorkspaceFence = `-- name: LiftWorkspaceFence :execrows

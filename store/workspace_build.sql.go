@@ -29,6 +29,37 @@ func (q *Queries) DropFollowUp(ctx context.Context, arg DropFollowUpParams) (int
 	return result.RowsAffected()
 }
 
+const endWorkspaceBuild = `-- name: EndWorkspaceBuild :exec
+UPDATE workspace_builds SET daily_cost = $1, standing_cost = $2, standing_running = $3,
+    deadline_at = $4, max_deadline_at = $5, updated_at = $6
+WHERE organization_id = $7 AND id = $8
+`
+
+type EndWorkspaceBuildParams struct {
+	DailyCost       int64
+	StandingCost    int64
+	StandingRunning bool
+	DeadlineAt      Time
+	MaxDeadlineAt   Time
+	UpdatedAt       Time
+	OrganizationID  uuid.UUID
+	ID              uuid.UUID
+}
+
+func (q *Queries) EndWorkspaceBuild(ctx context.Context, arg EndWorkspaceBuildParams) error {
+	_, err := q.db.ExecContext(ctx, endWorkspaceBuild,
+		arg.DailyCost,
+		arg.StandingCost,
+		arg.StandingRunning,
+		arg.DeadlineAt,
+		arg.MaxDeadlineAt,
+		arg.UpdatedAt,
+		arg.OrganizationID,
+		arg.ID,
+	)
+	return err
+}
+
 const getBuildDetail = `-- name: GetBuildDetail :one
 SELECT id, organization_id, workspace_id, template_version_id, build_number, transition, reason, initiator_id, preset_id, daily_cost, deadline_at, max_deadline_at, created_at, updated_at, job_id, job_status, provisioner, tags, file_id, worker_id, job_initiator_id, error, error_code, logs_overflowed, job_created_at, started_at, canceled_at, completed_at, version_name, has_external_agent, initiator_name FROM build_details WHERE organization_id = $1 AND id = $2
 `
@@ -191,6 +222,51 @@ func (q *Queries) GetBuildToHandOut(ctx context.Context, arg GetBuildToHandOutPa
 	return i, err
 }
 
+const getScheduleOfWorkspace = `-- name: GetScheduleOfWorkspace :one
+SELECT w.ttl_ms, w.autostart_schedule, w.dormant_at, t.autostop_days, t.autostop_weeks, t.autostart_days, t.allow_user_autostart, t.allow_user_autostop, t.default_ttl_ms,
+    CAST(COALESCE((SELECT s.value FROM user_settings s WHERE s.user_id = w.owner_id AND s.name = $1), '') AS TEXT) AS quiet_hours
+FROM workspaces w JOIN templates t ON t.id = w.template_id
+WHERE w.organization_id = $2 AND w.id = $3
+`
+
+type GetScheduleOfWorkspaceParams struct {
+	QuietHours     string
+	OrganizationID uuid.UUID
+	ID             uuid.UUID
+}
+
+type GetScheduleOfWorkspaceRow struct {
+	TTLMs              *int64
+	AutostartSchedule  string
+	DormantAt          Time
+	AutostopDays       Strings
+	AutostopWeeks      int64
+	AutostartDays      Strings
+	AllowUserAutostart bool
+	AllowUserAutostop  bool
+	DefaultTTLMs       int64
+	QuietHours         string
+}
+
+// What decides when a workspace that was built stops and starts by itself.
+func (q *Queries) GetScheduleOfWorkspace(ctx context.Context, arg GetScheduleOfWorkspaceParams) (GetScheduleOfWorkspaceRow, error) {
+	row := q.db.QueryRowContext(ctx, getScheduleOfWorkspace, arg.QuietHours, arg.OrganizationID, arg.ID)
+	var i GetScheduleOfWorkspaceRow
+	err := row.Scan(
+		&i.TTLMs,
+		&i.AutostartSchedule,
+		&i.DormantAt,
+		&i.AutostopDays,
+		&i.AutostopWeeks,
+		&i.AutostartDays,
+		&i.AllowUserAutostart,
+		&i.AllowUserAutostop,
+		&i.DefaultTTLMs,
+		&i.QuietHours,
+	)
+	return i, err
+}
+
 const getWorkspaceBuild = `-- name: GetWorkspaceBuild :one
 SELECT id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, deadline_at, max_deadline_at, created_at, updated_at FROM workspace_builds WHERE id = $1
 `
@@ -302,10 +378,9 @@ func (q *Queries) GetWorkspaceBuildByNumber(ctx context.Context, arg GetWorkspac
 	return i, err
 }
 
-const insertWorkspaceBuild = `-- name: InsertWorkspaceBuild :one
+const insertWorkspaceBuild = `-- name: InsertWorkspaceBuild :exec
 INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-RETURNING id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, deadline_at, max_deadline_at, created_at, updated_at
 `
 
 type InsertWorkspaceBuildParams struct {
@@ -330,8 +405,8 @@ type InsertWorkspaceBuildParams struct {
 	UpdatedAt         Time
 }
 
-func (q *Queries) InsertWorkspaceBuild(ctx context.Context, arg InsertWorkspaceBuildParams) (WorkspaceBuild, error) {
-	row := q.db.QueryRowContext(ctx, insertWorkspaceBuild,
+func (q *Queries) InsertWorkspaceBuild(ctx context.Context, arg InsertWorkspaceBuildParams) error {
+	_, err := q.db.ExecContext(ctx, insertWorkspaceBuild,
 		arg.ID,
 		arg.OrganizationID,
 		arg.WorkspaceID,
@@ -352,31 +427,7 @@ func (q *Queries) InsertWorkspaceBuild(ctx context.Context, arg InsertWorkspaceB
 		arg.CreatedAt,
 		arg.UpdatedAt,
 	)
-	var i WorkspaceBuild
-	err := row.Scan(
-		&i.ID,
-		&i.OrganizationID,
-		&i.WorkspaceID,
-		&i.TemplateVersionID,
-		&i.JobID,
-		&i.BuildNumber,
-		&i.Transition,
-		&i.Reason,
-		&i.InitiatorID,
-		&i.PresetID,
-		&i.Parameters,
-		&i.Orphan,
-		&i.LogLevel,
-		&i.OnSuccess,
-		&i.DailyCost,
-		&i.StandingCost,
-		&i.StandingRunning,
-		&i.DeadlineAt,
-		&i.MaxDeadlineAt,
-		&i.CreatedAt,
-		&i.UpdatedAt,
-	)
-	return i, err
+	return err
 }
 
 const listAutofillParameters = `-- name: ListAutofillParameters :many

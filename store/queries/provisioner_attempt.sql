@@ -6,9 +6,16 @@ VALUES (@id, @organization_id, @job_id, @workspace_id, @workspace_build_id, @dae
 -- scope: deployment
 SELECT * FROM job_attempts WHERE id = @id;
 
+-- name: GetAttemptOfCall :one
+-- What the calls of an attempt need of it: each of them reads it once or twice.
+-- scope: deployment
+SELECT id, organization_id, job_id, workspace_id, workspace_build_id, fence, hashed_secret, current, revoked, log_offset, state_n, intents, plan_cost, plan_told,
+    refusal, settled, settled_hash, confirmed_at, engine_started_at, renewed_at, expires_at
+FROM job_attempts WHERE id = @id;
+
 -- name: GetAttemptByRequest :one
 -- scope: deployment
-SELECT * FROM job_attempts WHERE daemon_id = @daemon_id AND request_id = @request_id;
+SELECT organization_id, reply FROM job_attempts WHERE daemon_id = @daemon_id AND request_id = @request_id;
 
 -- name: ListCurrentAttempts :many
 -- scope: deployment
@@ -59,7 +66,7 @@ WHERE organization_id = @organization_id AND id = @id AND current = TRUE;
 
 -- name: AdvanceAttemptLog :execrows
 UPDATE job_attempts SET log_offset = @next_offset, intents = @intents, plan_told = (plan_told OR @plan_told)
-WHERE organization_id = @organization_id AND id = @id AND log_offset = @log_offset;
+WHERE organization_id = @organization_id AND id = @id AND current = TRUE AND log_offset = @log_offset AND intents = @known_intents;
 
 -- name: DeleteExpiredAttempts :execrows
 -- scope: deployment

@@ -1,7 +1,6 @@
--- name: InsertProvisionerJob :one
+-- name: InsertProvisionerJob :exec
 INSERT INTO provisioner_jobs (id, organization_id, type, provisioner, status, tags, file_id, initiator_id, automated, template_version_id, workspace_id, workspace_build_id, input, sealed_input, created_at, updated_at)
-VALUES (@id, @organization_id, @type, @provisioner, 'pending', @tags, @file_id, @initiator_id, @automated, @template_version_id, @workspace_id, @workspace_build_id, @input, @sealed_input, @created_at, @updated_at)
-RETURNING *;
+VALUES (@id, @organization_id, @type, @provisioner, 'pending', @tags, @file_id, @initiator_id, @automated, @template_version_id, @workspace_id, @workspace_build_id, @input, @sealed_input, @created_at, @updated_at);
 
 -- name: GetProvisionerJob :one
 -- scope: deployment
@@ -71,14 +70,18 @@ UPDATE provisioner_jobs SET
     canceled_at = COALESCE(canceled_at, @canceled_at), cancel = @cancel, updated_at = @updated_at
 WHERE organization_id = @organization_id AND id = @id AND completed_at IS NULL RETURNING *;
 
--- name: FinishProvisionerJob :one
+-- name: FinishProvisionerJob :execrows
 UPDATE provisioner_jobs SET status = @status, error = @error, error_code = @error_code, in_doubt = @in_doubt, timings = @timings,
     completed_at = @completed_at, updated_at = @completed_at
-WHERE organization_id = @organization_id AND id = @id AND completed_at IS NULL RETURNING *;
+WHERE organization_id = @organization_id AND id = @id AND completed_at IS NULL;
 
 -- name: BumpJobLogs :one
+-- Counts lines that are about to be added; no row where they are over what a log may have.
 UPDATE provisioner_jobs SET log_rows = log_rows + @rows, log_bytes = log_bytes + @bytes, logs_overflowed = (logs_overflowed OR @overflowed), updated_at = @updated_at
-WHERE organization_id = @organization_id AND id = @id RETURNING log_rows, log_bytes;
+WHERE organization_id = @organization_id AND id = @id AND log_bytes <= @bytes_before RETURNING log_rows;
+
+-- name: OverflowJobLogs :exec
+UPDATE provisioner_jobs SET logs_overflowed = TRUE, updated_at = @updated_at WHERE organization_id = @organization_id AND id = @id;
 
 -- name: InsertJobLog :exec
 INSERT INTO job_logs (job_id, id, attempt_id, created_at, source, level, stage, output)

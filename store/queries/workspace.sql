@@ -1,7 +1,7 @@
 -- name: InsertWorkspace :one
 INSERT INTO workspaces (id, organization_id, owner_id, owner_name, template_id, name, autostart_schedule, ttl_ms, automatic_updates, last_used_at, next_start_at, daily_cost, running, latest_build_id, latest_build_number, latest_status, created_at, updated_at)
 VALUES (@id, @organization_id, @owner_id, (SELECT lower(u.username) FROM users u WHERE u.id = @owner_id), @template_id, @name, @autostart_schedule, @ttl_ms, @automatic_updates, @last_used_at, @next_start_at, @daily_cost, @running, @latest_build_id, 1, 'pending', @created_at, @updated_at)
-RETURNING *;
+RETURNING owner_name;
 
 -- name: GetWorkspace :one
 -- scope: deployment
@@ -38,6 +38,12 @@ WHERE organization_id = @organization_id AND id = @id AND latest_build_number + 
 
 -- name: SetWorkspaceStatus :exec
 UPDATE workspaces SET latest_status = @latest_status, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id AND latest_build_id = @latest_build_id;
+
+-- name: EndBuildOfWorkspace :exec
+-- What the end of a build means for its workspace. Scheduled tells that the next start is known.
+UPDATE workspaces SET latest_status = @latest_status, daily_cost = @daily_cost, running = @running,
+    next_start_at = CASE WHEN CAST(@scheduled AS BOOLEAN) THEN @next_start_at ELSE next_start_at END, updated_at = @updated_at
 WHERE organization_id = @organization_id AND id = @id AND latest_build_id = @latest_build_id;
 
 -- name: DeleteWorkspace :exec

@@ -1,7 +1,6 @@
--- name: InsertWorkspaceBuild :one
+-- name: InsertWorkspaceBuild :exec
 INSERT INTO workspace_builds (id, organization_id, workspace_id, template_version_id, job_id, build_number, transition, reason, initiator_id, preset_id, parameters, orphan, log_level, on_success, daily_cost, standing_cost, standing_running, created_at, updated_at)
-VALUES (@id, @organization_id, @workspace_id, @template_version_id, @job_id, @build_number, @transition, @reason, @initiator_id, @preset_id, @parameters, @orphan, @log_level, @on_success, @daily_cost, @standing_cost, @standing_running, @created_at, @updated_at)
-RETURNING *;
+VALUES (@id, @organization_id, @workspace_id, @template_version_id, @job_id, @build_number, @transition, @reason, @initiator_id, @preset_id, @parameters, @orphan, @log_level, @on_success, @daily_cost, @standing_cost, @standing_running, @created_at, @updated_at);
 
 -- name: GetWorkspaceBuild :one
 -- scope: deployment
@@ -65,3 +64,15 @@ LEFT JOIN workspace_builds p ON p.workspace_id = b.workspace_id AND p.build_numb
 LEFT JOIN organization_histories h ON h.organization_id = b.organization_id
 LEFT JOIN recoveries r ON r.organization_id = b.organization_id AND r.ended_at IS NULL
 WHERE b.organization_id = @organization_id AND b.id = @id;
+
+-- name: EndWorkspaceBuild :exec
+UPDATE workspace_builds SET daily_cost = @daily_cost, standing_cost = @standing_cost, standing_running = @standing_running,
+    deadline_at = @deadline_at, max_deadline_at = @max_deadline_at, updated_at = @updated_at
+WHERE organization_id = @organization_id AND id = @id;
+
+-- name: GetScheduleOfWorkspace :one
+-- What decides when a workspace that was built stops and starts by itself.
+SELECT w.ttl_ms, w.autostart_schedule, w.dormant_at, t.autostop_days, t.autostop_weeks, t.autostart_days, t.allow_user_autostart, t.allow_user_autostop, t.default_ttl_ms,
+    CAST(COALESCE((SELECT s.value FROM user_settings s WHERE s.user_id = w.owner_id AND s.name = @quiet_hours), '') AS TEXT) AS quiet_hours
+FROM workspaces w JOIN templates t ON t.id = w.template_id
+WHERE w.organization_id = @organization_id AND w.id = @id;
