@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -439,11 +438,14 @@ func (a *api) auditReferences(ctx context.Context, scope auditScope, rows []stor
 			named[row.ResourceID] = true
 		}
 	}
-	orgs, err := a.store.ListOrganizationNames(ctx, store.IDs(slices.Collect(maps.Keys(named))))
+	orgs, err := a.organizations(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, org := range orgs {
+		if !named[org.ID] {
+			continue
+		}
 		refs.organizations[org.ID] = client.MinimalOrganization{ID: org.ID, Name: org.Name, DisplayName: org.DisplayName, Icon: org.Icon}
 	}
 	ids := []uuid.UUID{}

@@ -117,44 +117,43 @@ func (a *api) checkSession(row store.GetAPIKeyWithUserRow, err error) error {
 
 // admitSession puts who is signed in into the request, with the roles of this moment.
 func (a *api) admitSession(ctx context.Context, row store.GetAPIKeyWithUserRow) error {
-	acting := row.User
-	if row.ApiKey.WorkspaceID != nil {
-		acting.Roles = nil
+	now := stamps{row.MembershipsStamp, row.OrganizationsStamp}
+	var s *standing
+	var err error
+	if row.ApiKey.WorkspaceID == nil {
+		s, err = a.standing(ctx, row.User, now)
+	} else {
+		s, err = a.confined(ctx, row.User, *row.ApiKey.WorkspaceID)
 	}
-	rows, err := a.store.ListMembershipsAndGroupsOfUser(ctx, acting.ID)
 	if err != nil {
 		return err
 	}
-	subject, err := a.subjectOf(ctx, acting, rows)
-	if err != nil {
-		return err
-	}
-	if err := a.confine(ctx, subject, row.ApiKey); err != nil {
-		return err
-	}
-	subject.Settle()
+	subject := *s.subject
 	subject.Allow, subject.AllowIDs = tokenLimits(row.ApiKey)
 	req := requestFrom(ctx)
-	req.subject, req.user, req.key, req.memberships = subject, &row.User, &row.ApiKey, rows
+	req.subject, req.user, req.key, req.memberships, req.stamps = &subject, &row.User, &row.ApiKey, s.memberships, now
 	return nil
 }
 
-// confine keeps the session of a workspace to the workspace's organization.
+// confined keeps the session of a workspace to the workspace's organization.
 // The organization's daemons are handed it, and its templates can read it: it
 // must not open what its owner may do elsewhere, nor the roles of the site.
-func (a *api) confine(ctx context.Context, subject *authz.Subject, key store.ApiKey) error {
-	if key.WorkspaceID == nil {
-		return nil
+func (a *api) confined(ctx context.Context, user store.User, workspace uuid.UUID) (*standing, error) {
+	user.Roles = nil
+	s, err := a.newStanding(ctx, user)
+	if err != nil {
+		return nil, err
 	}
-	id, err := organizationOfSession(ctx, a.store, *key.WorkspaceID)
+	id, err := organizationOfSession(ctx, a.store, workspace)
 	if store.IsNotFound(err) {
-		return errUnknownToken()
+		return nil, errUnknownToken()
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	maps.DeleteFunc(subject.Organizations, func(other uuid.UUID, _ authz.Membership) bool { return other != id })
-	return nil
+	maps.DeleteFunc(s.subject.Organizations, func(other uuid.UUID, _ authz.Membership) bool { return other != id })
+	s.subject.Settle()
+	return s, nil
 }
 
 // sessionWorkspace is whose session the request comes with; nil for one that

@@ -94,7 +94,7 @@ func (a *api) listGroups(ctx context.Context, in *listGroupsInput) (*output[[]cl
 
 func (a *api) groupOrganizations(ctx context.Context, ref string) ([]store.Organization, error) {
 	if ref == "" {
-		orgs, err := a.store.ListOrganizations(ctx)
+		orgs, err := a.organizations(ctx)
 		return readableOrganizations(ctx, orgs), err
 	}
 	org, err := a.organization(ctx, ref)

@@ -31,6 +31,9 @@ func (a *api) organization(ctx context.Context, ref string) (store.Organization,
 }
 
 func (a *api) findOrganization(ctx context.Context, ref string) (store.Organization, error) {
+	if org, known := a.subjects.organization(requestFrom(ctx).organizationsStamp(), ref); known {
+		return org, nil
+	}
 	id, err := uuid.Parse(ref)
 	switch {
 	case ref == client.DefaultOrganization || (err == nil && id == uuid.Nil):

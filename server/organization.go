@@ -43,7 +43,7 @@ type UserPath struct {
 }
 
 func (a *api) listOrganizations(ctx context.Context, _ *struct{}) (*output[[]client.Organization], error) {
-	orgs, err := a.store.ListOrganizations(ctx)
+	orgs, err := a.organizations(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -55,22 +55,32 @@ func (a *api) listUserOrganizations(ctx context.Context, in *UserPath) (*output[
 	if err != nil {
 		return nil, err
 	}
-	orgs, err := a.store.ListOrganizationsOfUser(ctx, user.ID)
+	orgs, err := a.organizations(ctx)
 	if err != nil {
 		return nil, err
 	}
-	subject := subjectFrom(ctx)
-	all := subject.All(authz.Read, authz.Organization)
-	out := make([]client.Organization, 0, len(orgs))
-	for _, o := range orgs {
-		if all || subject.Can(authz.Read, organizationObject(o.ID)) {
-			out = append(out, organizationResponse(store.Organization{
-				ID: o.ID, Name: o.Name, DisplayName: o.DisplayName, Description: o.Description, Icon: o.Icon, IsDefault: o.IsDefault,
-				DefaultMemberRoles: o.DefaultMemberRoles, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
-			}))
-		}
+	joined, err := a.organizationsJoined(ctx, user.ID)
+	if err != nil {
+		return nil, err
 	}
-	return reply(out), nil
+	orgs = slices.DeleteFunc(slices.Clone(orgs), func(o store.Organization) bool { return !joined[o.ID] })
+	return reply(organizationResponses(readableOrganizations(ctx, orgs))), nil
+}
+
+// organizationsJoined are those that a user is a member of.
+func (a *api) organizationsJoined(ctx context.Context, userID uuid.UUID) (map[uuid.UUID]bool, error) {
+	joined := map[uuid.UUID]bool{}
+	if req := requestFrom(ctx); userID == callerID(ctx) && req.method == http.MethodGet {
+		for _, m := range req.memberships {
+			joined[m.OrganizationID] = true
+		}
+		return joined, nil
+	}
+	rows, err := a.store.ListMembershipsOfUser(ctx, userID)
+	for _, m := range rows {
+		joined[m.OrganizationID] = true
+	}
+	return joined, err
 }
 
 func (a *api) getUserOrganization(ctx context.Context, in *userOrganizationInput) (*output[client.Organization], error) {
@@ -341,7 +351,7 @@ func readableOrganizations(ctx context.Context, orgs []store.Organization) []sto
 	if subject.All(authz.Read, authz.Organization) {
 		return orgs
 	}
-	return slices.DeleteFunc(orgs, func(o store.Organization) bool { return !subject.Can(authz.Read, organizationObject(o.ID)) })
+	return slices.DeleteFunc(slices.Clone(orgs), func(o store.Organization) bool { return !subject.Can(authz.Read, organizationObject(o.ID)) })
 }
 
 // checkName turns a broken name rule into a 400 on its field.

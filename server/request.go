@@ -33,6 +33,8 @@ type request struct {
 	key     *store.ApiKey
 	// memberships are the user's, as the gate read them.
 	memberships []store.ListMembershipsAndGroupsOfUserRow
+	// stamps are what the session's row told of them.
+	stamps stamps
 	// organization is the one in the path, already checked.
 	organization *store.Organization
 	// daemon is set on calls of a joined daemon, attempt on calls of an attempt.
@@ -53,6 +55,15 @@ func (r *request) self() (store.User, bool) {
 		return store.User{}, false
 	}
 	return *r.user, true
+}
+
+// organizationsStamp is that of all organizations when the request was let in;
+// empty where the request may have changed them since.
+func (r *request) organizationsStamp() string {
+	if r.method != http.MethodGet {
+		return ""
+	}
+	return r.stamps.organizations
 }
 
 // joined are the organizations of self, in the order in which they were joined.
@@ -76,6 +87,7 @@ type pageSession struct {
 	user        *store.User
 	key         *store.ApiKey
 	memberships []store.ListMembershipsAndGroupsOfUserRow
+	stamps      stamps
 }
 
 // recall is what the page's token stood for a moment ago, so that a page looks
@@ -89,14 +101,14 @@ func (r *request) recall(token string, now time.Time) bool {
 	if s.token != token || now.Sub(s.at) > askAgain {
 		return false
 	}
-	r.subject, r.user, r.key, r.memberships = s.subject, s.user, s.key, s.memberships
+	r.subject, r.user, r.key, r.memberships, r.stamps = s.subject, s.user, s.key, s.memberships, s.stamps
 	return true
 }
 
 // remember keeps it for the page's next call.
 func (r *request) remember(token string, now time.Time) {
 	if r.page != nil {
-		r.page.session = &pageSession{token: token, at: now, subject: r.subject, user: r.user, key: r.key, memberships: r.memberships}
+		r.page.session = &pageSession{token: token, at: now, subject: r.subject, user: r.user, key: r.key, memberships: r.memberships, stamps: r.stamps}
 	}
 }
 

@@ -155,6 +155,7 @@ type api struct {
 	queues      *queues
 	buildTimes  *buildTimes
 	resources   *resourceCache
+	subjects    *subjectCache
 	idle        *idle
 	refusals    *refusals
 	// listing lets in as many lists of workspaces at a time as the database works
@@ -206,6 +207,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	a.idle = newIdle()
 	a.buildTimes = newBuildTimes()
 	a.resources = newResourceCache()
+	a.subjects = newSubjectCache()
 	a.listing = semaphore.NewWeighted(o.Store.ParallelReads())
 	a.refusals = newRefusals()
 	a.rotating = &sync.Mutex{}

@@ -79,7 +79,7 @@ func (a *api) getTemplateByName(ctx context.Context, in *TemplateNamePath) (*out
 }
 
 func (a *api) listTemplates(ctx context.Context, in *ListTemplatesInput) (*output[[]client.Template], error) {
-	orgs, err := a.store.ListOrganizations(ctx)
+	orgs, err := a.organizations(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -87,10 +87,14 @@ func (a *api) searchedOrganizations(ctx context.Context, s *search) (everywhere 
 	everywhere, ids = subjectFrom(ctx).May(authz.Read, authz.Workspace)
 	ref, given := s.text("organization")
 	if !given {
-		if everywhere {
-			ids, err = a.store.ListOrganizationIDs(ctx)
+		if !everywhere {
+			return false, ids, nil
 		}
-		return everywhere, ids, err
+		orgs, err := a.organizations(ctx)
+		for _, o := range orgs {
+			ids = append(ids, o.ID)
+		}
+		return true, ids, err
 	}
 	org, err := a.findOrganization(ctx, ref)
 	switch {

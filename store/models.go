@@ -319,6 +319,11 @@ type Setting struct {
 	Value string
 }
 
+type Stamp struct {
+	Subject string
+	Stamp   string
+}
+
 type Template struct {
 	ID                         uuid.UUID
 	OrganizationID             uuid.UUID

@@ -288,74 +288,6 @@ func (q *Queries) ListOrganizationContents(ctx context.Context, arg ListOrganiza
 	return items, nil
 }
 
-const listOrganizationIDs = `-- name: ListOrganizationIDs :many
-SELECT id FROM organizations WHERE deleted = FALSE
-`
-
-// scope: deployment
-func (q *Queries) ListOrganizationIDs(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := q.db.QueryContext(ctx, listOrganizationIDs)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []uuid.UUID{}
-	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listOrganizationNames = `-- name: ListOrganizationNames :many
-SELECT id, name, display_name, icon FROM organizations WHERE id IN (SELECT value FROM json_list($1)) AND deleted = FALSE
-`
-
-type ListOrganizationNamesRow struct {
-	ID          uuid.UUID
-	Name        string
-	DisplayName string
-	Icon        string
-}
-
-// scope: deployment
-func (q *Queries) ListOrganizationNames(ctx context.Context, ids string) ([]ListOrganizationNamesRow, error) {
-	rows, err := q.db.QueryContext(ctx, listOrganizationNames, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ListOrganizationNamesRow{}
-	for rows.Next() {
-		var i ListOrganizationNamesRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Name,
-			&i.DisplayName,
-			&i.Icon,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listOrganizations = `-- name: ListOrganizations :many
 SELECT id, name, display_name, description, icon, is_default, default_member_roles, shareable_workspace_owners, sealing_key, max_daily_cost, max_running_workspaces, created_at, updated_at, deleted FROM organizations WHERE deleted = FALSE ORDER BY lower(name)
 `
@@ -385,58 +317,6 @@ func (q *Queries) ListOrganizations(ctx context.Context) ([]Organization, error)
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.Deleted,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const listOrganizationsOfUser = `-- name: ListOrganizationsOfUser :many
-SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.created_at, o.updated_at
-FROM organizations o JOIN organization_members m ON m.organization_id = o.id
-WHERE m.user_id = $1 AND o.deleted = FALSE ORDER BY lower(o.name)
-`
-
-type ListOrganizationsOfUserRow struct {
-	ID                 uuid.UUID
-	Name               string
-	DisplayName        string
-	Description        string
-	Icon               string
-	IsDefault          bool
-	DefaultMemberRoles Strings
-	CreatedAt          Time
-	UpdatedAt          Time
-}
-
-// scope: deployment
-func (q *Queries) ListOrganizationsOfUser(ctx context.Context, userID uuid.UUID) ([]ListOrganizationsOfUserRow, error) {
-	rows, err := q.db.QueryContext(ctx, listOrganizationsOfUser, userID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ListOrganizationsOfUserRow{}
-	for rows.Next() {
-		var i ListOrganizationsOfUserRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.Name,
-			&i.DisplayName,
-			&i.Description,
-			&i.Icon,
-			&i.IsDefault,
-			&i.DefaultMemberRoles,
-			&i.CreatedAt,
-			&i.UpdatedAt,
 		); err != nil {
 			return nil, err
 		}

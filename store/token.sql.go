@@ -112,13 +112,18 @@ func (q *Queries) GetAPIKey(ctx context.Context, id string) (ApiKey, error) {
 }
 
 const getAPIKeyWithUser = `-- name: GetAPIKeyWithUser :one
-SELECT api_keys.id, api_keys.user_id, api_keys.hashed_secret, api_keys.login_type, api_keys.token_name, api_keys.scopes, api_keys.allow_list, api_keys.lifetime_seconds, api_keys.ip_address, api_keys.workspace_id, api_keys.last_used_at, api_keys.expires_at, api_keys.created_at, api_keys.updated_at, users.id, users.email, users.username, users.name, users.avatar_url, users.hashed_password, users.login_type, users.status, users.roles, users.ssh_public_key, users.ssh_private_key, users.created_at, users.updated_at, users.last_seen_at, users.deleted FROM api_keys JOIN users ON users.id = api_keys.user_id
+SELECT api_keys.id, api_keys.user_id, api_keys.hashed_secret, api_keys.login_type, api_keys.token_name, api_keys.scopes, api_keys.allow_list, api_keys.lifetime_seconds, api_keys.ip_address, api_keys.workspace_id, api_keys.last_used_at, api_keys.expires_at, api_keys.created_at, api_keys.updated_at, users.id, users.email, users.username, users.name, users.avatar_url, users.hashed_password, users.login_type, users.status, users.roles, users.ssh_public_key, users.ssh_private_key, users.created_at, users.updated_at, users.last_seen_at, users.deleted,
+    CAST(COALESCE((SELECT s.stamp FROM stamps s WHERE s.subject = api_keys.user_id), '') AS TEXT) AS memberships_stamp,
+    CAST(COALESCE((SELECT s.stamp FROM stamps s WHERE s.subject = 'organizations'), '') AS TEXT) AS organizations_stamp
+FROM api_keys JOIN users ON users.id = api_keys.user_id
 WHERE api_keys.id = $1 AND users.deleted = FALSE
 `
 
 type GetAPIKeyWithUserRow struct {
-	ApiKey ApiKey
-	User   User
+	ApiKey             ApiKey
+	User               User
+	MembershipsStamp   string
+	OrganizationsStamp string
 }
 
 // scope: deployment
@@ -155,6 +160,8 @@ func (q *Queries) GetAPIKeyWithUser(ctx context.Context, id string) (GetAPIKeyWi
 		&i.User.UpdatedAt,
 		&i.User.LastSeenAt,
 		&i.User.Deleted,
+		&i.MembershipsStamp,
+		&i.OrganizationsStamp,
 	)
 	return i, err
 }

@@ -15,23 +15,9 @@ SELECT * FROM organizations WHERE lower(name) = lower(@name) AND deleted = FALSE
 -- scope: deployment
 SELECT * FROM organizations WHERE is_default = TRUE;
 
--- name: ListOrganizationIDs :many
--- scope: deployment
-SELECT id FROM organizations WHERE deleted = FALSE;
-
 -- name: ListOrganizations :many
 -- scope: deployment
 SELECT * FROM organizations WHERE deleted = FALSE ORDER BY lower(name);
-
--- name: ListOrganizationNames :many
--- scope: deployment
-SELECT id, name, display_name, icon FROM organizations WHERE id IN (SELECT value FROM json_list(@ids)) AND deleted = FALSE;
-
--- name: ListOrganizationsOfUser :many
--- scope: deployment
-SELECT o.id, o.name, o.display_name, o.description, o.icon, o.is_default, o.default_member_roles, o.created_at, o.updated_at
-FROM organizations o JOIN organization_members m ON m.organization_id = o.id
-WHERE m.user_id = @user_id AND o.deleted = FALSE ORDER BY lower(o.name);
 
 -- name: UpdateOrganization :one
 UPDATE organizations SET name = @name, display_name = @display_name, description = @description, icon = @icon,

@@ -9,7 +9,10 @@ SELECT * FROM api_keys WHERE id = @id;
 
 -- name: GetAPIKeyWithUser :one
 -- scope: deployment
-SELECT sqlc.embed(api_keys), sqlc.embed(users) FROM api_keys JOIN users ON users.id = api_keys.user_id
+SELECT sqlc.embed(api_keys), sqlc.embed(users),
+    CAST(COALESCE((SELECT s.stamp FROM stamps s WHERE s.subject = api_keys.user_id), '') AS TEXT) AS memberships_stamp,
+    CAST(COALESCE((SELECT s.stamp FROM stamps s WHERE s.subject = 'organizations'), '') AS TEXT) AS organizations_stamp
+FROM api_keys JOIN users ON users.id = api_keys.user_id
 WHERE api_keys.id = @id AND users.deleted = FALSE;
 
 -- name: GetTokenByName :one
