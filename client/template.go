@@ -157,9 +157,34 @@ type TemplateExample struct {
 	Markdown    string   `json:"markdown"`
 }
 
+// TemplatesRequest asks for a page of templates.
+type TemplatesRequest struct {
+	Query string
+	// Organization narrows what the query finds to one: a name or an id.
+	Organization string
+	Page
+}
+
+// PaginatedTemplatesResponse is one page; Count is the number of all that match.
+type PaginatedTemplatesResponse struct {
+	Templates []Template `json:"templates"`
+	Count     int        `json:"count"`
+	// Organizations are those of all that the query finds, whatever it is narrowed to.
+	Organizations []MinimalOrganization `json:"organizations"`
+}
+
 // Templates lists templates across organizations that match the search.
 func (c *Client) Templates(ctx context.Context, query string) ([]Template, error) {
 	return list[Template](ctx, c, withQuery(apiPath("templates"), searchQuery(query)))
+}
+
+// PaginatedTemplates lists a page of the templates that match the search.
+func (c *Client) PaginatedTemplates(ctx context.Context, req TemplatesRequest) (PaginatedTemplatesResponse, error) {
+	query := req.values(searchQuery(req.Query))
+	if req.Organization != "" {
+		query.Set("organization", req.Organization)
+	}
+	return get[PaginatedTemplatesResponse](ctx, c, withQuery(apiPath("paginated-templates"), query))
 }
 
 // OrganizationTemplates lists the templates of an organization.

@@ -383,6 +383,8 @@ func TestWireOfTemplates(t *testing.T) {
 		{"GET", in + "/docker", "", 200, "", templateFields},
 		{"GET", "/templates", "", 200, "0", templateFields},
 		{"GET", "/templates?q=organization:data-platform+exact_name:docker+deprecated:false", "", 200, "0", templateFields},
+		{"GET", "/paginated-templates?limit=1", "", 200, "", "templates count organizations"},
+		{"GET", "/paginated-templates?limit=1", "", 200, "templates.0", templateFields},
 		{"GET", "/templates?q=colour:red", "", 400, "validations.0", "field detail"},
 		{"GET", template, "", 200, "autostop_requirement", "days_of_week weeks"},
 		{"GET", template, "", 200, "autostart_requirement", "days_of_week"},

@@ -87,7 +87,7 @@ func FuzzSearch(f *testing.F) {
 	all := newFuzzed(f)
 	f.Fuzz(func(t *testing.T, q string) {
 		for _, path := range []string{
-			"/users?q=", "/workspaces?q=", "/templates?q=", "/audit?q=", "/audit/entries?q=", "/organizations/default/members?q=", "/organizations/default/paginated-members?q=",
+			"/users?q=", "/workspaces?q=", "/templates?q=", "/paginated-templates?q=", "/audit?q=", "/audit/entries?q=", "/organizations/default/members?q=", "/organizations/default/paginated-members?q=",
 			"/organizations/default/paginated-groups?q=", "/organizations/default/groups/Everyone/members?q=",
 		} {
 			for _, x := range all {

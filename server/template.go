@@ -1,14 +1,11 @@
 package server
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -28,6 +25,7 @@ func (a *api) templateRoutes(r *router) {
 	handle(r, get, "/organizations/{organization}/templates/examples", "List the starter templates", inOrganization(authz.Read, authz.Template), a.listOrganizationExamples, deprecated())
 	handle(r, get, "/organizations/{organization}/templates/{template}", "Get a template by name", read, a.getTemplateByName)
 	handle(r, get, "/templates", "Search templates", session(), a.listTemplates)
+	handle(r, get, "/paginated-templates", "Search templates by pages", session(), a.pageTemplates, strictQuery())
 	handle(r, get, "/templates/examples", "List the starter templates", session(), a.listExamples)
 	handle(r, get, "/templates/{template}", "Get a template", read, a.getTemplate)
 	handle(r, patch, "/templates/{template}", "Change a template", update, a.updateTemplate)
@@ -57,6 +55,13 @@ type ListTemplatesInput struct {
 	Query string `query:"q" doc:"Words and key:value terms"`
 }
 
+type pageTemplatesInput struct {
+	ListTemplatesInput
+	Organization string `query:"organization" doc:"Only templates of this one: name or id"`
+	Limit        int32  `query:"limit" minimum:"0" doc:"0 is no limit"`
+	Offset       int32  `query:"offset" minimum:"0"`
+}
+
 type listOrganizationTemplatesInput struct {
 	OrganizationPath
 	ListTemplatesInput
@@ -84,6 +89,38 @@ func (a *api) listTemplates(ctx context.Context, in *ListTemplatesInput) (*outpu
 		return nil, err
 	}
 	return a.searchTemplates(ctx, readableOrganizations(ctx, orgs), in.Query)
+}
+
+// pageTemplates narrows to an organization after it has told which ones there are to narrow to.
+func (a *api) pageTemplates(ctx context.Context, in *pageTemplatesInput) (*output[client.PaginatedTemplatesResponse], error) {
+	orgs, err := a.organizations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	orgs = readableOrganizations(ctx, orgs)
+	found, err := a.findTemplates(ctx, orgs, in.Query)
+	if err != nil {
+		return nil, err
+	}
+	has := map[uuid.UUID]bool{}
+	for _, t := range found {
+		has[t.OrganizationID] = true
+	}
+	out := client.PaginatedTemplatesResponse{Organizations: []client.MinimalOrganization{}}
+	for _, org := range orgs {
+		if has[org.ID] {
+			out.Organizations = append(out.Organizations, organizationResponse(org).MinimalOrganization)
+		}
+		has[org.ID] = isOrganization(org, in.Organization)
+	}
+	found = slices.DeleteFunc(found, func(t store.ListTemplateUseRow) bool { return !has[t.OrganizationID] })
+	out.Count = len(found)
+	begin := min(int(in.Offset), len(found))
+	end := min(begin+int(rowLimit(in.Limit)), len(found))
+	if out.Templates, err = a.foundTemplates(ctx, orgs, found[begin:end]); err != nil {
+		return nil, err
+	}
+	return reply(out), nil
 }
 
 func (a *api) listOrganizationTemplates(ctx context.Context, in *listOrganizationTemplatesInput) (*output[[]client.Template], error) {
@@ -286,7 +323,15 @@ func (a *api) replyTemplate(ctx context.Context, t store.Template) (*output[clie
 	if err != nil {
 		return nil, err
 	}
-	responses, err := a.templateResponses(ctx, []store.Organization{org}, []store.Template{t})
+	counts, err := a.store.CountTemplateUsers(ctx, store.IDs([]uuid.UUID{org.ID}))
+	if err != nil {
+		return nil, err
+	}
+	active := map[uuid.UUID]int64{}
+	for _, c := range counts {
+		active[c.TemplateID] = c.Users
+	}
+	responses, err := a.templateResponses(ctx, []store.Organization{org}, []store.Template{t}, active)
 	if err != nil {
 		return nil, err
 	}
@@ -294,45 +339,28 @@ func (a *api) replyTemplate(ctx context.Context, t store.Template) (*output[clie
 }
 
 // templateResponses reads what belongs to authorized templates of these
-// organizations at once. The most used ones come first.
-func (a *api) templateResponses(ctx context.Context, orgs []store.Organization, templates []store.Template) ([]client.Template, error) {
-	organizations, ids, authors := make(map[uuid.UUID]*store.Organization, len(orgs)), make([]uuid.UUID, len(orgs)), make([]uuid.UUID, len(templates))
+// organizations at once. active is how many people use each.
+func (a *api) templateResponses(ctx context.Context, orgs []store.Organization, templates []store.Template, active map[uuid.UUID]int64) ([]client.Template, error) {
+	organizations, authors := make(map[uuid.UUID]*store.Organization, len(orgs)), make([]uuid.UUID, len(templates))
 	for i := range templates {
 		authors[i] = templates[i].CreatedBy
 	}
 	for i := range orgs {
-		organizations[orgs[i].ID], ids[i] = &orgs[i], orgs[i].ID
+		organizations[orgs[i].ID] = &orgs[i]
 	}
 	users, err := a.usersByID(ctx, authors)
 	if err != nil {
 		return nil, err
 	}
-	counts, err := a.store.CountTemplateUsers(ctx, store.IDs(ids))
-	if err != nil {
-		return nil, err
-	}
-	active := map[uuid.UUID]int{}
-	for _, c := range counts {
-		active[c.TemplateID] = int(c.Users)
-	}
-	order := make([]*store.Template, len(templates))
-	for i := range templates {
-		order[i] = &templates[i]
-	}
-	slices.SortFunc(order, func(x, y *store.Template) int {
-		if byUse := cmp.Compare(active[y.ID], active[x.ID]); byUse != 0 {
-			return byUse
-		}
-		return cmp.Or(strings.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)), bytes.Compare(x.ID[:], y.ID[:]))
-	})
 	out := make([]client.Template, len(templates))
-	for i, t := range order {
+	for i := range templates {
+		t := &templates[i]
 		times, err := a.buildTimes.of(ctx, a, t)
 		if err != nil {
 			return nil, err
 		}
 		out[i] = templateResponse(t, organizations[t.OrganizationID])
-		out[i].CreatedByName, out[i].ActiveUserCount, out[i].BuildTimeStats = users[t.CreatedBy].Username, active[t.ID], times
+		out[i].CreatedByName, out[i].ActiveUserCount, out[i].BuildTimeStats = users[t.CreatedBy].Username, int(active[t.ID]), times
 	}
 	return out, nil
 }

@@ -27,8 +27,13 @@ type templateBench struct {
 
 func newTemplateBench(t *testing.T, options ...servertest.Option) *templateBench {
 	t.Helper()
-	s := servertest.New(t, options...)
-	b := &templateBench{Server: s, org: s.Organization(t, "platform")}
+	return newTemplateBenchIn(t, servertest.New(t, options...), "platform")
+}
+
+// newTemplateBenchIn is one of another organization of a server.
+func newTemplateBenchIn(t *testing.T, s *servertest.Server, organization string) *templateBench {
+	t.Helper()
+	b := &templateBench{Server: s, org: s.Organization(t, organization)}
 	b.admin = s.Member(t, b.org, client.RoleOrgAdmin)
 	b.member = s.Member(t, b.org)
 	b.daemons, b.daemon = b.join(t, b.org, nil)

@@ -12,98 +12,119 @@ import (
 	"coder/store"
 )
 
-// templateSearch is a search string for templates: what a row must satisfy.
+// templateSearch is a search string for templates: conditions on the table t.
 type templateSearch struct {
 	deleted bool
 	// organization is a name or an id; empty is all of them.
-	organization  string
-	externalAgent *bool
-	conditions    []func(store.Template) bool
+	organization string
+	filter       store.Filter
 }
 
 // searchTemplates lists the readable templates of readable organizations.
 func (a *api) searchTemplates(ctx context.Context, orgs []store.Organization, q string) (*output[[]client.Template], error) {
-	search, err := a.parseTemplateSearch(ctx, q)
+	found, err := a.findTemplates(ctx, orgs, q)
 	if err != nil {
 		return nil, err
 	}
-	ids := []uuid.UUID{}
-	for _, org := range orgs {
-		if search.organization == "" || strings.EqualFold(org.Name, search.organization) || org.ID.String() == search.organization {
-			ids = append(ids, org.ID)
-		}
-	}
-	rows, err := a.store.ListTemplates(ctx, store.ListTemplatesParams{OrganizationIds: store.IDs(ids), Deleted: search.deleted})
-	if err != nil {
-		return nil, err
-	}
-	subject := subjectFrom(ctx)
-	all := subject.All(authz.Read, authz.Template)
-	rows = slices.DeleteFunc(rows, func(t store.Template) bool {
-		return !all && !subject.Can(authz.Read, templateObject(t)) || slices.ContainsFunc(search.conditions, func(matches func(store.Template) bool) bool { return !matches(t) })
-	})
-	if search.externalAgent != nil {
-		if rows, err = a.keepExternalAgents(ctx, rows, *search.externalAgent); err != nil {
-			return nil, err
-		}
-	}
-	templates, err := a.templateResponses(ctx, orgs, rows)
+	templates, err := a.foundTemplates(ctx, orgs, found)
 	if err != nil {
 		return nil, err
 	}
 	return reply(templates), nil
 }
 
+// findTemplates finds readable templates of readable organizations, the most
+// used ones first, and reads of them no more than that takes.
+func (a *api) findTemplates(ctx context.Context, orgs []store.Organization, q string) ([]store.ListTemplateUseRow, error) {
+	search, err := a.parseTemplateSearch(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	ids := []uuid.UUID{}
+	for _, org := range orgs {
+		if isOrganization(org, search.organization) {
+			ids = append(ids, org.ID)
+		}
+	}
+	found, err := a.store.Filtered(search.filter).ListTemplateUse(ctx, store.ListTemplateUseParams{OrganizationIds: store.IDs(ids), Deleted: search.deleted})
+	subject := subjectFrom(ctx)
+	if err != nil || subject.All(authz.Read, authz.Template) {
+		return found, err
+	}
+	rows, err := a.templatesFound(ctx, found)
+	return slices.DeleteFunc(found, func(t store.ListTemplateUseRow) bool {
+		row, ok := rows[t.ID]
+		return !ok || !subject.Can(authz.Read, templateObject(row))
+	}), err
+}
+
+// isOrganization tells whether this is the one that ref names; nothing names any.
+func isOrganization(org store.Organization, ref string) bool {
+	return ref == "" || strings.EqualFold(org.Name, ref) || org.ID.String() == ref
+}
+
+func (a *api) templatesFound(ctx context.Context, found []store.ListTemplateUseRow) (map[uuid.UUID]store.Template, error) {
+	ids := make([]uuid.UUID, len(found))
+	for i, t := range found {
+		ids[i] = t.ID
+	}
+	rows, err := a.store.ListTemplatesByIDs(ctx, store.IDs(ids))
+	byID := make(map[uuid.UUID]store.Template, len(rows))
+	for _, t := range rows {
+		byID[t.ID] = t
+	}
+	return byID, err
+}
+
+// foundTemplates reads the readable ones of what was found whole, in its order.
+func (a *api) foundTemplates(ctx context.Context, orgs []store.Organization, found []store.ListTemplateUseRow) ([]client.Template, error) {
+	rows, err := a.templatesFound(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	templates, active := make([]store.Template, 0, len(found)), make(map[uuid.UUID]int64, len(found))
+	for _, t := range found {
+		active[t.ID] = t.ActiveUsers
+		if row, ok := rows[t.ID]; ok {
+			templates = append(templates, row)
+		}
+	}
+	return a.templateResponses(ctx, orgs, templates, active)
+}
+
 func (a *api) parseTemplateSearch(ctx context.Context, q string) (templateSearch, error) {
 	s := parseSearch(q, "organization", "name", "exact_name", "ids", "deprecated", "deleted", "author", "has-ai-task", "has_external_agent")
 	out := templateSearch{}
-	keep := func(condition func(store.Template) bool) { out.conditions = append(out.conditions, condition) }
+	f := &out.filter
 	out.organization, _ = s.one("organization")
 	out.deleted, _ = s.bool("deleted")
 	name, _ := s.one("name")
 	for _, part := range []string{s.term, name} {
 		if part != "" {
-			keep(func(t store.Template) bool { return strings.Contains(strings.ToLower(t.Name), part) })
+			f.Where(`lower(t.name) LIKE lower(?) ESCAPE '\'`, likePattern(part))
 		}
 	}
 	if exact, given := s.one("exact_name"); given {
-		keep(func(t store.Template) bool { return strings.EqualFold(t.Name, exact) })
+		f.Where("lower(t.name) = lower(?)", exact)
 	}
 	if ids := s.ids("ids"); ids != nil {
-		keep(func(t store.Template) bool { return slices.Contains(ids, t.ID) })
+		f.Where("t.id IN (SELECT value FROM json_list(?))", store.IDs(ids))
 	}
 	if wanted, given := s.bool("deprecated"); given {
-		keep(func(t store.Template) bool { return (t.DeprecationMessage != "") == wanted })
+		f.Where("(t.deprecation_message <> '') = ?", wanted)
 	}
 	if wanted, given := s.bool("has-ai-task"); given && wanted {
-		keep(func(store.Template) bool { return false }) // there are none
+		f.Where("t.id = ''") // there are none
 	}
 	if author, given := s.one("author"); given {
 		user, err := a.findUser(ctx, author)
 		if err != nil && !store.IsNotFound(err) {
 			return out, err
 		}
-		keep(func(t store.Template) bool { return err == nil && t.CreatedBy == user.ID })
+		f.Where("t.created_by = ?", user.ID) // the zero id made none
 	}
 	if wanted, given := s.bool("has_external_agent"); given {
-		out.externalAgent = &wanted
+		f.Where("EXISTS (SELECT 1 FROM template_versions v WHERE v.id = t.active_version_id AND v.has_external_agent = TRUE) = ?", wanted)
 	}
 	return out, s.err()
-}
-
-// keepExternalAgents looks at the active versions.
-func (a *api) keepExternalAgents(ctx context.Context, rows []store.Template, wanted bool) ([]store.Template, error) {
-	ids := make([]uuid.UUID, len(rows))
-	for i, t := range rows {
-		ids[i] = t.ActiveVersionID
-	}
-	versions, err := a.store.ListTemplateVersionsByIDs(ctx, store.IDs(ids))
-	if err != nil {
-		return nil, err
-	}
-	external := map[uuid.UUID]bool{}
-	for _, v := range versions {
-		external[v.ID] = v.HasExternalAgent
-	}
-	return slices.DeleteFunc(rows, func(t store.Template) bool { return external[t.ActiveVersionID] != wanted }), nil
 }

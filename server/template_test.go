@@ -234,6 +234,10 @@ func TestSearchingTemplates(t *testing.T) {
 		got, err := b.admin.Templates(t.Context(), query)
 		require.NoError(t, err, query)
 		require.Equal(t, want, templateIDs(got), query)
+		require.Equal(t, got, paged(t, b.admin, query), query)
+		if query != "author:me" {
+			require.Equal(t, got, paged(t, b.Client, query), "the owner: %s", query)
+		}
 	}
 	_, err = b.admin.Templates(t.Context(), "colour:red deprecated:maybe")
 	refused(t, err, http.StatusBadRequest, "colour", "deprecated")
@@ -241,6 +245,7 @@ func TestSearchingTemplates(t *testing.T) {
 	seen, err := b.member.Templates(t.Context(), "")
 	require.NoError(t, err)
 	require.Equal(t, []uuid.UUID{podman.ID, docker.ID}, templateIDs(seen))
+	require.Equal(t, seen, paged(t, b.member, ""))
 	seen, err = b.member.OrganizationTemplates(t.Context(), "platform")
 	require.NoError(t, err)
 	require.Len(t, seen, 2)
@@ -248,11 +253,61 @@ func TestSearchingTemplates(t *testing.T) {
 	seen, err = outsider.Templates(t.Context(), "")
 	require.NoError(t, err)
 	require.Empty(t, seen)
+	require.Empty(t, paged(t, outsider, ""))
 	_, err = outsider.OrganizationTemplates(t.Context(), "platform")
 	refused(t, err, http.StatusNotFound)
 	_, hidden := outsider.TemplateByName(t.Context(), "platform", "docker")
 	_, missing := outsider.TemplateByName(t.Context(), "nowhere", "docker")
 	sameRefusal(t, missing, hidden)
+}
+
+// paged are all templates that a search finds, read one at a time.
+func paged(t *testing.T, c *client.Client, query string) []client.Template {
+	t.Helper()
+	out := []client.Template{}
+	for {
+		page, err := c.PaginatedTemplates(t.Context(), client.TemplatesRequest{Query: query, Page: client.Page{Limit: 1, Offset: len(out)}})
+		require.NoError(t, err)
+		if len(page.Templates) == 0 {
+			require.Len(t, out, page.Count)
+			return out
+		}
+		require.Len(t, page.Templates, 1)
+		out = append(out, page.Templates...)
+	}
+}
+
+func TestAPageOfTemplatesIsNarrowedToAnOrganization(t *testing.T) {
+	t.Parallel()
+	b := newTemplateBench(t)
+	docker := b.template(t, "docker")
+	other := newTemplateBenchIn(t, b.Server, "zebra")
+	there := other.template(t, "podman")
+	list := func(c *client.Client, organization string) (ids []uuid.UUID, count int, organizations []string) {
+		t.Helper()
+		page, err := c.PaginatedTemplates(t.Context(), client.TemplatesRequest{Organization: organization, Page: client.Page{Limit: 25}})
+		require.NoError(t, err)
+		for _, o := range page.Organizations {
+			organizations = append(organizations, o.Name)
+		}
+		return templateIDs(page.Templates), page.Count, organizations
+	}
+	for organization, want := range map[string][]uuid.UUID{"": {docker.ID, there.ID}, "zebra": {there.ID}, other.org.ID.String(): {there.ID}, "nowhere": {}} {
+		ids, count, organizations := list(b.Client, organization)
+		require.Equal(t, want, ids, organization)
+		require.Equal(t, len(want), count, organization)
+		require.Equal(t, []string{"platform", "zebra"}, organizations, "to narrow to, whatever it is narrowed to")
+	}
+	ids, count, organizations := list(b.member, "zebra")
+	require.Empty(t, ids)
+	require.Zero(t, count)
+	require.Equal(t, []string{"platform"}, organizations, "not those of others")
+	status, _ := b.Raw(t, b.Token, http.MethodGet, "/paginated-templates?color=red", "")
+	require.Equal(t, http.StatusBadRequest, status)
+	page, err := b.Client.PaginatedTemplates(t.Context(), client.TemplatesRequest{Page: client.Page{Limit: 25, Offset: 10}})
+	require.NoError(t, err)
+	require.Equal(t, 2, page.Count, "behind the end")
+	require.Empty(t, page.Templates)
 }
 
 func templateIDs(templates []client.Template) []uuid.UUID {

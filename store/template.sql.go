@@ -327,6 +327,49 @@ func (q *Queries) ListTemplateBuildTimes(ctx context.Context, arg ListTemplateBu
 	return items, nil
 }
 
+const listTemplateUse = `-- name: ListTemplateUse :many
+SELECT t.id, t.organization_id,
+    CAST(COALESCE((SELECT sum(c.users) FROM workspace_counts c WHERE c.organization_id = t.organization_id AND c.template_id = t.id), 0) AS BIGINT) AS active_users
+FROM templates t
+WHERE t.organization_id IN (SELECT value FROM json_list($1)) AND t.deleted = $2 /* filter */
+ORDER BY active_users DESC, lower(t.name), t.id
+`
+
+type ListTemplateUseParams struct {
+	OrganizationIds string
+	Deleted         bool
+}
+
+type ListTemplateUseRow struct {
+	ID             uuid.UUID
+	OrganizationID uuid.UUID
+	ActiveUsers    int64
+}
+
+// In the order of lists: the most used ones come first.
+func (q *Queries) ListTemplateUse(ctx context.Context, arg ListTemplateUseParams) ([]ListTemplateUseRow, error) {
+	rows, err := q.db.QueryContext(ctx, listTemplateUse, arg.OrganizationIds, arg.Deleted)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListTemplateUseRow{}
+	for rows.Next() {
+		var i ListTemplateUseRow
+		if err := rows.Scan(&i.ID, &i.OrganizationID, &i.ActiveUsers); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listTemplates = `-- name: ListTemplates :many
 SELECT id, organization_id, name, display_name, description, icon, provisioner, active_version_id, created_by, deprecation_message, default_ttl_ms, activity_bump_ms, time_til_autostop_notify_ms, autostop_days, autostop_weeks, autostart_days, failure_ttl_ms, time_til_dormant_ms, time_til_dormant_autodelete_ms, allow_user_cancel, allow_user_autostart, allow_user_autostop, require_active_version, max_port_share_level, cors_behavior, disable_module_cache, user_acl, group_acl, created_at, updated_at, deleted FROM templates WHERE organization_id IN (SELECT value FROM json_list($1)) AND deleted = $2
 `

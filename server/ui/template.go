@@ -102,7 +102,7 @@ func (p *templatesPage) MayUse(t client.Template) (bool, error) {
 
 func (u *UI) templates(ctx context.Context, v *visit) (reply, error) {
 	query, organization := strings.TrimSpace(v.query("q")), v.query("organization")
-	all, err := v.api.Templates(ctx, query)
+	found, err := v.api.PaginatedTemplates(ctx, client.TemplatesRequest{Query: query, Organization: organization, Page: client.Page{Limit: listed, Offset: v.offset()}})
 	problem := ""
 	if client.StatusCode(err) == http.StatusBadRequest {
 		problem, err = refusalText(err), nil
@@ -110,16 +110,12 @@ func (u *UI) templates(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := &templatesPage{Query: query, Organization: organization, Problem: problem, Organizations: organizationsOf(all), ForWorkspace: v.query("for") == "workspace"}
-	for _, t := range all {
-		if organization == "" || t.OrganizationName == organization {
-			data.Templates = append(data.Templates, t)
-		}
+	data := &templatesPage{Templates: found.Templates, Query: query, Organization: organization, Problem: problem, ForWorkspace: v.query("for") == "workspace"}
+	for _, o := range found.Organizations {
+		data.Organizations = append(data.Organizations, namedOrganization{o.Name, cmp.Or(o.DisplayName, o.Name)})
 	}
-	data.First = len(all) == 0 && query == "" && organization == ""
-	count, offset := len(data.Templates), min(v.offset(), len(data.Templates))
-	data.Templates = data.Templates[offset:min(offset+listed, count)]
-	data.Pager = v.pager(offset, len(data.Templates), count)
+	data.First = found.Count == 0 && query == "" && organization == "" && problem == ""
+	data.Pager = v.pager(min(v.offset(), found.Count), len(found.Templates), found.Count)
 	if data.page, err = v.page(ctx, "Templates", useChecks(data.Templates)); err != nil {
 		return nil, err
 	}
@@ -127,19 +123,6 @@ func (u *UI) templates(ctx context.Context, v *visit) (reply, error) {
 		return showAs(http.StatusBadRequest, "templates.html", data), nil
 	}
 	return show("templates.html", data), nil
-}
-
-// organizationsOf are the organizations of templates, in the order of theirs.
-func organizationsOf(templates []client.Template) []namedOrganization {
-	var out []namedOrganization
-	seen := map[string]bool{}
-	for _, t := range templates {
-		if !seen[t.OrganizationName] {
-			seen[t.OrganizationName] = true
-			out = append(out, namedOrganization{t.OrganizationName, cmp.Or(t.OrganizationDisplayName, t.OrganizationName)})
-		}
-	}
-	return out
 }
 
 // useChecks ask in which organizations of the templates one may make workspaces.

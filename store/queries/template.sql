@@ -19,6 +19,14 @@ SELECT * FROM templates WHERE organization_id = @organization_id AND lower(name)
 -- name: ListTemplates :many
 SELECT * FROM templates WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND deleted = @deleted;
 
+-- name: ListTemplateUse :many
+-- In the order of lists: the most used ones come first.
+SELECT t.id, t.organization_id,
+    CAST(COALESCE((SELECT sum(c.users) FROM workspace_counts c WHERE c.organization_id = t.organization_id AND c.template_id = t.id), 0) AS BIGINT) AS active_users
+FROM templates t
+WHERE t.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND t.deleted = @deleted /* filter */
+ORDER BY active_users DESC, lower(t.name), t.id;
+
 -- name: ListTemplatesByIDs :many
 -- scope: deployment
 SELECT * FROM templates WHERE id IN (SELECT value FROM json_list(@ids));
