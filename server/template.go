@@ -113,7 +113,7 @@ func (a *api) pageTemplates(ctx context.Context, in *pageTemplatesInput) (*outpu
 		}
 		has[org.ID] = isOrganization(org, in.Organization)
 	}
-	found = slices.DeleteFunc(found, func(t store.ListTemplateUseRow) bool { return !has[t.OrganizationID] })
+	found = slices.DeleteFunc(found, func(t foundTemplate) bool { return !has[t.OrganizationID] })
 	out.Count = len(found)
 	begin := min(int(in.Offset), len(found))
 	end := min(begin+int(rowLimit(in.Limit)), len(found))

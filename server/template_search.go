@@ -1,7 +1,10 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -33,29 +36,77 @@ func (a *api) searchTemplates(ctx context.Context, orgs []store.Organization, q 
 	return reply(templates), nil
 }
 
+// foundTemplate is one that a search has found, and how many people use it.
+type foundTemplate struct {
+	store.ListTemplateNamesRow
+	activeUsers int64
+}
+
 // findTemplates finds readable templates of readable organizations, the most
 // used ones first, and reads of them no more than that takes.
-func (a *api) findTemplates(ctx context.Context, orgs []store.Organization, q string) ([]store.ListTemplateUseRow, error) {
+func (a *api) findTemplates(ctx context.Context, orgs []store.Organization, q string) ([]foundTemplate, error) {
 	search, err := a.parseTemplateSearch(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	ids := []uuid.UUID{}
+	among := map[uuid.UUID]bool{}
 	for _, org := range orgs {
 		if isOrganization(org, search.organization) {
-			ids = append(ids, org.ID)
+			among[org.ID] = true
 		}
 	}
-	found, err := a.store.Filtered(search.filter).ListTemplateUse(ctx, store.ListTemplateUseParams{OrganizationIds: store.IDs(ids), Deleted: search.deleted})
+	var used store.Filter
 	subject := subjectFrom(ctx)
-	if err != nil || subject.All(authz.Read, authz.Template) {
-		return found, err
+	if search.organization != "" || !subject.All(authz.Read, authz.Organization) { // which would only name them all
+		ids := store.IDs(slices.Collect(maps.Keys(among)))
+		search.filter.Where("t.organization_id IN (SELECT value FROM json_list(?))", ids)
+		used.Where("c.organization_id IN (SELECT value FROM json_list(?))", ids)
 	}
-	rows, err := a.templatesFound(ctx, found)
-	return slices.DeleteFunc(found, func(t store.ListTemplateUseRow) bool {
-		row, ok := rows[t.ID]
-		return !ok || !subject.Can(authz.Read, templateObject(row))
-	}), err
+	names, err := a.store.Filtered(search.filter).ListTemplateNames(ctx, search.deleted)
+	if err != nil {
+		return nil, err
+	}
+	names = slices.DeleteFunc(names, func(t store.ListTemplateNamesRow) bool { return !among[t.OrganizationID] })
+	if !subject.All(authz.Read, authz.Template) {
+		if names, err = a.readableTemplates(ctx, names); err != nil {
+			return nil, err
+		}
+	}
+	use, err := a.store.Filtered(used).ListTemplateUse(ctx)
+	return mostUsed(names, use), err
+}
+
+// readableTemplates asks for each, by its access list.
+func (a *api) readableTemplates(ctx context.Context, names []store.ListTemplateNamesRow) ([]store.ListTemplateNamesRow, error) {
+	ids := make([]uuid.UUID, len(names))
+	for i, t := range names {
+		ids[i] = t.ID
+	}
+	rows, err := a.store.ListTemplatesByIDs(ctx, store.IDs(ids))
+	readable, subject := map[uuid.UUID]bool{}, subjectFrom(ctx)
+	for _, t := range rows {
+		readable[t.ID] = subject.Can(authz.Read, templateObject(t))
+	}
+	return slices.DeleteFunc(names, func(t store.ListTemplateNamesRow) bool { return !readable[t.ID] }), err
+}
+
+// mostUsed puts templates into the order of lists.
+func mostUsed(names []store.ListTemplateNamesRow, use []store.ListTemplateUseRow) []foundTemplate {
+	active := make(map[uuid.UUID]int64, len(use))
+	for _, u := range use {
+		active[u.TemplateID] += u.Users
+	}
+	found := make([]foundTemplate, len(names))
+	for i, t := range names {
+		found[i] = foundTemplate{t, active[t.ID]}
+	}
+	slices.SortFunc(found, func(x, y foundTemplate) int {
+		if byUse := cmp.Compare(y.activeUsers, x.activeUsers); byUse != 0 {
+			return byUse
+		}
+		return cmp.Or(strings.Compare(strings.ToLower(x.Name), strings.ToLower(y.Name)), bytes.Compare(x.ID[:], y.ID[:]))
+	})
+	return found
 }
 
 // isOrganization tells whether this is the one that ref names; nothing names any.
@@ -63,29 +114,24 @@ func isOrganization(org store.Organization, ref string) bool {
 	return ref == "" || strings.EqualFold(org.Name, ref) || org.ID.String() == ref
 }
 
-func (a *api) templatesFound(ctx context.Context, found []store.ListTemplateUseRow) (map[uuid.UUID]store.Template, error) {
+// foundTemplates reads what was found whole, in its order.
+func (a *api) foundTemplates(ctx context.Context, orgs []store.Organization, found []foundTemplate) ([]client.Template, error) {
 	ids := make([]uuid.UUID, len(found))
 	for i, t := range found {
 		ids[i] = t.ID
 	}
 	rows, err := a.store.ListTemplatesByIDs(ctx, store.IDs(ids))
+	if err != nil {
+		return nil, err
+	}
 	byID := make(map[uuid.UUID]store.Template, len(rows))
 	for _, t := range rows {
 		byID[t.ID] = t
 	}
-	return byID, err
-}
-
-// foundTemplates reads the readable ones of what was found whole, in its order.
-func (a *api) foundTemplates(ctx context.Context, orgs []store.Organization, found []store.ListTemplateUseRow) ([]client.Template, error) {
-	rows, err := a.templatesFound(ctx, found)
-	if err != nil {
-		return nil, err
-	}
 	templates, active := make([]store.Template, 0, len(found)), make(map[uuid.UUID]int64, len(found))
 	for _, t := range found {
-		active[t.ID] = t.ActiveUsers
-		if row, ok := rows[t.ID]; ok {
+		active[t.ID] = t.activeUsers
+		if row, ok := byID[t.ID]; ok {
 			templates = append(templates, row)
 		}
 	}

@@ -165,6 +165,10 @@ func (a *api) workspacePage(ctx context.Context, f store.Filter, in readable, li
 // countWorkspaces is how many the whole list has. Of organizations that may be
 // read whole it is known; with conditions the rows are counted.
 func (a *api) countWorkspaces(ctx context.Context, f store.Filter, in readable) (int, error) {
+	if f.Empty() && in.whole() && in.everywhere {
+		n, err := a.store.CountWorkspacesEverywhere(ctx)
+		return int(n), err
+	}
 	if f.Empty() && in.whole() {
 		n, err := a.store.CountAllWorkspaces(ctx, store.IDs(in.organizations))
 		return int(n), err

@@ -91,6 +91,8 @@ const (
 	reasonSetting    = "settings of the deployment"
 	reasonAudit      = "the log of several organizations; server/audit_search.go names the readable set in the filter"
 	reasonKeys       = "what the deployment key wraps, to wrap it with another one; nothing is shown"
+	reasonTemplates  = "templates of several organizations; server/template_search.go leaves those of the readable ones"
+	reasonCounts     = "a number of all, asked for by those who may read all"
 	reasonOrgs       = "the list of organizations itself; the server cuts it to the readable ones"
 )
 
@@ -109,6 +111,9 @@ var deploymentWide = map[string]string{
 	"ListMembershipsOfUser":          reasonMembership,
 	"ListMembershipsOfUsers":         "organization_ids of listed users; the server cuts them to the readable ones",
 	"DeleteMemberships":              "deleting a user takes every membership",
+	"ListTemplateNames":              reasonTemplates,
+	"ListTemplateUse":                reasonTemplates,
+	"CountWorkspacesEverywhere":      reasonCounts,
 	"InsertOrganization":             reasonOrgs,
 	"GetOrganizationByName":          reasonOrgs,
 	"GetDefaultOrganization":         reasonOrgs,

@@ -327,28 +327,52 @@ func (q *Queries) ListTemplateBuildTimes(ctx context.Context, arg ListTemplateBu
 	return items, nil
 }
 
-const listTemplateUse = `-- name: ListTemplateUse :many
-SELECT t.id, t.organization_id,
-    CAST(COALESCE((SELECT sum(c.users) FROM workspace_counts c WHERE c.organization_id = t.organization_id AND c.template_id = t.id), 0) AS BIGINT) AS active_users
-FROM templates t
-WHERE t.organization_id IN (SELECT value FROM json_list($1)) AND t.deleted = $2 /* filter */
-ORDER BY active_users DESC, lower(t.name), t.id
+const listTemplateNames = `-- name: ListTemplateNames :many
+SELECT t.id, t.organization_id, t.name FROM templates t WHERE t.deleted = $1 /* filter */
 `
 
-type ListTemplateUseParams struct {
-	OrganizationIds string
-	Deleted         bool
-}
-
-type ListTemplateUseRow struct {
+type ListTemplateNamesRow struct {
 	ID             uuid.UUID
 	OrganizationID uuid.UUID
-	ActiveUsers    int64
+	Name           string
 }
 
-// In the order of lists: the most used ones come first.
-func (q *Queries) ListTemplateUse(ctx context.Context, arg ListTemplateUseParams) ([]ListTemplateUseRow, error) {
-	rows, err := q.db.QueryContext(ctx, listTemplateUse, arg.OrganizationIds, arg.Deleted)
+// scope: deployment
+func (q *Queries) ListTemplateNames(ctx context.Context, deleted bool) ([]ListTemplateNamesRow, error) {
+	rows, err := q.db.QueryContext(ctx, listTemplateNames, deleted)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []ListTemplateNamesRow{}
+	for rows.Next() {
+		var i ListTemplateNamesRow
+		if err := rows.Scan(&i.ID, &i.OrganizationID, &i.Name); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTemplateUse = `-- name: ListTemplateUse :many
+SELECT c.template_id, c.users FROM workspace_counts c WHERE c.users > 0 /* filter */
+`
+
+type ListTemplateUseRow struct {
+	TemplateID uuid.UUID
+	Users      int64
+}
+
+// scope: deployment
+func (q *Queries) ListTemplateUse(ctx context.Context) ([]ListTemplateUseRow, error) {
+	rows, err := q.db.QueryContext(ctx, listTemplateUse)
 	if err != nil {
 		return nil, err
 	}
@@ -356,7 +380,7 @@ func (q *Queries) ListTemplateUse(ctx context.Context, arg ListTemplateUseParams
 	items := []ListTemplateUseRow{}
 	for rows.Next() {
 		var i ListTemplateUseRow
-		if err := rows.Scan(&i.ID, &i.OrganizationID, &i.ActiveUsers); err != nil {
+		if err := rows.Scan(&i.TemplateID, &i.Users); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

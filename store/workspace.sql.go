@@ -68,6 +68,18 @@ func (q *Queries) CountWorkspacesByStatus(ctx context.Context) ([]CountWorkspace
 	return items, nil
 }
 
+const countWorkspacesEverywhere = `-- name: CountWorkspacesEverywhere :one
+SELECT CAST(COALESCE(sum(workspaces), 0) AS BIGINT) FROM workspace_counts
+`
+
+// scope: deployment
+func (q *Queries) CountWorkspacesEverywhere(ctx context.Context) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countWorkspacesEverywhere)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const deleteWorkspace = `-- name: DeleteWorkspace :exec
 UPDATE workspaces SET deleted = TRUE, updated_at = $1 WHERE organization_id = $2 AND id = $3
 `

@@ -28,6 +28,9 @@ func TestCountsOfWorkspacesAreTrue(t *testing.T) {
 			kept, err := s.CountAllWorkspaces(t.Context(), ids)
 			require.NoError(t, err)
 			require.Equal(t, rows, kept, "workspaces")
+			everywhere, err := s.CountWorkspacesEverywhere(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, rows, everywhere, "workspaces of all organizations")
 			counts, err := s.CountTemplateUsers(t.Context(), ids)
 			require.NoError(t, err)
 			var found int64

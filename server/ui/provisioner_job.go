@@ -25,7 +25,7 @@ func (u *UI) provisionerJobRoutes(on *table) {
 
 // Numbers of jobs that the list shows: at first, and at most.
 const (
-	jobsListed = 50
+	jobsListed = listed
 	jobsMost   = 500
 )
 

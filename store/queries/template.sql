@@ -19,13 +19,9 @@ SELECT * FROM templates WHERE organization_id = @organization_id AND lower(name)
 -- name: ListTemplates :many
 SELECT * FROM templates WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) AND deleted = @deleted;
 
--- name: ListTemplateUse :many
--- In the order of lists: the most used ones come first.
-SELECT t.id, t.organization_id,
-    CAST(COALESCE((SELECT sum(c.users) FROM workspace_counts c WHERE c.organization_id = t.organization_id AND c.template_id = t.id), 0) AS BIGINT) AS active_users
-FROM templates t
-WHERE t.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND t.deleted = @deleted /* filter */
-ORDER BY active_users DESC, lower(t.name), t.id;
+-- name: ListTemplateNames :many
+-- scope: deployment
+SELECT t.id, t.organization_id, t.name FROM templates t WHERE t.deleted = @deleted /* filter */;
 
 -- name: ListTemplatesByIDs :many
 -- scope: deployment
@@ -34,6 +30,10 @@ SELECT * FROM templates WHERE id IN (SELECT value FROM json_list(@ids));
 -- name: CountTemplateUsers :many
 SELECT template_id, CAST(sum(users) AS BIGINT) AS users FROM workspace_counts
 WHERE organization_id IN (SELECT value FROM json_list(@organization_ids)) GROUP BY template_id;
+
+-- name: ListTemplateUse :many
+-- scope: deployment
+SELECT c.template_id, c.users FROM workspace_counts c WHERE c.users > 0 /* filter */;
 
 -- name: CountTemplateWorkspaces :one
 SELECT count(*) FROM workspaces WHERE organization_id = @organization_id AND template_id = @template_id AND deleted = FALSE;

@@ -122,6 +122,10 @@ WHERE w.organization_id IN (SELECT value FROM json_list(@organization_ids)) AND 
 SELECT CAST(COALESCE(sum(workspaces), 0) AS BIGINT) FROM workspace_counts
 WHERE organization_id IN (SELECT value FROM json_list(@organization_ids));
 
+-- name: CountWorkspacesEverywhere :one
+-- scope: deployment
+SELECT CAST(COALESCE(sum(workspaces), 0) AS BIGINT) FROM workspace_counts;
+
 -- name: ListWorkspaceDetails :many
 -- scope: deployment
 SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at,
