@@ -204,6 +204,11 @@ type ExternalAuthToken struct {
 type RenewRequest struct {
 	Seen   int64 `json:"seen"`
 	WaitMS int64 `json:"wait_ms"`
+	// Witness is as in AcquireJobRequest.
+	Witness string `json:"witness,omitempty" maxLength:"16384"`
+	// Recovery is the one that the attempt was told of last; nil where it is
+	// not to be told.
+	Recovery *string `json:"recovery,omitempty"`
 }
 
 // Kinds of cancel in a RenewResponse.
@@ -224,6 +229,8 @@ type RenewResponse struct {
 	Revoked bool `json:"revoked"`
 	// Drain: finish this job and take no other.
 	Drain bool `json:"drain"`
+	// Recovery is as in AcquireReply: the daemon reports beside its job.
+	Recovery string `json:"recovery,omitempty"`
 }
 
 // JobLogEntry is one line of a job's log. Offset is the byte offset in the

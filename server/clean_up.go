@@ -18,7 +18,7 @@ func (a *api) cleanUp(ctx context.Context) error {
 		if _, err := a.store.DeleteExpiredAPIKeys(ctx, store.At(a.now().Add(-keyKept))); err != nil {
 			return err
 		}
-		_, err := a.store.DeleteExpiredAttempts(ctx, store.At(a.now()))
+		_, err := a.store.PruneAttempts(ctx, store.At(a.now()))
 		return err
 	})
 }

@@ -157,18 +157,25 @@ func (a *api) sourceOf(ctx context.Context, attempt *store.Attempt) (store.File,
 // renewAttempt keeps the lease, and brings what the server has to say as soon
 // as there is something new.
 func (a *api) renewAttempt(ctx context.Context, in *renewInput) (*output[client.RenewResponse], error) {
-	id := requestFrom(ctx).attempt.ID
-	if !requestFrom(ctx).attempt.ConfirmedAt.IsZero() { // else only the confirm counts
+	attempt := requestFrom(ctx).attempt
+	id := attempt.ID
+	if !attempt.ConfirmedAt.IsZero() { // else only the confirm counts
 		a.leases.renewed(id)
+	}
+	if err := a.heed(ctx, attempt.OrganizationID, in.Body.Witness); err != nil {
+		a.logger.WarnContext(ctx, "look at what a busy provisioner remembers", "attempt", id, "error", err)
 	}
 	wake, stop := a.bus.Subscribe(attemptTopic(id))
 	defer stop()
+	recovers, unsubscribe := a.bus.Subscribe(recoveryTopic(attempt.OrganizationID))
+	defer unsubscribe()
 	wait := min(time.Duration(in.Body.WaitMS)*time.Millisecond, renewWait)
 	timeout := time.NewTimer(max(wait, 0))
 	defer timeout.Stop()
 	for {
 		word, err := a.wordFor(ctx, id)
-		if err != nil || word.Sequence > in.Body.Seen {
+		untold := in.Body.Recovery != nil && word.Recovery != "" && word.Recovery != *in.Body.Recovery
+		if err != nil || word.Sequence > in.Body.Seen || untold {
 			return reply(word), err
 		}
 		select {
@@ -179,12 +186,13 @@ func (a *api) renewAttempt(ctx context.Context, in *renewInput) (*output[client.
 		case <-timeout.C:
 			return reply(word), nil
 		case <-wake:
+		case <-recovers:
 		}
 	}
 }
 
-// wordFor is the state of everything an attempt must know. Each part only
-// ever rises, so their sum is a sequence number.
+// wordFor is the state of everything an attempt must know. Each part but the
+// recovery only ever rises, so their sum is a sequence number.
 func (a *api) wordFor(ctx context.Context, id uuid.UUID) (client.RenewResponse, error) {
 	attempt, err := a.store.GetAttemptOfCall(ctx, id)
 	if err != nil {
@@ -195,6 +203,12 @@ func (a *api) wordFor(ctx context.Context, id uuid.UUID) (client.RenewResponse, 
 		return client.RenewResponse{}, err
 	}
 	word := client.RenewResponse{Cancel: job.Cancel, Current: attempt.Current, Revoked: attempt.Revoked}
+	history, err := a.historyOf(ctx, attempt.OrganizationID)
+	if err != nil {
+		a.logger.WarnContext(ctx, "tell a busy provisioner of a recovery", "attempt", id, "error", err) // the lease matters more
+	} else {
+		word.Recovery = recoveryID(history)
+	}
 	for _, risen := range []bool{job.Cancel != client.CancelNone, job.Cancel == client.CancelHard, !attempt.Current, attempt.Revoked} {
 		if risen {
 			word.Sequence++

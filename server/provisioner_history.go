@@ -184,16 +184,16 @@ func readHistory(ctx context.Context, s *store.Store, organizationID uuid.UUID) 
 	return row, ignoreNotFound(err)
 }
 
-// heed looks at what a daemon remembers, before it is handed anything: where
+// heed looks at what a daemon remembers, before it is handed anything, and as it keeps a lease: where
 // the database does not know of it, the organization is in recovery from then on.
 // Thousands of idle daemons present the very text that the server has.
-func (a *api) heed(ctx context.Context, d store.ProvisionerDaemon, text string) error {
-	row, err := a.historyOf(ctx, d.OrganizationID)
+func (a *api) heed(ctx context.Context, organizationID uuid.UUID, text string) error {
+	row, err := a.historyOf(ctx, organizationID)
 	if err != nil || text == "" || text == row.Witness {
 		return err
 	}
 	known, err := a.histories.known.get(text, func() (bool, error) {
-		claim, ok := a.openClaim(ctx, d.OrganizationID, text)
+		claim, ok := a.openClaim(ctx, organizationID, text)
 		if !ok {
 			return true, nil
 		}
@@ -237,8 +237,8 @@ func (a *api) isNews(ctx context.Context, s *store.Store, claim client.HistoryCl
 // pruned: the database has forgotten an attempt, as it does after a while, and
 // not lost it. By its clock that may be too early, which may have gone ahead.
 func pruned(ctx context.Context, s *store.Store, claim client.HistoryClaim) (bool, error) {
-	left, err := s.CountWorkOfAttempt(ctx, store.CountWorkOfAttemptParams{OrganizationID: claim.OrganizationID, AttemptID: &claim.AttemptID})
-	return left > 0, err
+	n, err := s.CountPrunedAttempt(ctx, store.CountPrunedAttemptParams{OrganizationID: claim.OrganizationID, AttemptID: claim.AttemptID, Number: claim.Number})
+	return n > 0, err
 }
 
 // isOld: attempts may be forgotten that long after their end.
@@ -282,6 +282,7 @@ func (a *api) beginRecovery(ctx context.Context, claim client.HistoryClaim) erro
 	}
 	a.recoveryChanged(claim.OrganizationID)
 	if begun {
+		a.bus.Publish(recoveryTopic(claim.OrganizationID))
 		a.logger.ErrorContext(ctx, "the database is an older copy: no build of this organization starts until its provisioners have reported, or an administrator ends that with: coder provisioner recovery end",
 			"organization", claim.OrganizationID, "remembered", claim.Number)
 	}

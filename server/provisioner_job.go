@@ -36,9 +36,10 @@ type JobPath struct {
 	Job uuid.UUID `path:"job" format:"uuid"`
 }
 
-func jobTopic(id uuid.UUID) string       { return "job:" + id.String() }
-func attemptTopic(id uuid.UUID) string   { return "attempt:" + id.String() }
-func workspaceTopic(id uuid.UUID) string { return "workspace:" + id.String() }
+func jobTopic(id uuid.UUID) string                  { return "job:" + id.String() }
+func attemptTopic(id uuid.UUID) string              { return "attempt:" + id.String() }
+func recoveryTopic(organizationID uuid.UUID) string { return "recovery:" + organizationID.String() }
+func workspaceTopic(id uuid.UUID) string            { return "workspace:" + id.String() }
 
 // enqueueJob adds a pending job; call jobPosted once the transaction is in.
 func (a *api) enqueueJob(ctx context.Context, tx *store.Store, p store.InsertProvisionerJobParams) (store.ProvisionerJob, error) {

@@ -251,7 +251,7 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*acquireOutput,
 	if err := a.daemonSeen(ctx, d); err != nil {
 		return nil, err
 	}
-	if err := a.heed(ctx, d, in.Body.Witness); err != nil {
+	if err := a.heed(ctx, d.OrganizationID, in.Body.Witness); err != nil {
 		return nil, err
 	}
 	job, err := a.awaitJob(ctx, d, in.Body)

@@ -37,7 +37,7 @@ func (a *api) heedAll(ctx context.Context, d store.ProvisionerDaemon, witnesses 
 		if claim, err := client.ReadHistoryClaim(text); err != nil || claim.OrganizationID != d.OrganizationID {
 			continue // a spool may serve several organizations
 		}
-		if err := a.heed(ctx, d, text); err != nil {
+		if err := a.heed(ctx, d.OrganizationID, text); err != nil {
 			return "", err
 		}
 	}
@@ -106,7 +106,7 @@ func (a *api) reportHistory(ctx context.Context, in *reportHistoryInput) (*outpu
 	out := client.ReportHistoryResponse{Wanted: []uuid.UUID{}, Held: []uuid.UUID{}, Refused: []uuid.UUID{}}
 	reports := a.genuine(ctx, d, in.Body.Reports, &out)
 	for _, r := range reports {
-		if err := a.heed(ctx, d, r.Voucher); err != nil {
+		if err := a.heed(ctx, d.OrganizationID, r.Voucher); err != nil {
 			return nil, err
 		}
 	}
@@ -177,6 +177,12 @@ func (a *api) takeReport(ctx context.Context, tx *store.Store, d store.Provision
 	}
 	if known && attempt.History == r.claim.Number && attempt.Settled != "" {
 		return nil
+	}
+	if !known {
+		if forgotten, err := pruned(ctx, tx, r.claim); err != nil || forgotten {
+			out.Refused = append(out.Refused, r.claim.AttemptID)
+			return err
+		}
 	}
 	past, err := tx.ListRecoveries(ctx, org)
 	if err != nil || len(past) == 0 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"coder/client"
@@ -311,6 +312,47 @@ func TestABuildThatWasHandedOutWithAnOlderStateGoesBack(t *testing.T) {
 	})
 }
 
+// A provisioner with a job tells what it remembers without ending that first:
+// its renewals bring the news, both ways.
+func TestABusyProvisionerIsAsked(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		before.workspace(t)
+		busy := before.acquire(t)
+		require.NoError(t, busy.Confirm(t.Context()))
+		require.NoError(t, busy.StartEngine(t.Context()))
+		before.copied = storetest.Copy(t, o)
+		ended := before.buildsAgain(t, before.w, objects(2, "a=1", "b=2"))
+
+		s := before.restore(t)
+		a := s.daemon.Attempt(busy.AttemptID, busy.Secret)
+		nothing := ""
+		reply, err := a.Renew(t.Context(), client.RenewRequest{Recovery: &nothing})
+		require.NoError(t, err)
+		require.Empty(t, reply.Recovery)
+		forged, err := a.Renew(t.Context(), client.RenewRequest{Recovery: &nothing, Witness: "nonsense"})
+		require.NoError(t, err)
+		require.Equal(t, reply, forged)
+
+		news := make(chan client.RenewResponse, 1)
+		go func() {
+			reply, err := a.Renew(t.Context(), client.RenewRequest{Recovery: &nothing, WaitMS: time.Minute.Milliseconds()})
+			assert.NoError(t, err)
+			news <- reply
+		}()
+		told, err := a.Renew(t.Context(), client.RenewRequest{Witness: ended.voucher})
+		require.NoError(t, err)
+		require.NotEmpty(t, told.Recovery, "what it remembers is heard")
+		require.Equal(t, told.Recovery, (<-news).Recovery, "who waits hears of it")
+		require.True(t, told.Current)
+		require.Equal(t, []uuid.UUID{ended.AttemptID}, s.reports(t, ended.report()).Wanted)
+		require.NoError(t, s.handsIn(ended))
+		require.False(t, s.recovery(t).Recovering)
+	})
+}
+
 // A replica that goes on while the database is restored under it remembers
 // what it has committed.
 func TestAReplicaNoticesARestoreUnderIt(t *testing.T) {
@@ -502,20 +544,26 @@ func TestAPrunedAttemptIsNoNews(t *testing.T) {
 		ended := s.buildsAgain(t, s.w, objects(2, "a=1", "b=2"))
 		_, err := s.Client.CreateWorkspaceBuild(t.Context(), s.w.ID, client.CreateWorkspaceBuildRequest{Transition: client.TransitionStart})
 		require.NoError(t, err)
-		retried := s.builds(t, nil)
-		_, err = retried.AppendLogs(t.Context(), lines(0, "Setting up"))
-		require.NoError(t, err)
-		newest := objects(3, "a=1", "b=2", "c=3")
-		require.NoError(t, retried.PutState(t.Context(), ref(1, newest), newest))
-		again, err := retried.Fail(t.Context(), client.FailJobRequest{Error: "its host broke", State: new(ref(1, newest)), EngineDead: true, Retryable: true})
+		silent := s.builds(t, nil) // of which nothing else is kept: neither a state nor a line
+		again, err := silent.Fail(t.Context(), client.FailJobRequest{Error: "its host broke", EngineDead: true, Retryable: true})
 		require.NoError(t, err)
 		require.True(t, again.Retry)
-		s.builds(t, objects(4, "a=1", "b=2", "c=3"))
-		rows, err := s.Store.DeleteExpiredAttempts(t.Context(), store.At(time.Now().Add(8*24*time.Hour)))
+		s.builds(t, objects(3, "a=1", "b=2", "c=3"))
+		later := time.Now().Add(8 * 24 * time.Hour)
+		rows, err := s.Store.PruneAttempts(t.Context(), store.At(later))
 		require.NoError(t, err)
 		require.Positive(t, rows)
 		require.Empty(t, s.says(t, ended.voucher).Recovery)
-		require.Empty(t, s.says(t, retried.voucher).Recovery)
+		require.Empty(t, s.says(t, silent.voucher).Recovery)
+
+		// Nor is it news in a recovery from what was lost indeed.
+		before := &restoreScene{statesScene: s.statesScene, copied: storetest.Copy(t, o)}
+		lost := before.buildsAgain(t, s.w, objects(4, "a=1", "b=2", "d=4"))
+		s = before.restore(t, lost.voucher)
+		require.Equal(t, []uuid.UUID{silent.AttemptID}, s.reports(t, silent.report()).Refused)
+		require.Equal(t, []uuid.UUID{lost.AttemptID}, s.reports(t, lost.report()).Wanted)
+		require.NoError(t, s.handsIn(lost))
+		require.False(t, s.recovery(t).Recovering)
 	})
 }
 

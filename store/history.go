@@ -26,6 +26,25 @@ func (s *Store) openHistoryKey(ctx context.Context) error {
 	return err
 }
 
+// prunedKept is of how many engine starts of an organization it is known that
+// their attempts were pruned: more than one has in the week in which
+// provisioners remember them.
+const prunedKept = 100_000
+
+// PruneAttempts removes what expired before a time, and returns how many.
+func (s *Store) PruneAttempts(ctx context.Context, before Time) (rows int64, err error) {
+	err = s.InTx(ctx, func(tx *Store) error {
+		if err := tx.RememberPrunedAttempts(ctx, before); err != nil {
+			return err
+		}
+		if rows, err = tx.DeleteExpiredAttempts(ctx, before); err != nil || rows == 0 {
+			return err
+		}
+		return tx.ForgetPrunedAttempts(ctx, prunedKept)
+	})
+	return rows, err
+}
+
 // Sign makes a text of a payload, which anybody can read and nobody else can
 // make. The same payload gives the same text.
 func (s *Store) Sign(payload []byte) string {

@@ -286,6 +286,12 @@ type ProvisionerKeySecret struct {
 	UsedAt         Time
 }
 
+type PrunedAttempt struct {
+	AttemptID      uuid.UUID
+	OrganizationID uuid.UUID
+	Number         int64
+}
+
 type Recovery struct {
 	ID             uuid.UUID
 	OrganizationID uuid.UUID

@@ -42,28 +42,21 @@ func (q *Queries) CountChangesSinceLost(ctx context.Context, arg CountChangesSin
 	return column_1, err
 }
 
-const countWorkOfAttempt = `-- name: CountWorkOfAttempt :one
-SELECT CAST(count(*) AS BIGINT) FROM (
-    SELECT 1 AS n FROM provisioner_jobs j WHERE j.organization_id = $1 AND j.attempt_id = $2
-    UNION ALL
-    SELECT 1 AS n FROM workspace_states s WHERE s.organization_id = $1 AND s.attempt_id = $2 AND s.recovered = FALSE
-    UNION ALL
-    SELECT 1 AS n FROM provisioner_jobs j JOIN job_logs l ON l.job_id = j.id
-    WHERE j.organization_id = $1 AND j.engine_starts > 1 AND l.attempt_id = $2) w
+const countPrunedAttempt = `-- name: CountPrunedAttempt :one
+SELECT count(*) FROM pruned_attempts WHERE organization_id = $1 AND attempt_id = $2 AND number = $3
 `
 
-type CountWorkOfAttemptParams struct {
+type CountPrunedAttemptParams struct {
 	OrganizationID uuid.UUID
-	AttemptID      *uuid.UUID
+	AttemptID      uuid.UUID
+	Number         int64
 }
 
-// What the database has of an attempt whose own row it may have pruned: the job that it was the last of, states that it has handed in, and, of one that
-// was followed by another, its lines.
-func (q *Queries) CountWorkOfAttempt(ctx context.Context, arg CountWorkOfAttemptParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, countWorkOfAttempt, arg.OrganizationID, arg.AttemptID)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
+func (q *Queries) CountPrunedAttempt(ctx context.Context, arg CountPrunedAttemptParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, countPrunedAttempt, arg.OrganizationID, arg.AttemptID, arg.Number)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const endRecovery = `-- name: EndRecovery :execrows
@@ -88,6 +81,18 @@ func (q *Queries) EndRecovery(ctx context.Context, arg EndRecoveryParams) (int64
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const forgetPrunedAttempts = `-- name: ForgetPrunedAttempts :exec
+DELETE FROM pruned_attempts
+WHERE number <= (SELECT h.number FROM organization_histories h WHERE h.organization_id = pruned_attempts.organization_id) - CAST($1 AS BIGINT)
+`
+
+// scope: deployment
+// By their number, and so by no clock.
+func (q *Queries) ForgetPrunedAttempts(ctx context.Context, keep int64) error {
+	_, err := q.db.ExecContext(ctx, forgetPrunedAttempts, keep)
+	return err
 }
 
 const getEngineStart = `-- name: GetEngineStart :one
@@ -604,6 +609,18 @@ func (q *Queries) RememberEngineStart(ctx context.Context, arg RememberEngineSta
 		arg.OrganizationID,
 		arg.ID,
 	)
+	return err
+}
+
+const rememberPrunedAttempts = `-- name: RememberPrunedAttempts :exec
+INSERT INTO pruned_attempts (attempt_id, organization_id, number)
+SELECT id, organization_id, history FROM job_attempts WHERE current = FALSE AND expires_at < $1 AND history > 0
+ON CONFLICT (attempt_id) DO NOTHING
+`
+
+// scope: deployment
+func (q *Queries) RememberPrunedAttempts(ctx context.Context, expiresAt Time) error {
+	_, err := q.db.ExecContext(ctx, rememberPrunedAttempts, expiresAt)
 	return err
 }
 

@@ -125,6 +125,8 @@ var deploymentWide = map[string]string{
 	"ListOpenRecoveries":             reasonHealth,
 	"RenewAttempts":                  reasonLoop,
 	"DeleteExpiredAttempts":          reasonLoop,
+	"RememberPrunedAttempts":         reasonLoop,
+	"ForgetPrunedAttempts":           reasonLoop,
 	"GetProvisionerDaemon":           reasonByID,
 	"TouchProvisionerDaemons":        reasonLoop,
 	"StopProvisionerDaemon":          reasonAuthorized,

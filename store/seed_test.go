@@ -93,6 +93,9 @@ func (w *world) bend() {
 	live := w.rows["recovery_reports"][1]
 	live["outcome"], live["running"] = "", true
 	w.rows["recovery_reports"][3]["workspace_id"] = seedID("workspaces", 0)
+	for k := range seedRows / 2 { // the attempts of the others are yet to be pruned
+		w.rows["pruned_attempts"][2*k]["attempt_id"] = uuid.NewSHA1(uuid.NameSpaceURL, fmt.Appendf(nil, "pruned/%d", k)).String()
+	}
 }
 
 func seedID(table string, k int) string {

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 
 	"coder/client"
 	"coder/internal/supervisor"
@@ -64,9 +63,12 @@ type attempt struct {
 	// letOn: the gate before its apply was opened.
 	letOn atomic.Bool
 
-	// heldBy is the daemon's id at a restored server, which does not know the
-	// attempt. Only the loop that renews uses it.
-	heldBy uuid.UUID
+	// joined is the daemon's id at a restored server, which may not know the one
+	// that it had.
+	joined atomic.Value
+	// toldOf is the recovery in which the daemon tells what it remembers. Only
+	// the loop that renews uses it.
+	toldOf string
 
 	prepared *terraform.Prepared
 	// facts are what an import read without the engine.

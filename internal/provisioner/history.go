@@ -198,19 +198,60 @@ func (a *attempt) outlives(ctx context.Context) (held bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	d := a.daemon
-	if a.heldBy == uuid.Nil {
-		registered, err := d.joins(ctx)
-		if err != nil {
-			return false, err
-		}
-		a.heldBy = registered.ID
-	}
-	reply, err := d.opts.Client.ReportHistory(ctx, a.heldBy, client.ReportHistoryRequest{Reports: []client.HistoryReport{{Voucher: strings.TrimSpace(string(voucher)), Running: true}}})
-	if client.IsNotFound(err) {
-		a.heldBy = uuid.Nil
-	}
+	reply := client.ReportHistoryResponse{}
+	err = a.asJoined(ctx, func(id uuid.UUID) (err error) {
+		reply, err = a.daemon.opts.Client.ReportHistory(ctx, id, client.ReportHistoryRequest{Reports: []client.HistoryReport{{Voucher: strings.TrimSpace(string(voucher)), Running: true}}})
+		return err
+	})
+	a.heedRecovery(ctx, reply.Recovery)
 	return slices.Contains(reply.Held, a.job.AttemptID), err
+}
+
+// asJoined makes a call that the daemon makes, and not its attempt. A server
+// whose database was restored may not know the daemon: it joins again.
+func (a *attempt) asJoined(ctx context.Context, call func(id uuid.UUID) error) error {
+	id, _ := a.joined.Load().(uuid.UUID)
+	if id == uuid.Nil {
+		registered, err := a.daemon.joins(ctx)
+		if err != nil {
+			return err
+		}
+		id = registered.ID
+		a.joined.Store(id)
+	}
+	err := call(id)
+	if client.IsNotFound(err) {
+		a.joined.Store(uuid.Nil)
+	}
+	return err
+}
+
+// heedRecovery tells, beside the job, what the daemon remembers, once in each
+// recovery; at the job's end there is more to tell. Builds of others wait for it.
+func (a *attempt) heedRecovery(ctx context.Context, recovery string) {
+	if recovery == "" || recovery == a.toldOf {
+		return
+	}
+	a.toldOf = recovery
+	a.owned.Go(func() {
+		for wait := newBackoff(); ctx.Err() == nil; wait.sleep(ctx) {
+			err := a.asJoined(ctx, func(id uuid.UUID) error {
+				_, err := a.daemon.reportHistory(ctx, id, a.job.OrganizationID)
+				return err
+			})
+			if err == nil {
+				a.logger.Info("told the restored server what it lacks, beside the job")
+				return
+			}
+			if isRefusal(err) {
+				a.logger.Warn("the restored server does not listen to what it lacks", "error", err)
+				return
+			}
+			if ctx.Err() == nil {
+				a.logger.Warn("tell the restored server what it lacks: no success, trying again", "error", err)
+			}
+		}
+	})
 }
 
 // isForgotten tells whether the server does not know the attempt's secret.

@@ -46,6 +46,7 @@ func (a *attempt) renew(ctx context.Context) {
 		}
 		wait = newBackoff()
 		a.renewed(sent, reply)
+		a.heedRecovery(ctx, reply.Recovery)
 		if reply.Sequence == seen {
 			a.pace(ctx, sent)
 		}
@@ -130,7 +131,9 @@ func (a *attempt) renewOnce(ctx context.Context, seen int64) (client.RenewRespon
 	interval := a.interval()
 	call, cancel := context.WithTimeout(ctx, interval+10*time.Second)
 	defer cancel()
-	return a.renewer.Renew(call, client.RenewRequest{Seen: seen, WaitMS: interval.Milliseconds()})
+	return a.renewer.Renew(call, client.RenewRequest{
+		Seen: seen, WaitMS: interval.Milliseconds(), Witness: a.daemon.spool.witness(a.job.OrganizationID), Recovery: new(a.toldOf),
+	})
 }
 
 // obey does what the server says of the attempt. A revocation is of the

@@ -102,13 +102,17 @@ SELECT attempt_id FROM recovery_reports WHERE organization_id = @organization_id
 -- name: SetReportData :exec
 UPDATE recovery_reports SET data = @data WHERE organization_id = @organization_id AND attempt_id = @attempt_id;
 
--- name: CountWorkOfAttempt :one
--- What the database has of an attempt whose own row it may have pruned: the job that it was the last of, states that it has handed in, and, of one that
--- was followed by another, its lines.
-SELECT CAST(count(*) AS BIGINT) FROM (
-    SELECT 1 AS n FROM provisioner_jobs j WHERE j.organization_id = @organization_id AND j.attempt_id = @attempt_id
-    UNION ALL
-    SELECT 1 AS n FROM workspace_states s WHERE s.organization_id = @organization_id AND s.attempt_id = @attempt_id AND s.recovered = FALSE
-    UNION ALL
-    SELECT 1 AS n FROM provisioner_jobs j JOIN job_logs l ON l.job_id = j.id
-    WHERE j.organization_id = @organization_id AND j.engine_starts > 1 AND l.attempt_id = @attempt_id) w;
+-- name: RememberPrunedAttempts :exec
+-- scope: deployment
+INSERT INTO pruned_attempts (attempt_id, organization_id, number)
+SELECT id, organization_id, history FROM job_attempts WHERE current = FALSE AND expires_at < @expires_at AND history > 0
+ON CONFLICT (attempt_id) DO NOTHING;
+
+-- name: ForgetPrunedAttempts :exec
+-- scope: deployment
+-- By their number, and so by no clock.
+DELETE FROM pruned_attempts
+WHERE number <= (SELECT h.number FROM organization_histories h WHERE h.organization_id = pruned_attempts.organization_id) - CAST(@keep AS BIGINT);
+
+-- name: CountPrunedAttempt :one
+SELECT count(*) FROM pruned_attempts WHERE organization_id = @organization_id AND attempt_id = @attempt_id AND number = @number;

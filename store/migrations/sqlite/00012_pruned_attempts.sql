@@ -1,0 +1,14 @@
+-- +goose Up
+
+-- Attempts whose engine had started and whose row was pruned. Provisioners may
+-- remember them longer, where a clock had gone ahead: that they are not there
+-- is no loss.
+CREATE TABLE pruned_attempts (
+    attempt_id      TEXT PRIMARY KEY,
+    organization_id TEXT NOT NULL REFERENCES organizations (id),
+    number          INTEGER NOT NULL
+) STRICT;
+CREATE INDEX pruned_attempts_number ON pruned_attempts (organization_id, number);
+
+-- +goose Down
+DROP TABLE pruned_attempts;
