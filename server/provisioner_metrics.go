@@ -24,6 +24,7 @@ const (
 type provisionerMetrics struct {
 	handed, lost, retried, states *prometheus.CounterVec
 	wait, run                     *prometheus.HistogramVec
+	names                         shared[uuid.UUID, string]
 }
 
 func newProvisionerMetrics() provisionerMetrics {
@@ -42,6 +43,7 @@ func newProvisionerMetrics() provisionerMetrics {
 		states:  counter("states_stored_total", "Versions of workspace states that daemons have handed in."),
 		wait:    histogram("job_wait_seconds", "Time from asking for a job to its first hand-out, by the tags of the daemon that took it.", "organization", "tags"),
 		run:     histogram("job_run_seconds", "Time from the first hand-out of a job to its end.", "organization", "type", "status"),
+		names:   newShared[uuid.UUID, string](),
 	}
 }
 
@@ -67,14 +69,17 @@ func (a *api) jobSettled(ctx context.Context, job store.ProvisionerJob, settled 
 	a.metrics.jobs.run.WithLabelValues(organization, job.Type, settled.Status).Observe(a.now().Sub(job.StartedAt.Time).Seconds())
 }
 
-// organizationLabel is the name of an organization, or its id where the name
-// cannot be read: a metric must not fail what it counts.
+// organizationLabel is the name of an organization, as it was a moment ago, or
+// its id where the name cannot be read: a metric must not fail what it counts.
 func (a *api) organizationLabel(ctx context.Context, id uuid.UUID) string {
-	org, err := a.store.GetOrganization(context.WithoutCancel(ctx), id)
+	name, err := a.metrics.jobs.names.get(id, func() (string, error) {
+		org, err := a.store.GetOrganization(context.WithoutCancel(ctx), id)
+		return org.Name, err
+	})
 	if err != nil {
 		return id.String()
 	}
-	return org.Name
+	return name
 }
 
 var (

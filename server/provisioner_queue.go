@@ -28,8 +28,6 @@ type queue struct {
 	fleet
 	jobs []*store.PendingJob
 	work []store.ListAttemptsUnderWayRow
-	// strangers are engines that the database does not know and that may live.
-	strangers []store.ListRunningReportsRow
 	online    func(last, stopped store.Time) bool
 	hasPassed func(store.Time) bool
 	// full tells whether the disk of this server is, now.
@@ -42,6 +40,8 @@ type queue struct {
 type fleet struct {
 	organization string
 	daemons      []store.ListProvisionerDaemonsRow
+	// strangers are engines that the database does not know and that may live.
+	strangers []store.ListRunningReportsRow
 }
 
 // queues are what this replica knows of the organizations' queues. Whoever
@@ -213,9 +213,6 @@ func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (_ *queue
 	if q.work, err = a.store.ListAttemptsUnderWay(ctx, organizationID); err != nil {
 		return nil, err
 	}
-	if q.strangers, err = a.runningReports(ctx, a.store, organizationID); err != nil {
-		return nil, err
-	}
 	history, err := a.historyOf(ctx, organizationID)
 	if err != nil || history.RecoveryID == uuid.Nil {
 		return q, err
@@ -231,7 +228,11 @@ func (a *api) readFleet(ctx context.Context, organizationID uuid.UUID) (fleet, e
 		return fleet{}, err
 	}
 	daemons, err := a.store.ListProvisionerDaemons(ctx, organizationID)
-	return fleet{org.Name, daemons}, err
+	if err != nil {
+		return fleet{}, err
+	}
+	strangers, err := a.runningReports(ctx, organizationID)
+	return fleet{org.Name, daemons, strangers}, err
 }
 
 // place is the rank among the pending jobs that share a daemon with this one;

@@ -508,8 +508,8 @@ func (a *api) isLate(ctx context.Context, tx *store.Store, w store.Workspace, re
 // runningReports are of engines that the database does not know and that may
 // live, also when the recovery has ended: their supervisors kill them within
 // the horizon of the last time that the workspace was held for them.
-func (a *api) runningReports(ctx context.Context, s *store.Store, organizationID uuid.UUID) ([]store.ListRunningReportsRow, error) {
-	return s.ListRunningReports(ctx, store.ListRunningReportsParams{OrganizationID: organizationID, SinceAt: a.reportsSince()})
+func (a *api) runningReports(ctx context.Context, organizationID uuid.UUID) ([]store.ListRunningReportsRow, error) {
+	return a.store.ListRunningReports(ctx, store.ListRunningReportsParams{OrganizationID: organizationID, SinceAt: a.reportsSince()})
 }
 
 // reportsSince: who has told of an engine since then may still run it.
