@@ -195,5 +195,5 @@ func (c *Client) UpdateAppearance(ctx context.Context, req UpdateAppearanceReque
 
 // AuthCheck asks what the caller may do; the answer has the same keys.
 func (c *Client) AuthCheck(ctx context.Context, req AuthorizationRequest) (map[string]bool, error) {
-	return send[map[string]bool](ctx, c, http.MethodPost, apiPath("authcheck"), req)
+	return ask[map[string]bool](ctx, c, http.MethodPost, apiPath("authcheck"), req)
 }

@@ -1,13 +1,21 @@
 package client
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+)
 
-// Handover takes the value of a reply as it is. Where client and server are
-// one process the value need not be encoded for the one by the other.
+// Handover passes values between a client and a server of one process, which
+// need not be encoded for the one by the other.
 type Handover interface {
-	// Take keeps the value and tells so, if it is what the client asked for;
-	// else the reply must be encoded.
+	// Take keeps the value of a reply and tells so, if it is what the client
+	// asked for; else the reply must be encoded.
 	Take(value any) bool
+	// Asked is what the body of the request says, as a value that the client's
+	// own code has made; nil where the body must be read.
+	Asked() any
 }
 
 type handoverKey struct{}
@@ -20,7 +28,10 @@ func HandoverFrom(ctx context.Context) Handover {
 }
 
 // handed is a reply's value of the type that the client's method returns.
-type handed[T any] struct{ value T }
+type handed[T any] struct {
+	value T
+	asked any
+}
 
 // Take implements Handover.
 func (h *handed[T]) Take(value any) bool {
@@ -29,4 +40,25 @@ func (h *handed[T]) Take(value any) bool {
 		h.value = v
 	}
 	return ok
+}
+
+// Asked implements Handover.
+func (h *handed[T]) Asked() any { return h.asked }
+
+// unread is JSON that is written when somebody reads it.
+type unread struct {
+	value   any
+	written io.Reader
+}
+
+// Read implements io.Reader.
+func (u *unread) Read(p []byte) (int, error) {
+	if u.written == nil {
+		data, err := json.Marshal(u.value)
+		if err != nil {
+			return 0, err
+		}
+		u.written = bytes.NewReader(data)
+	}
+	return u.written.Read(p)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -117,24 +118,27 @@ func handle[I, O any](r *router, method, path, summary string, p permission, fn 
 	for _, o := range options {
 		o(&op)
 	}
+	answer := func(ctx context.Context, in *I) (*O, error) {
+		ctx, cancel := context.WithTimeout(ctx, op.timeout)
+		defer cancel()
+		var out *O
+		err := r.api.stillAdmitted(ctx)
+		if err == nil {
+			out, err = fn(ctx, in)
+		}
+		if err != nil {
+			return nil, r.api.refusal(ctx, err)
+		}
+		return out, nil
+	}
 	op.Middlewares = huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
-		r.api.gate(ctx, p, func() { next(ctx) })
-	}}
-	entry := route{method, path, summary, p, func(api huma.API) {
-		huma.Register(api, op.Operation, func(ctx context.Context, in *I) (*O, error) {
-			ctx, cancel := context.WithTimeout(ctx, op.timeout)
-			defer cancel()
-			var out *O
-			err := r.api.stillAdmitted(ctx)
-			if err == nil {
-				out, err = fn(ctx, in)
+		r.api.gate(ctx, p, func() {
+			if !answerDirectly(ctx, answer) {
+				next(ctx)
 			}
-			if err != nil {
-				return nil, r.api.refusal(ctx, err)
-			}
-			return out, nil
 		})
 	}}
+	entry := route{method, path, summary, p, func(api huma.API) { huma.Register(api, op.Operation, answer) }}
 	handler := sync.OnceValue(func() http.HandlerFunc {
 		var on adapter
 		r.describe(&on, entry)
@@ -174,6 +178,29 @@ func encode(w io.Writer, value any) error {
 		return nil
 	}
 	return huma.DefaultJSONFormat.Marshal(w, value)
+}
+
+// answerDirectly answers a question that a page has handed over as a value,
+// where the operation has no other input than its body. It tells whether it
+// has; only a reply that is as expected is handed over.
+func answerDirectly[I, O any](hctx huma.Context, answer func(context.Context, *I) (*O, error)) bool {
+	r, w := humago.Unwrap(hctx)
+	to := handover(w)
+	if to == nil || to.Asked() == nil {
+		return false
+	}
+	asked, in := reflect.ValueOf(to.Asked()), new(I)
+	fields := reflect.ValueOf(in).Elem()
+	if fields.NumField() != 1 || fields.Type().Field(0).Name != "Body" || fields.Field(0).Type() != asked.Type() {
+		return false
+	}
+	fields.Field(0).Set(asked)
+	out, err := answer(r.Context(), in)
+	if err != nil {
+		return false // huma answers it, as it does all errors
+	}
+	body := reflect.ValueOf(out).Elem().FieldByName("Body")
+	return body.IsValid() && to.Take(body.Interface())
 }
 
 // handover is the client of a page that w leads to; nil where there is none.

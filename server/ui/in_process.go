@@ -45,6 +45,14 @@ func (w *recorder) Take(value any) bool {
 	return w.handover != nil && w.status < http.StatusBadRequest && w.handover.Take(value)
 }
 
+// Asked implements client.Handover.
+func (w *recorder) Asked() any {
+	if w.handover == nil {
+		return nil
+	}
+	return w.handover.Asked()
+}
+
 func (w *recorder) Header() http.Header { return w.header }
 
 func (w *recorder) WriteHeader(status int) { w.status = status }
