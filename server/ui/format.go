@@ -21,6 +21,7 @@ import (
 func functions(now func() time.Time, asset func(string) (string, error)) template.FuncMap {
 	return template.FuncMap{
 		"asset":         asset,
+		"mark":          func() template.HTML { return mark },
 		"ago":           func(t any) string { return ago(now(), t) },
 		"exact":         exact,
 		"precise":       machineExact,

@@ -3,7 +3,6 @@ package ui
 import (
 	"context"
 	"html/template"
-	"net/url"
 	"time"
 
 	"coder/client"
@@ -62,12 +61,6 @@ func (v *visit) page(ctx context.Context, title string, more ...checks) (page, e
 	}
 	p.Viewer, p.rights = &user, allowed
 	return p, nil
-}
-
-// Section tells whether the page stands in a part of the site, for the top bar.
-func (p page) Section(prefix string) bool {
-	u, err := url.Parse(p.Here)
-	return err == nil && (u.Path == prefix || len(u.Path) > len(prefix) && u.Path[:len(prefix)] == prefix && u.Path[len(prefix)] == '/')
 }
 
 // themeCookie is how pages look in this browser: light, dark, or the system's.
