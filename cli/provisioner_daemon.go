@@ -127,7 +127,7 @@ func (o *provisionerListOptions) run(ctx context.Context) error {
 		}
 	}
 	// Whoever may not see it can do nothing about it either.
-	if r, err := c.Recovery(ctx, org.ID.String()); err == nil && r.Recovering {
+	if r, err := c.Recovery(ctx, org.ID.String(), client.Page{Limit: 1}); err == nil && r.Recovering {
 		o.env.warnf("The database is an older copy: no build of %s starts until provisioners have told what it lacks. See: coder provisioner recovery --org %[1]s", org.Name)
 	}
 	return printList(o.env, o.list, daemonTable(), rows, rows,

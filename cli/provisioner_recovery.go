@@ -83,7 +83,7 @@ func (o *provisionerRecoveryOptions) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.Recovery(ctx, org.ID.String())
+	r, err := wholeRecovery(ctx, c, org)
 	if err != nil {
 		return recoveryError("see what the database lacks of", org, err)
 	}
@@ -94,6 +94,22 @@ func (o *provisionerRecoveryOptions) show(ctx context.Context) error {
 		return nil
 	}
 	return printList(o.env, o.list, recoveryTable(), r.Reports, any(r), "")
+}
+
+// wholeRecovery reads all pages of the reports.
+func wholeRecovery(ctx context.Context, c *client.Client, org client.Organization) (client.Recovery, error) {
+	all := []client.RecoveryReport{}
+	for {
+		r, err := c.Recovery(ctx, org.ID.String(), client.Page{Limit: client.MaxRecoveryReports, Offset: len(all)})
+		if err != nil {
+			return r, err
+		}
+		all = append(all, r.Reports...)
+		if len(r.Reports) == 0 || len(all) >= r.ReportsCount {
+			r.Reports = all
+			return r, nil
+		}
+	}
 }
 
 // printRecovery says in sentences where a recovery is.
@@ -196,20 +212,14 @@ func (o *provisionerRecoveryOptions) end(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.Recovery(ctx, org.ID.String())
+	r, err := c.Recovery(ctx, org.ID.String(), client.Page{Limit: 1})
 	if err != nil {
 		return recoveryError("end the recovery of", org, err)
 	}
 	if !r.Recovering {
 		return fmt.Errorf("the organization %s is in no recovery: its builds start", org.Name)
 	}
-	awaited := int64(0)
-	for _, report := range r.Reports {
-		if report.State == client.LostAwaited || report.State == client.LostRunning {
-			awaited++
-		}
-	}
-	question := fmt.Sprintf("Of %d builds no provisioner has told, and the states of %d have not come. Start builds of %s without them?", r.MissingCount, awaited, org.Name)
+	question := fmt.Sprintf("Of %d builds no provisioner has told, and the states of %d have not come. Start builds of %s without them?", r.MissingCount, r.AwaitedCount, org.Name)
 	if err := o.env.confirm(ctx, o.yes, question, false); err != nil {
 		return err
 	}

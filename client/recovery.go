@@ -157,9 +157,13 @@ type Recovery struct {
 	Witnessed  int64 `json:"witnessed"`
 	// Missing are the first 100 numbers between them of which nobody has told,
 	// MissingCount is how many there are.
-	Missing      []int64          `json:"missing"`
-	MissingCount int64            `json:"missing_count"`
+	Missing      []int64 `json:"missing"`
+	MissingCount int64   `json:"missing_count"`
+	// Reports are a part of all, of which there are ReportsCount. The states of
+	// the first AwaitedCount have not come.
 	Reports      []RecoveryReport `json:"reports"`
+	ReportsCount int              `json:"reports_count"`
+	AwaitedCount int              `json:"awaited_count"`
 }
 
 // RecoveryReport is an engine start that provisioners remember and the
@@ -246,9 +250,13 @@ func gzipped() http.Header {
 	return http.Header{"Content-Type": {"application/octet-stream"}, "Content-Encoding": {"gzip"}}
 }
 
-// Recovery says whether an organization waits for what a restored database lacks.
-func (c *Client) Recovery(ctx context.Context, organization string) (Recovery, error) {
-	return get[Recovery](ctx, c, apiPath("organizations", organization, "recovery"))
+// MaxRecoveryReports is how many reports Recovery answers at most.
+const MaxRecoveryReports = 1000
+
+// Recovery says whether an organization waits for what a restored database
+// lacks, with a page of its reports: by limit and offset, 100 where none is given.
+func (c *Client) Recovery(ctx context.Context, organization string, page Page) (Recovery, error) {
+	return get[Recovery](ctx, c, withQuery(apiPath("organizations", organization, "recovery"), page.values(url.Values{})))
 }
 
 // EndRecovery lets builds start again although something is still missing.

@@ -248,9 +248,9 @@ func (a *api) isOld(claim client.HistoryClaim) bool { return a.now().Sub(claim.A
 // open, unless the claim is no news any more. The numbers go on above the
 // highest one that anybody remembers, so that none is used twice.
 func (a *api) beginRecovery(ctx context.Context, claim client.HistoryClaim) error {
-	begun := false
+	begun, changed := false, false
 	err := a.store.InTx(ctx, func(tx *store.Store) (err error) {
-		begun = false
+		begun, changed = false, false
 		news, err := a.isNews(ctx, tx, claim)
 		if err != nil || !news {
 			return err
@@ -273,14 +273,18 @@ func (a *api) beginRecovery(ctx context.Context, claim client.HistoryClaim) erro
 			}
 		}
 		if begun = row.RecoveryID == uuid.Nil; !begun {
-			return widenRecovery(ctx, tx, openRecovery(past), claim.Number)
+			changed, err = widenRecovery(ctx, tx, openRecovery(past), claim.Number)
+			return err
 		}
+		changed = true
 		return a.openNewRecovery(ctx, tx, claim, row, past)
 	})
 	if err != nil {
 		return fmt.Errorf("begin the recovery of organization %s: %w", claim.OrganizationID, err)
 	}
-	a.recoveryChanged(claim.OrganizationID)
+	if changed {
+		a.recoveryChanged(claim.OrganizationID)
+	}
 	if begun {
 		a.bus.Publish(recoveryTopic(claim.OrganizationID))
 		a.logger.ErrorContext(ctx, "the database is an older copy: no build of this organization starts until its provisioners have reported, or an administrator ends that with: coder provisioner recovery end",
@@ -289,19 +293,11 @@ func (a *api) beginRecovery(ctx context.Context, claim client.HistoryClaim) erro
 	return nil
 }
 
-// openNewRecovery is for the numbers above what the copy knew. Where builds
-// have started since, that is what an earlier recovery has come to, and else
-// what the reports will say: they lower it.
+// openNewRecovery is for the numbers above what the copy knew.
 func (a *api) openNewRecovery(ctx context.Context, tx *store.Store, claim client.HistoryClaim, row store.GetHistoryRow, past []store.ListRecoveriesRow) error {
-	from := row.Number
-	if claim.Number <= row.Number {
-		from = claim.Number - 1
-		for _, r := range past {
-			if r.Witnessed < claim.Number {
-				from = r.Witnessed
-				break // the newest of them
-			}
-		}
+	from, err := copyNumber(ctx, tx, claim, row, past)
+	if err != nil {
+		return err
 	}
 	r := store.InsertRecoveryParams{ID: uuid.New(), OrganizationID: claim.OrganizationID, CopyNumber: from, Witnessed: claim.Number, StartedAt: store.At(a.now())}
 	if err := tx.InsertRecovery(ctx, r); err != nil {
@@ -314,6 +310,23 @@ func (a *api) openNewRecovery(ctx context.Context, tx *store.Store, claim client
 	return a.audit(ctx, tx, recoveryEntry(org, "begin", r.ID, from, claim.Number))
 }
 
+// copyNumber is the last number before a claim's that the copy knew. Where
+// builds have started since the restore, those come after it: they have started
+// later than what was lost. What an earlier recovery has come to is settled.
+func copyNumber(ctx context.Context, tx *store.Store, claim client.HistoryClaim, row store.GetHistoryRow, past []store.ListRecoveriesRow) (int64, error) {
+	known := min(row.Number, claim.Number-1)
+	again, err := tx.GetFirstHistoryAfter(ctx, store.GetFirstHistoryAfterParams{OrganizationID: claim.OrganizationID, LostAt: store.At(claim.At)})
+	if err == nil && again > 0 {
+		known = min(known, again-1)
+	}
+	for _, r := range past {
+		if r.Witnessed < claim.Number {
+			known = max(known, r.Witnessed)
+		}
+	}
+	return known, err
+}
+
 func openRecovery(past []store.ListRecoveriesRow) *store.ListRecoveriesRow {
 	for i := range past {
 		if past[i].EndedAt.IsZero() {
@@ -323,13 +336,15 @@ func openRecovery(past []store.ListRecoveriesRow) *store.ListRecoveriesRow {
 	return nil
 }
 
-// widenRecovery makes an open recovery wait for one more number.
-func widenRecovery(ctx context.Context, tx *store.Store, r *store.ListRecoveriesRow, number int64) error {
-	if r == nil || lacks(*r, number) {
-		return nil
+// widenRecovery makes an open recovery wait for the numbers up to a higher one,
+// and tells whether it is. A lower one was lost in an earlier restore, of which
+// what lies between says nothing: it gets a recovery of its own after this one.
+func widenRecovery(ctx context.Context, tx *store.Store, r *store.ListRecoveriesRow, number int64) (bool, error) {
+	if r == nil || number <= r.Witnessed {
+		return false, nil
 	}
-	r.CopyNumber, r.Witnessed = min(r.CopyNumber, number-1), max(r.Witnessed, number)
-	return tx.WidenRecovery(ctx, store.WidenRecoveryParams{OrganizationID: r.OrganizationID, ID: r.ID, CopyNumber: r.CopyNumber, Witnessed: r.Witnessed})
+	r.Witnessed = number
+	return true, tx.WidenRecovery(ctx, store.WidenRecoveryParams{OrganizationID: r.OrganizationID, ID: r.ID, CopyNumber: r.CopyNumber, Witnessed: r.Witnessed})
 }
 
 // recoveryChanged makes this replica's daemons and readers look anew.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -217,7 +218,7 @@ func (a *api) readQueue(ctx context.Context, organizationID uuid.UUID) (_ *queue
 	if err != nil || history.RecoveryID == uuid.Nil {
 		return q, err
 	}
-	recovery, err := a.recoveryResponse(ctx, organizationID)
+	recovery, err := a.recoveryResponse(ctx, organizationID, math.MaxInt, 0)
 	q.recovery = &recovery
 	return q, err
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -208,7 +209,7 @@ func (a *api) takeReport(ctx context.Context, tx *store.Store, d store.Provision
 			out.Held = append(out.Held, r.claim.AttemptID)
 		}
 		if !known || attempt.History == 0 {
-			if err := widenRecovery(ctx, tx, open, r.claim.Number); err != nil {
+			if _, err := widenRecovery(ctx, tx, open, r.claim.Number); err != nil {
 				return err
 			}
 		}
@@ -521,8 +522,14 @@ func (a *api) recoveryRoutes(r *router) {
 	handleRaw(r, get, "/organizations/{organization}/recovery/states/{lost}", "Read the state of a workspace that the database does not know", inOrganization(authz.Update, authz.Template), a.serveLostState)
 }
 
-func (a *api) getRecovery(ctx context.Context, _ *OrganizationPath) (*output[client.Recovery], error) {
-	out, err := a.recoveryResponse(ctx, organizationFrom(ctx).ID)
+type getRecoveryInput struct {
+	OrganizationPath
+	Limit  int `query:"limit" minimum:"0" maximum:"1000" doc:"Reports at most; 0 is 100"`
+	Offset int `query:"offset" minimum:"0" doc:"Reports to leave out before"`
+}
+
+func (a *api) getRecovery(ctx context.Context, in *getRecoveryInput) (*output[client.Recovery], error) {
+	out, err := a.recoveryResponse(ctx, organizationFrom(ctx).ID, in.Limit, in.Offset)
 	return reply(out), err
 }
 
@@ -545,15 +552,20 @@ func (a *api) endRecoveryByHand(ctx context.Context, _ *OrganizationPath) (*outp
 		return nil, err
 	}
 	a.recoveryChanged(org.ID)
-	out, err := a.recoveryResponse(ctx, org.ID)
+	out, err := a.recoveryResponse(ctx, org.ID, 0, 0)
 	return reply(out), err
 }
 
-// maxMissing is how many missing numbers are named.
-const maxMissing = 100
+// maxMissing is how many missing numbers are named, and reportsShown how many
+// reports where nobody says how many.
+const (
+	maxMissing   = 100
+	reportsShown = 100
+)
 
-// recoveryResponse is the recovery that an organization is in, or was in last.
-func (a *api) recoveryResponse(ctx context.Context, organizationID uuid.UUID) (client.Recovery, error) {
+// recoveryResponse is the recovery that an organization is in, or was in last,
+// with a part of the reports: those that are waited for come first.
+func (a *api) recoveryResponse(ctx context.Context, organizationID uuid.UUID, limit, offset int) (client.Recovery, error) {
 	out := client.Recovery{Missing: []int64{}, Reports: []client.RecoveryReport{}}
 	past, err := a.store.ListRecoveries(ctx, organizationID)
 	if err != nil || len(past) == 0 {
@@ -577,7 +589,19 @@ func (a *api) recoveryResponse(ctx context.Context, organizationID uuid.UUID) (c
 	}
 	out.MissingCount, out.Missing = int64(len(missing)), missing[:min(len(missing), maxMissing)]
 	last := lastReported(rows)
-	for _, row := range rows {
+	waits := func(row store.ListRecoveryReportsRow) int {
+		if state := lostState(last, row); state == client.LostAwaited || state == client.LostRunning {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(rows, func(x, y store.ListRecoveryReportsRow) int { return waits(x) - waits(y) })
+	out.ReportsCount = len(rows)
+	if out.AwaitedCount = slices.IndexFunc(rows, func(row store.ListRecoveryReportsRow) bool { return waits(row) > 0 }); out.AwaitedCount < 0 {
+		out.AwaitedCount = len(rows)
+	}
+	rows = rows[min(offset, len(rows)):]
+	for _, row := range rows[:min(cmp.Or(limit, reportsShown), len(rows))] {
 		report, err := recoveryReportResponse(last, row)
 		if err != nil {
 			return out, err

@@ -88,6 +88,7 @@ func (s *restoreScene) another(t *testing.T, state []byte) (client.Workspace, lo
 func (s *restoreScene) restore(t *testing.T, witnesses ...string) *restoreScene {
 	t.Helper()
 	srv := servertest.New(t, servertest.WithStore(storetest.Open(t, s.copied)), servertest.WithoutUsers(), servertest.WithoutLoops())
+	srv.Token = s.Token
 	srv.Client = srv.WithToken(t, s.Token)
 	p := &protocol{Server: srv, org: s.org, key: s.key}
 	p.daemon = p.withKey(t, p.key)
@@ -126,7 +127,7 @@ func (s *restoreScene) handsIn(l lost) error {
 
 func (s *restoreScene) recovery(t *testing.T) client.Recovery {
 	t.Helper()
-	r, err := s.Client.Recovery(t.Context(), s.org.Name)
+	r, err := s.Client.Recovery(t.Context(), s.org.Name, client.Page{})
 	require.NoError(t, err)
 	return r
 }
@@ -353,6 +354,66 @@ func TestABusyProvisionerIsAsked(t *testing.T) {
 	})
 }
 
+// A recovery waits for what was lost, and for nothing that the copy knew or
+// that an earlier recovery has settled, however often the database is restored.
+func TestARecoveryWaitsForNothingThatIsThere(t *testing.T) {
+	t.Parallel()
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		t.Parallel()
+		before := newRestoreScene(t, o)
+		first := before.buildsAgain(t, before.w, objects(2, "a=1", "b=2"))
+		opts := before.copied
+		s := before.restore(t, first.voucher)
+		s.reports(t, first.report())
+		require.NoError(t, s.handsIn(first))
+		require.False(t, s.recovery(t).Recovering)
+
+		// Restored to where number 3 was known, and noticed late: 4 and 5 were lost, and are given again.
+		s.buildsAgain(t, s.w, objects(3, "a=1", "b=2", "c=3"))
+		s.copied = storetest.Copy(t, opts)
+		_, elsewhere := s.another(t, objects(1, "y=1"))
+		second := s.buildsAgain(t, s.w, objects(4, "a=1", "b=2", "c=3", "d=4"))
+		opts = s.copied
+		s = s.restore(t)
+		s.buildsAgain(t, s.w, objects(4, "a=1", "b=2", "c=3", "e=5"))
+		s.buildsAgain(t, s.w, objects(5, "a=1", "b=2", "c=3", "e=5", "f=6"))
+
+		// Restored once more, which is noticed before that: 6 was lost.
+		s.copied = storetest.Copy(t, opts)
+		_, third := s.another(t, objects(1, "z=1"))
+		s = s.restore(t, third.voucher)
+		require.NotEmpty(t, s.says(t, second.voucher).Recovery)
+		r := s.recovery(t)
+		require.EqualValues(t, []int64{5, 6, 1}, []int64{r.CopyNumber, r.Witnessed, r.MissingCount})
+		require.Equal(t, []uuid.UUID{third.AttemptID}, s.reports(t, third.report()).Wanted)
+		require.NoError(t, s.handsIn(third))
+		require.False(t, s.recovery(t).Recovering)
+
+		require.NotEmpty(t, s.says(t, second.voucher).Recovery, "it is still to be told")
+		r = s.recovery(t)
+		require.EqualValues(t, []int64{3, 5, 2}, []int64{r.CopyNumber, r.Witnessed, r.MissingCount})
+		require.Equal(t, []uuid.UUID{elsewhere.AttemptID}, s.reports(t, elsewhere.report()).Wanted)
+		require.NoError(t, s.handsIn(elsewhere))
+		require.Equal(t, []uuid.UUID{second.AttemptID}, s.reports(t, second.report()).Wanted)
+		require.Equal(t, 1, s.recovery(t).AwaitedCount)
+		require.NoError(t, s.handsIn(second))
+		r = s.recovery(t)
+		require.False(t, r.Recovering)
+		require.Equal(t, 4, r.ReportsCount)
+		require.Zero(t, r.AwaitedCount)
+		require.Len(t, r.Reports, 4)
+		page, err := s.Client.Recovery(t.Context(), s.org.Name, client.Page{Limit: 1, Offset: 1})
+		require.NoError(t, err)
+		require.Equal(t, r.Reports[1:2], page.Reports)
+		require.Equal(t, 4, page.ReportsCount)
+		beyond, err := s.Client.Recovery(t.Context(), s.org.Name, client.Page{Offset: 4})
+		require.NoError(t, err)
+		require.Empty(t, beyond.Reports)
+		_, err = s.Client.Recovery(t.Context(), s.org.Name, client.Page{Limit: client.MaxRecoveryReports + 1})
+		require.Equal(t, http.StatusBadRequest, client.StatusCode(err))
+	})
+}
+
 // A replica that goes on while the database is restored under it remembers
 // what it has committed.
 func TestAReplicaNoticesARestoreUnderIt(t *testing.T) {
@@ -418,7 +479,7 @@ func TestWhoMayTellOfLostBuilds(t *testing.T) {
 	theirBuild := s.asksAs(t, member)
 	require.Contains(t, theirBuild.WaitReason, "the states of 1 other build")
 	require.NotContains(t, theirBuild.WaitReason, s.w.Name, "a member may not see the workspaces of others")
-	_, err = member.Client.Recovery(t.Context(), s.org.Name)
+	_, err = member.Client.Recovery(t.Context(), s.org.Name, client.Page{})
 	require.Equal(t, http.StatusNotFound, client.StatusCode(err))
 	_, err = member.Client.EndRecovery(t.Context(), s.org.Name)
 	require.Equal(t, http.StatusNotFound, client.StatusCode(err))

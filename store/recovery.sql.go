@@ -153,6 +153,24 @@ func (q *Queries) GetEngineStart(ctx context.Context, arg GetEngineStartParams) 
 	return i, err
 }
 
+const getFirstHistoryAfter = `-- name: GetFirstHistoryAfter :one
+SELECT CAST(COALESCE(min(history), 0) AS BIGINT) FROM job_attempts
+WHERE organization_id = $1 AND history > 0 AND engine_started_at > $2
+`
+
+type GetFirstHistoryAfterParams struct {
+	OrganizationID uuid.UUID
+	LostAt         Time
+}
+
+// The first engine start that was numbered after a time; 0 is none.
+func (q *Queries) GetFirstHistoryAfter(ctx context.Context, arg GetFirstHistoryAfterParams) (int64, error) {
+	row := q.db.QueryRowContext(ctx, getFirstHistoryAfter, arg.OrganizationID, arg.LostAt)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const getHistory = `-- name: GetHistory :one
 SELECT h.number, h.attempt_id, h.witness, COALESCE(r.id, '00000000-0000-0000-0000-000000000000') AS recovery_id
 FROM organization_histories h LEFT JOIN recoveries r ON r.organization_id = h.organization_id AND r.ended_at IS NULL

@@ -50,6 +50,11 @@ SELECT CAST(COALESCE(sum(c.n), 0) AS BIGINT) FROM (
     SELECT count(*) AS n FROM job_attempts a
     WHERE a.organization_id = @organization_id AND a.workspace_id = @workspace_id AND a.history > 0 AND (a.fence >= @fence OR a.engine_started_at > @lost_at)) c;
 
+-- name: GetFirstHistoryAfter :one
+-- The first engine start that was numbered after a time; 0 is none.
+SELECT CAST(COALESCE(min(history), 0) AS BIGINT) FROM job_attempts
+WHERE organization_id = @organization_id AND history > 0 AND engine_started_at > @lost_at;
+
 -- name: InsertRecovery :exec
 INSERT INTO recoveries (id, organization_id, copy_number, witnessed, started_at) VALUES (@id, @organization_id, @copy_number, @witnessed, @started_at);
 
