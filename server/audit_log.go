@@ -374,16 +374,19 @@ func auditResponse(row store.AuditLog) (client.AuditLog, error) {
 	}, nil
 }
 
+// auditVerbs are what an entry says was done, and what was tried where it was refused.
+var auditVerbs = map[string][2]string{
+	client.AuditCreate: {"created", "create"}, client.AuditWrite: {"updated", "update"}, client.AuditDelete: {"deleted", "delete"},
+	client.AuditStart: {"started", "start"}, client.AuditStop: {"stopped", "stop"}, client.AuditLogin: {"logged in", "log in"},
+	client.AuditLogout: {"logged out", "log out"}, "register": {"registered", "register"},
+	"request_password_reset": {"requested a password reset for", "request a password reset for"}, "connect": {"connected to", "connect to"},
+	"disconnect": {"disconnected from", "disconnect from"}, "open": {"opened", "open"}, "close": {"closed", "close"},
+}
+
 // auditDescription is a sentence in which the client fills in who and what.
 func auditDescription(row store.AuditLog) string {
 	kind := strings.ReplaceAll(row.ResourceType, "_", " ")
-	verb := map[string][2]string{
-		client.AuditCreate: {"created", "create"}, client.AuditWrite: {"updated", "update"}, client.AuditDelete: {"deleted", "delete"},
-		client.AuditStart: {"started", "start"}, client.AuditStop: {"stopped", "stop"}, client.AuditLogin: {"logged in", "log in"},
-		client.AuditLogout: {"logged out", "log out"}, "register": {"registered", "register"},
-		"request_password_reset": {"requested a password reset for", "request a password reset for"}, "connect": {"connected to", "connect to"},
-		"disconnect": {"disconnected from", "disconnect from"}, "open": {"opened", "open"}, "close": {"closed", "close"},
-	}[row.Action]
+	verb := auditVerbs[row.Action]
 	what := " " + kind + " {target}"
 	if row.Action == client.AuditLogin || row.Action == client.AuditLogout {
 		what = ""

@@ -104,18 +104,20 @@ func (a *api) scheduleBuild(ctx context.Context, tx *store.Store, build store.Wo
 	return nil
 }
 
+// buildVerbs are what a workspace does while its build runs, and has done after it.
+var buildVerbs = map[string][2]string{
+	client.TransitionStart:  {client.WorkspaceStarting, client.WorkspaceRunning},
+	client.TransitionStop:   {client.WorkspaceStopping, client.WorkspaceStopped},
+	client.TransitionDelete: {client.WorkspaceDeleting, client.WorkspaceDeleted},
+}
+
 // buildStatus is the table of section 2.8 of the reference.
 func buildStatus(jobStatus, transition string) string {
-	verbs := map[string][2]string{
-		client.TransitionStart:  {client.WorkspaceStarting, client.WorkspaceRunning},
-		client.TransitionStop:   {client.WorkspaceStopping, client.WorkspaceStopped},
-		client.TransitionDelete: {client.WorkspaceDeleting, client.WorkspaceDeleted},
-	}
 	switch jobStatus {
 	case client.JobRunning:
-		return verbs[transition][0]
+		return buildVerbs[transition][0]
 	case client.JobSucceeded:
-		return verbs[transition][1]
+		return buildVerbs[transition][1]
 	}
 	return jobStatus
 }

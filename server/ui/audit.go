@@ -78,12 +78,15 @@ func (e auditEntry) Own() bool {
 	return e.Action == client.AuditLogin || e.Action == client.AuditLogout
 }
 
+// auditVerbs are what was done, in the words of pages.
+var auditVerbs = map[string]string{
+	client.AuditCreate: "created", client.AuditWrite: "changed", client.AuditDelete: "deleted", client.AuditStart: "started",
+	client.AuditStop: "stopped", client.AuditLogin: "signed in", client.AuditLogout: "signed out",
+}
+
 // Verb is what was done, in words.
 func (e auditEntry) Verb() string {
-	return cmp.Or(map[string]string{
-		client.AuditCreate: "created", client.AuditWrite: "changed", client.AuditDelete: "deleted", client.AuditStart: "started",
-		client.AuditStop: "stopped", client.AuditLogin: "signed in", client.AuditLogout: "signed out",
-	}[e.Action], words(e.Action))
+	return cmp.Or(auditVerbs[e.Action], words(e.Action))
 }
 
 // Tone colours a verb.
