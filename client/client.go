@@ -177,15 +177,15 @@ func sendWith[T any](ctx context.Context, c *Client, method, path string, body a
 	if c.inProcess {
 		ctx = context.WithValue(ctx, handoverKey{}, direct)
 	}
-	reply, err := c.request(ctx, method, path, body, nil)
-	if err != nil || len(reply.Body()) == 0 {
+	reply, content, err := c.exchange(ctx, method, path, body)
+	if err != nil || len(content) == 0 {
 		return direct.value, err
 	}
 	var value T
-	if !isJSON(reply.Header()) {
-		return value, c.foreignReply(method, path, reply.RawResponse)
+	if !isJSON(reply.Header) {
+		return value, c.foreignReply(method, path, reply)
 	}
-	if err := json.Unmarshal(reply.Body(), &value); err != nil {
+	if err := json.Unmarshal(content, &value); err != nil {
 		return value, fmt.Errorf("read the reply to %s %s: %w", method, c.display(path), err)
 	}
 	return value, nil
@@ -227,13 +227,58 @@ func (c *Client) request(ctx context.Context, method, path string, body any, hea
 	if err != nil {
 		return nil, c.connectionError(ctx, err)
 	}
+	if err := c.judge(method, path, reply.RawResponse, reply.Body()); err != nil {
+		return nil, err
+	}
+	return reply, nil
+}
+
+// judge turns a status that is no success into an error.
+func (c *Client) judge(method, path string, reply *http.Response, content []byte) error {
 	if c.onResponse != nil {
-		c.onResponse(reply.RawResponse)
+		c.onResponse(reply)
 	}
-	if status := reply.StatusCode(); status == http.StatusNotModified || (status >= 200 && status < 300) {
-		return reply, nil
+	if status := reply.StatusCode; status == http.StatusNotModified || (status >= 200 && status < 300) {
+		return nil
 	}
-	return nil, c.errorReply(method, path, reply.RawResponse, reply.Body())
+	return c.errorReply(method, path, reply, content)
+}
+
+// exchange is request with a body that is JSON. Within a process it goes
+// straight to the transport: there is nothing to redirect, to retry or to time out.
+func (c *Client) exchange(ctx context.Context, method, path string, body any) (*http.Response, []byte, error) {
+	if !c.inProcess {
+		reply, err := c.request(ctx, method, path, body, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		return reply.RawResponse, reply.Body(), nil
+	}
+	if err := checkPath(path); err != nil {
+		return nil, nil, err
+	}
+	content, isReader := body.(io.Reader)
+	if body != nil && !isReader {
+		content = &unread{value: body}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base.String()+path, content)
+	if err != nil {
+		return nil, nil, c.connectionError(ctx, err)
+	}
+	r.Header = c.header.Clone()
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	reply, err := c.http.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, nil, c.connectionError(ctx, err)
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	if err != nil {
+		return nil, nil, c.connectionError(ctx, err)
+	}
+	return reply, text, c.judge(method, path, reply, text)
 }
 
 // display is a path as error messages name it.

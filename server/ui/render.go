@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -131,6 +132,7 @@ func (d drawn) write(v *visit) {
 	h := v.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("Content-Length", strconv.Itoa(d.sheet.Len()))
 	v.w.WriteHeader(d.status)
 	_, _ = v.w.Write(d.sheet.Bytes()) // the browser is gone; nobody is left to tell
 	if d.sheet.Cap() <= maxSheet {
