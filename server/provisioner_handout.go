@@ -139,6 +139,11 @@ func (a *api) claimAlone(ctx context.Context, d store.ProvisionerDaemon, job *st
 	if job.Given.Load() {
 		return nil, nil, errClaimed
 	}
+	done, err := a.queues.turn(ctx, job.OrganizationID, turnHandOut)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
 	acquired, err := a.claim(ctx, d, job, requestID)
 	if err == nil {
 		job.Given.Store(true)

@@ -27,8 +27,8 @@ const queueKept = 250 * time.Millisecond
 // because several requests read one.
 type queue struct {
 	fleet
-	jobs []*store.PendingJob
-	work []store.ListAttemptsUnderWayRow
+	jobs      []*store.PendingJob
+	work      []store.ListAttemptsUnderWayRow
 	online    func(last, stopped store.Time) bool
 	hasPassed func(store.Time) bool
 	// full tells whether the disk of this server is, now.
@@ -60,7 +60,15 @@ type queues struct {
 type line struct {
 	queue kept[*queue]
 	fleet kept[fleet]
+	turns [turns]chan struct{} // each holds one while somebody has the turn
 }
+
+// What is done one at a time in an organization: turn.
+const (
+	turnHandOut = iota
+	turnNewWorkspace
+	turns
+)
 
 // kept is something that was read. It counts changes, so that what was read
 // while it changed serves nobody else.
@@ -114,11 +122,32 @@ func (q *queues) handingOut(job uuid.UUID) (over func(), other <-chan struct{}) 
 	}, nil
 }
 
+// turn waits until nobody else does the same in the organization on this
+// replica, and lets the next one begin when it is over. On PostgreSQL those who
+// do it at once undo each other: each reads what the others write.
+func (q *queues) turn(ctx context.Context, organizationID uuid.UUID, what int) (over func(), err error) {
+	if q.store.Dialect() == store.SQLite { // where one writes at a time, and those who wait share a commit
+		return func() {}, nil
+	}
+	q.mu.Lock()
+	turn := q.line(organizationID).turns[what]
+	q.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // line is called under the lock.
 func (q *queues) line(organizationID uuid.UUID) *line {
 	l := q.lines[organizationID]
 	if l == nil {
 		l = &line{}
+		for i := range l.turns {
+			l.turns[i] = make(chan struct{}, 1)
+		}
 		q.lines[organizationID] = l
 	}
 	return l

@@ -310,11 +310,7 @@ func (a *api) newWorkspace(ctx context.Context, owner store.User, template store
 	if err := a.preparePlan(ctx, &plan); err != nil {
 		return nil, err
 	}
-	var made madeBuild
-	err = a.store.InTx(ctx, func(tx *store.Store) error {
-		made, err = a.insertWorkspace(ctx, tx, row, plan)
-		return err
-	})
+	made, err := a.insertWorkspace(ctx, row, plan)
 	if store.IsConflict(err) {
 		return nil, taken("Workspace", req.Name, "name")
 	}
@@ -327,21 +323,28 @@ func (a *api) newWorkspace(ctx context.Context, owner store.User, template store
 
 // insertWorkspace adds a workspace as it is once its first build is asked for:
 // nobody knows of it before, so there is nothing to lock.
-func (a *api) insertWorkspace(ctx context.Context, tx *store.Store, row store.InsertWorkspaceParams, plan buildPlan) (madeBuild, error) {
-	reserved, err := a.reserve(ctx, tx, plan.workspace, plan)
+func (a *api) insertWorkspace(ctx context.Context, row store.InsertWorkspaceParams, plan buildPlan) (made madeBuild, err error) {
+	over, err := a.queues.turn(ctx, row.OrganizationID, turnNewWorkspace)
 	if err != nil {
 		return madeBuild{}, err
 	}
-	row.DailyCost, row.Running = reserved.cost, reserved.running
-	w, err := tx.InsertWorkspace(ctx, row)
-	if err != nil {
-		return madeBuild{}, err
-	}
-	made, err := a.insertBuild(ctx, tx, plan.workspace, plan, row.LatestBuildID, reserved)
-	if err != nil {
-		return madeBuild{}, err
-	}
-	return made, a.audit(ctx, tx, workspaceChanged(client.AuditCreate, nil, &w), buildEntry(w, plan.template, made.build))
+	defer over()
+	err = a.store.InTx(ctx, func(tx *store.Store) error {
+		reserved, err := a.reserve(ctx, tx, plan.workspace, plan)
+		if err != nil {
+			return err
+		}
+		row.DailyCost, row.Running = reserved.cost, reserved.running
+		w, err := tx.InsertWorkspace(ctx, row)
+		if err != nil {
+			return err
+		}
+		if made, err = a.insertBuild(ctx, tx, plan.workspace, plan, row.LatestBuildID, reserved); err != nil {
+			return err
+		}
+		return a.audit(ctx, tx, workspaceChanged(client.AuditCreate, nil, &w), buildEntry(w, plan.template, made.build))
+	})
+	return made, err
 }
 
 // newWorkspaceRow checks what a person chose about the workspace itself.
