@@ -6,7 +6,7 @@ SHELL := bash
 VERSION ?= 0.1.0
 BINARY  := coder
 LDFLAGS := -s -w -X coder/cli.release=$(VERSION)
-SQLC    := go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
+SQLC    := CGO_ENABLED=0 go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1
 LINT    := CGO_ENABLED=0 go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 TOOLS   ?= $(CURDIR)/.cache/tools
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -21,22 +22,30 @@ func packProvider(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: pack-provider dir config")
 	}
-	dir := filepath.Join(ts.MkAbs(args[0]), "example.test", "acme", "coder")
-	ts.Check(os.MkdirAll(dir, 0o700))
 	program := filepath.Join(ts.MkAbs(args[0]), "terraform-provider-coder")
+	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o700))
 	ts.Check(os.Symlink(filepath.Join(firstOf(ts.Getenv("PATH")), "coder"), program))
-	out, err := os.Create(filepath.Join(dir, fmt.Sprintf("terraform-provider-coder_1.0.0_%s_%s.zip", runtime.GOOS, runtime.GOARCH)))
+	packScript(ts, args[0], args[1], "example.test/acme/coder", fmt.Sprintf("# %080d\nexec '%s' \"$@\"\n", 0, program))
+}
+
+// packScript makes a provider mirror in dir with one packed provider, release
+// 1.0.0, which is a shell script, and a configuration that knows no other place.
+func packScript(ts *testscript.TestScript, dir, config, address, script string) {
+	mirror, name := ts.MkAbs(dir), "terraform-provider-"+path.Base(address)
+	folder := filepath.Join(mirror, filepath.FromSlash(address))
+	ts.Check(os.MkdirAll(folder, 0o700))
+	out, err := os.Create(filepath.Join(folder, fmt.Sprintf("%s_1.0.0_%s_%s.zip", name, runtime.GOOS, runtime.GOARCH)))
 	ts.Check(err)
 	defer out.Close()
 	packed := zip.NewWriter(out)
-	header := &zip.FileHeader{Name: "terraform-provider-coder_v1.0.0"}
+	header := &zip.FileHeader{Name: name + "_v1.0.0"}
 	header.SetMode(0o755)
-	script, err := packed.CreateHeader(header)
+	program, err := packed.CreateHeader(header)
 	ts.Check(err)
-	_, err = fmt.Fprintf(script, "#!/bin/sh\n# %080d\nexec '%s' \"$@\"\n", 0, program)
+	_, err = program.Write([]byte("#!/bin/sh\n" + script))
 	ts.Check(err)
 	ts.Check(packed.Close())
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), fmt.Appendf(nil, "provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", ts.MkAbs(args[0])), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(config), fmt.Appendf(nil, "provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", mirror), 0o600))
 }
 
 // flipByte is the command `flip-byte glob at`: it changes one byte of the only

@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"archive/zip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/google/uuid"
@@ -26,20 +24,7 @@ func packObjects(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: pack-objects dir config")
 	}
-	dir := filepath.Join(ts.MkAbs(args[0]), "chaos.invalid", "coder", "chaos")
-	ts.Check(os.MkdirAll(dir, 0o700))
-	out, err := os.Create(filepath.Join(dir, fmt.Sprintf("terraform-provider-chaos_1.0.0_%s_%s.zip", runtime.GOOS, runtime.GOARCH)))
-	ts.Check(err)
-	defer out.Close()
-	packed := zip.NewWriter(out)
-	header := &zip.FileHeader{Name: "terraform-provider-chaos_v1.0.0"}
-	header.SetMode(0o755)
-	script, err := packed.CreateHeader(header)
-	ts.Check(err)
-	_, err = fmt.Fprintf(script, "#!/bin/sh\nexec '%s' exp chaos-objects\n", filepath.Join(firstOf(ts.Getenv("PATH")), "coder"))
-	ts.Check(err)
-	ts.Check(packed.Close())
-	ts.Check(os.WriteFile(ts.MkAbs(args[1]), fmt.Appendf(nil, "provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", ts.MkAbs(args[0])), 0o600))
+	packScript(ts, args[0], args[1], "chaos.invalid/coder/chaos", fmt.Sprintf("exec '%s' exp chaos-objects\n", filepath.Join(firstOf(ts.Getenv("PATH")), "coder")))
 }
 
 // lateBuild is the command `late-build workspace dir arg...`: a provisioner

@@ -215,8 +215,8 @@ func firstOf(path string) string {
 // eventually is the command `eventually regexp coder args...`: it repeats the
 // command until its standard output matches.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: eventually regexp program args...")
+	if neg || len(args) < 3 || args[1] != "coder" {
+		ts.Fatalf("usage: eventually regexp coder args...")
 	}
 	want := regexp.MustCompile("(?m)" + args[0])
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

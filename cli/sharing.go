@@ -152,20 +152,18 @@ func (o *sharingOptions) remove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	req := client.UpdateWorkspaceACLRequest{UserRoles: map[string]string{}, GroupRoles: map[string]string{}}
-	for _, name := range o.users {
-		i := slices.IndexFunc(acl.Users, func(u client.WorkspaceUser) bool { return isCalled(name, u.Username, u.ID.String()) })
-		if i < 0 {
-			return fmt.Errorf("%s is not shared with the user %s: see `coder sharing status %s`", w.FullName(), name, o.named)
+	missing := func(kind string) func(string) error {
+		return func(name string) error {
+			return fmt.Errorf("%s is not shared with the %s %s: see `coder sharing status %s`", w.FullName(), kind, name, o.named)
 		}
-		req.UserRoles[acl.Users[i].ID.String()] = ""
 	}
-	for _, name := range o.groups {
-		i := slices.IndexFunc(acl.Groups, func(g client.WorkspaceGroup) bool { return isCalled(name, g.Name, g.ID.String()) })
-		if i < 0 {
-			return fmt.Errorf("%s is not shared with the group %s: see `coder sharing status %s`", w.FullName(), name, o.named)
-		}
-		req.GroupRoles[acl.Groups[i].ID.String()] = ""
+	users, groups := sharedWith(acl)
+	req := client.UpdateWorkspaceACLRequest{}
+	if req.UserRoles, err = offList(users, o.users, missing("user")); err != nil {
+		return err
+	}
+	if req.GroupRoles, err = offList(groups, o.groups, missing("group")); err != nil {
+		return err
 	}
 	if err := c.UpdateWorkspaceACL(ctx, w.ID, req); err != nil {
 		return fmt.Errorf("stop to share %s: %w", w.FullName(), err)
@@ -178,15 +176,10 @@ func isCalled(text, name, id string) bool {
 	return strings.EqualFold(text, name) || strings.EqualFold(text, id)
 }
 
-// share is one line of the status.
-type share struct{ user, group, role string }
-
-func shareTable() table[share] {
-	return table[share]{columns: []column[share]{
-		{"user", func(s share) string { return s.user }},
-		{"group", func(s share) string { return s.group }},
-		{"role", func(s share) string { return s.role }},
-	}}
+// sharedWith are the users and groups of a workspace's access list.
+func sharedWith(acl client.WorkspaceACL) (users, groups []listed) {
+	return listedAs(acl.Users, func(u client.WorkspaceUser) listed { return listed{u.Username, u.ID.String(), u.Role} }),
+		listedAs(acl.Groups, func(g client.WorkspaceGroup) listed { return listed{g.Name, g.ID.String(), g.Role} })
 }
 
 type sharingStatusOptions struct {
@@ -224,12 +217,5 @@ func (o *sharingStatusOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var rows []share
-	for _, u := range acl.Users {
-		rows = append(rows, share{u.Username, "-", u.Role})
-	}
-	for _, g := range acl.Groups {
-		rows = append(rows, share{"-", g.Name, g.Role})
-	}
-	return printList(o.env, o.list, shareTable(), rows, any(acl), "The workspace is not shared with anybody.")
+	return printList(o.env, o.list, shareTable(), sharesOf(sharedWith(acl)), any(acl), "The workspace is not shared with anybody.")
 }

@@ -92,20 +92,18 @@ func (o *templatePermissionOptions) remove(ctx context.Context, c *client.Client
 	if err != nil {
 		return fmt.Errorf("read who may use the template %s: %w", t.Name, err)
 	}
-	req := client.UpdateTemplateACLRequest{UserPerms: map[string]string{}, GroupPerms: map[string]string{}}
-	for _, name := range o.users {
-		i := slices.IndexFunc(acl.Users, func(u client.TemplateUser) bool { return isCalled(name, u.Username, u.ID.String()) })
-		if i < 0 {
-			return notOnList(t, org, "user", name)
+	missing := func(kind string) func(string) error {
+		return func(name string) error {
+			return fmt.Errorf("the %s %s is not on the list of the template %s: see `coder templates permissions list %s --org %s`", kind, name, t.Name, t.Name, org.Name)
 		}
-		req.UserPerms[acl.Users[i].ID.String()] = ""
 	}
-	for _, name := range o.groups {
-		i := slices.IndexFunc(acl.Groups, func(g client.TemplateGroup) bool { return isCalled(name, g.Name, g.ID.String()) })
-		if i < 0 {
-			return notOnList(t, org, "group", name)
-		}
-		req.GroupPerms[acl.Groups[i].ID.String()] = ""
+	users, groups := templateUsers(acl)
+	req := client.UpdateTemplateACLRequest{}
+	if req.UserPerms, err = offList(users, o.users, missing("user")); err != nil {
+		return err
+	}
+	if req.GroupPerms, err = offList(groups, o.groups, missing("group")); err != nil {
+		return err
 	}
 	if err := c.UpdateTemplateACL(ctx, t.ID, req); err != nil {
 		return fmt.Errorf("change who may use the template %s: %w", t.Name, err)
@@ -114,8 +112,10 @@ func (o *templatePermissionOptions) remove(ctx context.Context, c *client.Client
 	return nil
 }
 
-func notOnList(t client.Template, org client.Organization, kind, name string) error {
-	return fmt.Errorf("the %s %s is not on the list of the template %s: see `coder templates permissions list %s --org %s`", kind, name, t.Name, t.Name, org.Name)
+// templateUsers are the users and groups of a template's access list.
+func templateUsers(acl client.TemplateACL) (users, groups []listed) {
+	return listedAs(acl.Users, func(u client.TemplateUser) listed { return listed{u.Username, u.ID.String(), u.Role} }),
+		listedAs(acl.Groups, func(g client.TemplateGroup) listed { return listed{g.Name, g.ID.String(), g.Role} })
 }
 
 type templatePermissionListOptions struct {
@@ -152,12 +152,5 @@ func (o *templatePermissionListOptions) run(ctx context.Context, name string) er
 	if err != nil {
 		return fmt.Errorf("read who may use the template %s: %w", t.Name, err)
 	}
-	var rows []share
-	for _, u := range acl.Users {
-		rows = append(rows, share{u.Username, "-", u.Role})
-	}
-	for _, g := range acl.Groups {
-		rows = append(rows, share{"-", g.Name, g.Role})
-	}
-	return printList(o.env, o.list, shareTable(), rows, any(acl), "Nobody but administrators may use the template.")
+	return printList(o.env, o.list, shareTable(), sharesOf(templateUsers(acl)), any(acl), "Nobody but administrators may use the template.")
 }

@@ -36,6 +36,8 @@ type buildPlan struct {
 	importJob  store.ProvisionerJob
 	parameters []client.BuildParameter
 	tags       store.StringMap
+	// unserved: no provisioner is there that could run an orphaning delete.
+	unserved bool
 }
 
 // madeBuild is a build that was committed.
@@ -57,7 +59,12 @@ func (a *api) preparePlan(ctx context.Context, p *buildPlan) error {
 	if err := p.resolveParameters(); err != nil {
 		return err
 	}
-	return a.resolveTags(ctx, p)
+	if err := a.resolveTags(ctx, p); err != nil || !p.orphan {
+		return err
+	}
+	matched, err := a.matchedProvisioners(ctx, p.workspace.OrganizationID, p.tags)
+	p.unserved = err == nil && matched.Available == 0
+	return err
 }
 
 // checkVersion refuses versions that are not ready or not allowed.
@@ -188,7 +195,7 @@ func (a *api) commitPlan(ctx context.Context, tx *store.Store, p buildPlan) (mad
 			return madeBuild{}, err
 		}
 	}
-	if p.orphan {
+	if p.unserved {
 		return a.orphanAtOnce(ctx, tx, made)
 	}
 	return made, nil
@@ -238,11 +245,7 @@ func (a *api) insertBuild(ctx context.Context, tx *store.Store, w store.Workspac
 // orphanAtOnce ends a delete that nothing needs to run for and nobody could
 // run: the row goes, and the log says that the resources were left.
 func (a *api) orphanAtOnce(ctx context.Context, tx *store.Store, made madeBuild) (madeBuild, error) {
-	matched, err := a.withStore(tx).matchedProvisioners(ctx, made.job.OrganizationID, made.job.Tags)
-	if err != nil || matched.Available > 0 {
-		return made, err
-	}
-	err = a.serverLog(ctx, tx, made.job, "warn", "Orphan", "No provisioner with "+strings.TrimSpace(showTags(made.job.Tags))+" is running. The workspace is removed without one; its resources were left as they are.")
+	err := a.serverLog(ctx, tx, made.job, "warn", "Orphan", "No provisioner with "+strings.TrimSpace(showTags(made.job.Tags))+" is running. The workspace is removed without one; its resources were left as they are.")
 	if err != nil {
 		return made, err
 	}
