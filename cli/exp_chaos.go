@@ -35,15 +35,17 @@ func newExpChaos(env *Env) *cobra.Command {
 
 Starts a server and provisioners of this binary in a directory of their own,
 on free ports of 127.0.0.1, and builds workspaces of 24 resources with real
-Terraform. Each build meets a fault: a killed or paused daemon, engine,
-supervisor, server or host, a cut, hanging or slow link, a full or lost disk, a
-clock that jumps. Afterwards every real
-resource must be in the workspace's state, in a state that is kept as salvage,
-or named in doubt by the build, and the workspace must be usable.
+Terraform. Each build meets a fault, which most often strikes between its first
+and its last write. Afterwards every real resource must be in the workspace's
+state, in a state that is kept as salvage, or named in doubt by the build, and
+the workspace must be usable.
 
 Nothing outside of that directory is touched, and no process is signaled that
 this command has not started. It exits with 1 when a promise was broken, and
-says with which seed it happens again. docs/jobs.md explains the table.`,
+says with which seed it happens again. docs/jobs.md explains the table.
+
+The faults are:
+` + chaos.FaultList(),
 		Example: "  coder exp chaos --runs 50\n" +
 			"  coder exp chaos --runs 50 --seed 7 --fault daemon-kill --fault server-kill --keep",
 		Args: exactArgs(0),
@@ -53,7 +55,7 @@ says with which seed it happens again. docs/jobs.md explains the table.`,
 	f.IntVar(&o.proof.Runs, "runs", 20, "How many builds meet a fault")
 	f.StringVar(&o.seed, "seed", "", "Number that the faults, their moments and their lengths come from (default: from the time)")
 	f.IntVar(&o.proof.Workspaces, "workspaces", 3, "How many build at once, each with a provisioner of its own")
-	f.StringArrayVar(&o.proof.Faults, "fault", nil, "Only this fault; may be repeated")
+	f.StringArrayVar(&o.proof.Faults, "fault", nil, "Only this fault, by its name; may be repeated")
 	f.StringVar(&o.proof.PostgresURL, "postgres-url", "", "URL of an empty PostgreSQL database (default: SQLite)")
 	f.DurationVar(&o.proof.Horizon, "takeover-after", 30*time.Second, "After how long of silence the server takes a build from its provisioner")
 	f.BoolVar(&o.proof.Keep, "keep", false, "Leave the directory of the deployment, with the logs")

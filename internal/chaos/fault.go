@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -199,6 +200,16 @@ func planOf(seed uint64, run int, from []fault, horizon time.Duration) plan {
 	return p
 }
 
+// FaultList names all faults for people, one a line.
+func FaultList() string {
+	all := faults()
+	lines := make([]string, len(all))
+	for i, f := range all {
+		lines[i] = fmt.Sprintf("  %-23s %s", f.name, f.what)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // selectFaults narrows the list to some names; none are all that can be promised.
 func selectFaults(names []string) ([]fault, error) {
 	all := faults()
@@ -214,11 +225,7 @@ func selectFaults(names []string) ([]fault, error) {
 			}
 		}
 		if !found {
-			known := ""
-			for _, f := range all {
-				known += "\n  " + f.name + ": " + f.what
-			}
-			return nil, fmt.Errorf("there is no fault %q: give one of%s", name, known)
+			return nil, fmt.Errorf("there is no fault %q: give one of\n%s", name, FaultList())
 		}
 	}
 	return chosen, nil

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-
 	"coder/client"
 	"coder/internal/supervisor"
 	"coder/internal/terraform"

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -102,8 +103,10 @@ func startLoop(t *testing.T, cache, engine, config string) *exec.Cmd {
 	require.NoError(t, err)
 	cmd := exec.Command(self, layOutLoop, cache, engine, config, t.TempDir())
 	cmd.Stderr = t.Output()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	// With what a killed one leaves: its engine may die before it ends its providers.
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	return cmd
 }
 
