@@ -35,6 +35,7 @@ type Workspace struct {
 	OwnerAvatarURL                       string                 `json:"owner_avatar_url"`
 	OrganizationID                       uuid.UUID              `json:"organization_id"`
 	OrganizationName                     string                 `json:"organization_name"`
+	OrganizationDisplayName              string                 `json:"organization_display_name"`
 	TemplateID                           uuid.UUID              `json:"template_id"`
 	TemplateName                         string                 `json:"template_name"`
 	TemplateDisplayName                  string                 `json:"template_display_name"`

@@ -53,7 +53,7 @@ const (
 	variableFields = "name description type value default_value required sensitive"
 	presetFields   = "ID Name Parameters Default DesiredPrebuildInstances Description Icon"
 
-	workspaceFields = "id created_at updated_at owner_id owner_name owner_avatar_url organization_id organization_name template_id template_name template_display_name template_icon " +
+	workspaceFields = "id created_at updated_at owner_id owner_name owner_avatar_url organization_id organization_name organization_display_name template_id template_name template_display_name template_icon " +
 		"template_allow_user_cancel_workspace_jobs template_active_version_id template_require_active_version template_use_classic_parameter_flow latest_build latest_app_status " +
 		"outdated name autostart_schedule? ttl_ms? last_used_at deleting_at dormant_at health automatic_updates allow_renames favorite next_start_at is_prebuild task_id? shared_with?"
 	buildFields = "id created_at updated_at workspace_id workspace_name workspace_owner_id workspace_owner_name workspace_owner_avatar_url? template_version_id template_version_name " +

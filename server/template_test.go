@@ -273,6 +273,7 @@ func paged(t *testing.T, c *client.Client, query string) []client.Template {
 			return out
 		}
 		require.Len(t, page.Templates, 1)
+		require.Less(t, len(out), page.Count, "a page behind the end")
 		out = append(out, page.Templates...)
 	}
 }

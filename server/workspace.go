@@ -597,7 +597,7 @@ func workspaceResponse(w *store.ListWorkspaceDetailsRow, latest *client.Workspac
 	out := client.Workspace{
 		ID: w.ID, CreatedAt: w.CreatedAt.Time, UpdatedAt: w.UpdatedAt.Time,
 		OwnerID: w.OwnerID, OwnerName: w.OwnerName, OwnerAvatarURL: w.OwnerAvatarURL,
-		OrganizationID: w.OrganizationID, OrganizationName: w.OrganizationName,
+		OrganizationID: w.OrganizationID, OrganizationName: w.OrganizationName, OrganizationDisplayName: w.OrganizationDisplayName,
 		TemplateID: w.TemplateID, TemplateName: w.TemplateName, TemplateDisplayName: w.TemplateDisplayName, TemplateIcon: w.TemplateIcon,
 		TemplateAllowUserCancelWorkspaceJobs: w.AllowUserCancel, TemplateActiveVersionID: w.ActiveVersionID,
 		TemplateRequireActiveVersion: w.RequireActiveVersion, TemplateUseClassicParameterFlow: true,

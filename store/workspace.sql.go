@@ -498,7 +498,7 @@ const listWorkspaceDetails = `-- name: ListWorkspaceDetails :many
 SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at,
     w.dormant_at, w.deleting_at, w.next_start_at, w.refusal, w.retry_at, w.created_at, w.updated_at, b.id, b.organization_id, b.workspace_id, b.template_version_id, b.build_number, b.transition, b.reason, b.initiator_id, b.preset_id, b.daily_cost, b.deadline_at, b.max_deadline_at, b.created_at, b.updated_at, b.job_id, b.job_status, b.provisioner, b.tags, b.file_id, b.worker_id, b.job_initiator_id, b.error, b.error_code, b.logs_overflowed, b.job_created_at, b.started_at, b.canceled_at, b.completed_at, b.version_name, b.has_external_agent, b.initiator_name,
     u.username AS owner_name, u.avatar_url AS owner_avatar_url,
-    CAST((SELECT o.name FROM organizations o WHERE o.id = w.organization_id) AS TEXT) AS organization_name,
+    o.name AS organization_name, o.display_name AS organization_display_name,
     t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
     t.allow_user_cancel, t.require_active_version, EXISTS (SELECT 1 FROM workspace_acl a WHERE a.workspace_id = w.id) AS shared
 FROM json_list($1) picked
@@ -506,37 +506,39 @@ JOIN workspaces w ON w.id = picked.value
 JOIN build_details b ON b.id = w.latest_build_id
 JOIN users u ON u.id = w.owner_id
 JOIN templates t ON t.id = w.template_id
+JOIN organizations o ON o.id = w.organization_id
 `
 
 type ListWorkspaceDetailsRow struct {
-	ID                   uuid.UUID
-	OrganizationID       uuid.UUID
-	OwnerID              uuid.UUID
-	TemplateID           uuid.UUID
-	Name                 string
-	AutostartSchedule    string
-	TTLMs                *int64
-	AutomaticUpdates     string
-	Favorite             bool
-	LastUsedAt           Time
-	DormantAt            Time
-	DeletingAt           Time
-	NextStartAt          Time
-	Refusal              string
-	RetryAt              Time
-	CreatedAt            Time
-	UpdatedAt            Time
-	BuildDetail          BuildDetail
-	OwnerName            string
-	OwnerAvatarURL       string
-	OrganizationName     string
-	TemplateName         string
-	TemplateDisplayName  string
-	TemplateIcon         string
-	ActiveVersionID      uuid.UUID
-	AllowUserCancel      bool
-	RequireActiveVersion bool
-	Shared               bool
+	ID                      uuid.UUID
+	OrganizationID          uuid.UUID
+	OwnerID                 uuid.UUID
+	TemplateID              uuid.UUID
+	Name                    string
+	AutostartSchedule       string
+	TTLMs                   *int64
+	AutomaticUpdates        string
+	Favorite                bool
+	LastUsedAt              Time
+	DormantAt               Time
+	DeletingAt              Time
+	NextStartAt             Time
+	Refusal                 string
+	RetryAt                 Time
+	CreatedAt               Time
+	UpdatedAt               Time
+	BuildDetail             BuildDetail
+	OwnerName               string
+	OwnerAvatarURL          string
+	OrganizationName        string
+	OrganizationDisplayName string
+	TemplateName            string
+	TemplateDisplayName     string
+	TemplateIcon            string
+	ActiveVersionID         uuid.UUID
+	AllowUserCancel         bool
+	RequireActiveVersion    bool
+	Shared                  bool
 }
 
 // scope: deployment
@@ -601,6 +603,7 @@ func (q *Queries) ListWorkspaceDetails(ctx context.Context, ids string) ([]ListW
 			&i.OwnerName,
 			&i.OwnerAvatarURL,
 			&i.OrganizationName,
+			&i.OrganizationDisplayName,
 			&i.TemplateName,
 			&i.TemplateDisplayName,
 			&i.TemplateIcon,

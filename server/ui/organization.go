@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"coder/client"
 	"coder/internal/shell"
 )
@@ -63,27 +61,6 @@ func (v *visit) organizationPage(ctx context.Context, tab, title string, more ..
 	}
 	p, err := v.page(ctx, title+" · "+cmp.Or(org.DisplayName, org.Name), append(more, organizationChecks(org.ID))...)
 	return organizationPage{page: p, Organization: org, Tab: tab}, err
-}
-
-// organizationTitle is what people call an organization; its name for those
-// who do not see more of it.
-func (v *visit) organizationTitle(ctx context.Context, id uuid.UUID, name string) (string, error) {
-	o, err := v.api.Organization(ctx, id.String())
-	if client.IsNotFound(err) {
-		return name, nil
-	}
-	return cmp.Or(o.DisplayName, name), err
-}
-
-// organizationTitles are what people call organizations, by name, of those
-// that the person sees.
-func (v *visit) organizationTitles(ctx context.Context) (map[string]string, error) {
-	all, err := v.api.Organizations(ctx)
-	titles := map[string]string{}
-	for _, o := range all {
-		titles[o.Name] = cmp.Or(o.DisplayName, o.Name)
-	}
-	return titles, err
 }
 
 type organizationsPage struct {

@@ -339,9 +339,7 @@ type userDeletePage struct {
 	// Workspaces stand in the way: nobody deletes what they cannot see, so the
 	// list may be shorter than the count that the API refuses with.
 	Workspaces []client.Workspace
-	// Titles are what people call organizations, by name.
-	Titles map[string]string
-	Form   form
+	Form       form
 }
 
 // Path is the address of a page of the user.
@@ -366,8 +364,7 @@ func (v *visit) userDeletePage(ctx context.Context) (*userDeletePage, error) {
 	if err != nil {
 		return nil, err
 	}
-	titles, err := v.organizationTitles(ctx)
-	return &userDeletePage{page: p, User: user, Workspaces: owned.Workspaces, Titles: titles, Form: confirmation(user.Username)}, err
+	return &userDeletePage{page: p, User: user, Workspaces: owned.Workspaces, Form: confirmation(user.Username)}, nil
 }
 
 func (u *UI) deleteUserForm(ctx context.Context, v *visit) (reply, error) {

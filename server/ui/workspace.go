@@ -98,9 +98,17 @@ func (u *UI) workspaces(ctx context.Context, v *visit) (reply, error) {
 	return show("workspaces.html", data), nil
 }
 
+// Several tells whether rows say which organization they are of: to whoever is
+// in several, and to whoever sees one of another than their own.
+func (p *workspacesPage) Several() bool {
+	return len(p.Organizations) > 1 || slices.ContainsFunc(p.Workspaces, func(w client.Workspace) bool {
+		return len(p.Organizations) == 0 || w.OrganizationName != p.Organizations[0].Name
+	})
+}
+
 // Rows are those of the table.
 func (p *workspacesPage) Rows() template.HTML {
-	m := rowsOf(len(p.Workspaces))
+	m, several := rowsOf(len(p.Workspaces)), p.Several()
 	for i := range p.Workspaces {
 		w := &p.Workspaces[i]
 		m.put(`<tr>
@@ -116,22 +124,17 @@ func (p *workspacesPage) Rows() template.HTML {
 		m.put(`</td>
 <td data-label="Template"><a href="%">%</a></td>
 `, templatePath(client.Template{OrganizationName: w.OrganizationName, Name: w.TemplateName}), cmp.Or(w.TemplateDisplayName, w.TemplateName))
-		if len(p.Organizations) > 1 {
-			m.put("<td data-label=\"Organization\">%</td>\n", p.OrganizationTitle(w.OrganizationName))
+		if several {
+			m.put("<td data-label=\"Organization\">%</td>\n", organizationTitle(w))
 		}
 		m.put("<td class=\"nowrap\" data-label=\"Last used\">%</td>\n</tr>\n", p.since(w.LastUsedAt))
 	}
 	return m.html()
 }
 
-// OrganizationTitle is what people call one of their organizations; others keep their names.
-func (p *workspacesPage) OrganizationTitle(name string) string {
-	for _, o := range p.Organizations {
-		if o.Name == name {
-			return o.Title
-		}
-	}
-	return name
+// organizationTitle is what people call the organization of a workspace.
+func organizationTitle(w *client.Workspace) string {
+	return cmp.Or(w.OrganizationDisplayName, w.OrganizationName)
 }
 
 // transitions are what may be done to many workspaces at a time.
@@ -182,8 +185,6 @@ type workspacesDeletePage struct {
 	page
 	Form       form
 	Workspaces []client.Workspace
-	// Titles are what people call organizations, by name.
-	Titles map[string]string
 }
 
 // maxBatch is how many workspaces one form may delete.
@@ -205,9 +206,6 @@ func (u *UI) deleteWorkspaces(ctx context.Context, v *visit) (reply, error) {
 	}
 	found, err := v.api.Workspaces(ctx, client.WorkspacesRequest{Query: "id:" + strings.Join(ids, ","), Page: client.Page{Limit: maxBatch}})
 	if err != nil {
-		return nil, err
-	}
-	if p.Titles, err = v.organizationTitles(ctx); err != nil {
 		return nil, err
 	}
 	p.Workspaces, p.Form = found.Workspaces, confirmation("delete "+strconv.Itoa(len(ids)))

@@ -79,8 +79,7 @@ func (v *visit) workspacePage(ctx context.Context, tab, title string) (workspace
 	if err != nil {
 		return workspacePage{}, err
 	}
-	title, err = v.organizationTitle(ctx, w.OrganizationID, w.OrganizationName)
-	return workspacePage{page: p, Workspace: w, OrganizationTitle: title, Tab: tab}, err
+	return workspacePage{page: p, Workspace: w, OrganizationTitle: organizationTitle(&w), Tab: tab}, nil
 }
 
 var errNoWorkspace = &client.Error{StatusCode: http.StatusNotFound, Message: "There is no such workspace: it was deleted, or renamed, or you may not see it."}

@@ -131,14 +131,15 @@ SELECT CAST(COALESCE(sum(workspaces), 0) AS BIGINT) FROM workspace_counts;
 SELECT w.id, w.organization_id, w.owner_id, w.template_id, w.name, w.autostart_schedule, w.ttl_ms, w.automatic_updates, w.favorite, w.last_used_at,
     w.dormant_at, w.deleting_at, w.next_start_at, w.refusal, w.retry_at, w.created_at, w.updated_at, sqlc.embed(b),
     u.username AS owner_name, u.avatar_url AS owner_avatar_url,
-    CAST((SELECT o.name FROM organizations o WHERE o.id = w.organization_id) AS TEXT) AS organization_name,
+    o.name AS organization_name, o.display_name AS organization_display_name,
     t.name AS template_name, t.display_name AS template_display_name, t.icon AS template_icon, t.active_version_id,
     t.allow_user_cancel, t.require_active_version, EXISTS (SELECT 1 FROM workspace_acl a WHERE a.workspace_id = w.id) AS shared
 FROM json_list(@ids) picked
 JOIN workspaces w ON w.id = picked.value
 JOIN build_details b ON b.id = w.latest_build_id
 JOIN users u ON u.id = w.owner_id
-JOIN templates t ON t.id = w.template_id;
+JOIN templates t ON t.id = w.template_id
+JOIN organizations o ON o.id = w.organization_id;
 
 -- name: ListLatestJobs :many
 SELECT w.id, b.job_id FROM workspaces w JOIN workspace_builds b ON b.id = w.latest_build_id
