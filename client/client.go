@@ -178,8 +178,12 @@ func sendWith[T any](ctx context.Context, c *Client, method, path string, body a
 		ctx = context.WithValue(ctx, handoverKey{}, direct)
 	}
 	reply, content, err := c.exchange(ctx, method, path, body)
-	if err != nil || len(content) == 0 {
+	if err != nil {
 		return direct.value, err
+	}
+	defer reply.Body.Close()
+	if len(content) == 0 {
+		return direct.value, nil
 	}
 	var value T
 	if !isJSON(reply.Header) {
