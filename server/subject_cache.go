@@ -18,7 +18,7 @@ import (
 const cachedSubjects = 512
 
 // stamps are what a session's row told of the moment that it was read: the
-// database draws another one with each change (store/migrations, 00011), so
+// database draws another one with each change (store/migrations, 00010), so
 // what was made of the same stamps is made of the same rows, at every replica.
 type stamps struct{ memberships, organizations string }
 
