@@ -30,7 +30,7 @@ const (
 type listAuditInput struct {
 	Query  string `query:"q" doc:"A resource type, and key:value terms"`
 	Limit  int32  `query:"limit" minimum:"0" maximum:"1000" doc:"0 is 100"`
-	Offset int32  `query:"offset" minimum:"0"`
+	Offset int32  `query:"offset" minimum:"0" maximum:"2147483647"`
 }
 
 type auditEntriesInput struct {

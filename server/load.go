@@ -31,8 +31,8 @@ func (a *api) organization(ctx context.Context, ref string) (store.Organization,
 }
 
 func (a *api) findOrganization(ctx context.Context, ref string) (store.Organization, error) {
-	if org, known := a.subjects.organization(requestFrom(ctx).organizationsStamp(), ref); known {
-		return org, nil
+	if org, kept, err := a.subjects.organization(requestFrom(ctx).organizationsStamp(), ref); kept {
+		return org, err
 	}
 	id, err := uuid.Parse(ref)
 	switch {

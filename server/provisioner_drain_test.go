@@ -116,14 +116,14 @@ func TestADrainReachesAnOpenQuestion(t *testing.T) {
 			require.NotNil(t, got.job, "the wake-up was passed on")
 			require.Equal(t, id, got.job.ID)
 			require.Less(t, time.Since(asked), 25*time.Second)
-			s.resume(t, s.worker)
-			stood := <-first
-			require.NoError(t, stood.err)
-			require.Nil(t, stood.job)
 			attempt := other.client.Attempt(got.job.AttemptID, got.job.Secret)
 			require.NoError(t, attempt.Confirm(t.Context()))
 			_, err := attempt.Fail(t.Context(), client.FailJobRequest{Error: "enough", EngineDead: true})
 			require.NoError(t, err)
+			s.resume(t, s.worker)
+			stood := <-first // which never stood aside where the other one looked by itself just then
+			require.NoError(t, stood.err)
+			require.Nil(t, stood.job)
 		}
 	})
 }

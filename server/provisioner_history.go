@@ -295,7 +295,7 @@ func (a *api) beginRecovery(ctx context.Context, claim client.HistoryClaim) erro
 
 // openNewRecovery is for the numbers above what the copy knew.
 func (a *api) openNewRecovery(ctx context.Context, tx *store.Store, claim client.HistoryClaim, row store.GetHistoryRow, past []store.ListRecoveriesRow) error {
-	from, err := copyNumber(ctx, tx, claim, row, past)
+	from, err := a.copyNumber(ctx, tx, claim, row, past)
 	if err != nil {
 		return err
 	}
@@ -313,9 +313,9 @@ func (a *api) openNewRecovery(ctx context.Context, tx *store.Store, claim client
 // copyNumber is the last number before a claim's that the copy knew. Where
 // builds have started since the restore, those come after it: they have started
 // later than what was lost. What an earlier recovery has come to is settled.
-func copyNumber(ctx context.Context, tx *store.Store, claim client.HistoryClaim, row store.GetHistoryRow, past []store.ListRecoveriesRow) (int64, error) {
+func (a *api) copyNumber(ctx context.Context, tx *store.Store, claim client.HistoryClaim, row store.GetHistoryRow, past []store.ListRecoveriesRow) (int64, error) {
 	known := min(row.Number, claim.Number-1)
-	again, err := tx.GetFirstHistoryAfter(ctx, store.GetFirstHistoryAfterParams{OrganizationID: claim.OrganizationID, LostAt: store.At(claim.At)})
+	again, err := tx.GetFirstHistoryAfter(ctx, store.GetFirstHistoryAfterParams{OrganizationID: claim.OrganizationID, LostAt: store.At(claim.At), At: store.At(a.now())})
 	if err == nil && again > 0 {
 		known = min(known, again-1)
 	}

@@ -122,6 +122,9 @@ func (q *queues) handingOut(job uuid.UUID) (over func(), other <-chan struct{}) 
 	}, nil
 }
 
+// turnWait is how long anybody waits for a turn. Most take milliseconds.
+const turnWait = 2 * time.Second
+
 // turn waits until nobody else does the same in the organization on this
 // replica, and lets the next one begin when it is over. On PostgreSQL those who
 // do it at once undo each other: each reads what the others write.
@@ -132,9 +135,13 @@ func (q *queues) turn(ctx context.Context, organizationID uuid.UUID, what int) (
 	q.mu.Lock()
 	turn := q.line(organizationID).turns[what]
 	q.mu.Unlock()
+	late := time.NewTimer(turnWait)
+	defer late.Stop()
 	select {
 	case turn <- struct{}{}:
 		return func() { <-turn }, nil
+	case <-late.C: // it is no lock, and the connection of whose turn it is may hang
+		return func() {}, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

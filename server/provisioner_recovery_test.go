@@ -595,6 +595,42 @@ func TestANumberThatWasGivenOutAgainKeepsNobodyFromTelling(t *testing.T) {
 	})
 }
 
+// A daemon tells of an attempt what it has read while that ran, after another
+// daemon of the spool has told of its end.
+func TestALateReportTakesNoEndBack(t *testing.T) {
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		before := newRestoreScene(t, o)
+		changed := before.buildsAgain(t, before.w, objects(2, "a=1", "b=2"))
+		s := before.restore(t, changed.voucher)
+		s.reports(t, changed.report())
+		// another daemon of the spool has read it while it ran
+		s.reports(t, client.HistoryReport{Voucher: changed.voucher, Running: true})
+		require.NoError(t, s.handsIn(changed))
+		require.False(t, s.recovery(t).Recovering)
+	})
+}
+
+// A clock that had once gone ahead makes a recovery wait for nothing that the
+// database has.
+func TestARecoveryAfterAClockThatWasAhead(t *testing.T) {
+	storetest.EachOptions(t, func(t *testing.T, o store.Options) {
+		clock := servertest.NewClock()
+		clock.Advance(time.Since(clock.Now()))
+		s := &restoreScene{statesScene: newStatesScene(t, servertest.WithStore(storetest.Open(t, o)), servertest.WithoutLoops(), servertest.WithClock(clock))}
+		s.ends(t, s.begun(t), 1, objects(1, "a=1"))
+		clock.Advance(time.Hour)
+		_, known := s.another(t, objects(1, "c=3")) // 2, in the copy, by a clock that is ahead
+		clock.Advance(-time.Hour)
+		s.copied = storetest.Copy(t, o)
+		changed := s.buildsAgain(t, s.w, objects(2, "a=1", "b=2")) // 3 is lost
+		r := s.restore(t, changed.voucher)
+		r.reports(t, known.report(), changed.report())
+		require.NoError(t, r.handsIn(changed))
+		rec := r.recovery(t)
+		require.False(t, rec.Recovering, "%+v", rec)
+	})
+}
+
 // A clock that goes ahead by a week, and back later, has attempts pruned that
 // provisioners remember still: that the database does not know them is no news.
 func TestAPrunedAttemptIsNoNews(t *testing.T) {

@@ -22,10 +22,18 @@ type search struct {
 	problems    []client.ValidationError
 }
 
+// maxSearch bounds a search string: SQLite refuses patterns of more than 50,000
+// bytes, and escaping doubles what it escapes.
+const maxSearch = 10_000
+
 // parseSearch splits q into keys and values, in lower case and as typed;
 // double quotes keep blanks and colons together.
 func parseSearch(q string, keys ...string) *search {
 	s := &search{values: map[string][]string{}, typed: map[string][]string{}}
+	if len(q) > maxSearch {
+		s.refuse("q", "is longer than %d bytes", maxSearch)
+		return s
+	}
 	var bare []string
 	for _, token := range splitSearch(q) {
 		parts := splitOutsideQuotes(token, ':')

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -105,9 +106,14 @@ func (c *subjectCache) organizationsAt(stamp string) []store.Organization {
 	return nil
 }
 
-// organization finds the one that ref names among those that are kept.
-func (c *subjectCache) organization(stamp, ref string) (store.Organization, bool) {
+// organization finds the one that ref names, where all are kept. What is not
+// among them is not there: asking the database for it would take longer than
+// for one that is only hidden, which would tell them apart.
+func (c *subjectCache) organization(stamp, ref string) (org store.Organization, kept bool, err error) {
 	rows := c.organizationsAt(stamp)
+	if rows == nil {
+		return store.Organization{}, false, nil
+	}
 	id, err := uuid.Parse(ref)
 	at := slices.IndexFunc(rows, func(o store.Organization) bool {
 		switch {
@@ -119,7 +125,7 @@ func (c *subjectCache) organization(stamp, ref string) (store.Organization, bool
 		return strings.EqualFold(o.Name, ref)
 	})
 	if at < 0 {
-		return store.Organization{}, false
+		return store.Organization{}, true, sql.ErrNoRows
 	}
-	return rows[at], true
+	return rows[at], true, nil
 }

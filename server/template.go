@@ -58,8 +58,8 @@ type ListTemplatesInput struct {
 type pageTemplatesInput struct {
 	ListTemplatesInput
 	Organization string `query:"organization" doc:"Only templates of this one: name or id"`
-	Limit        int32  `query:"limit" minimum:"0" doc:"0 is no limit"`
-	Offset       int32  `query:"offset" minimum:"0"`
+	Limit        int32  `query:"limit" minimum:"0" maximum:"2147483647" doc:"0 is no limit"`
+	Offset       int32  `query:"offset" minimum:"0" maximum:"2147483647"`
 }
 
 type listOrganizationTemplatesInput struct {

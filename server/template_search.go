@@ -111,7 +111,7 @@ func mostUsed(names []store.ListTemplateNamesRow, use []store.ListTemplateUseRow
 
 // isOrganization tells whether this is the one that ref names; nothing names any.
 func isOrganization(org store.Organization, ref string) bool {
-	return ref == "" || strings.EqualFold(org.Name, ref) || org.ID.String() == ref
+	return ref == "" || strings.EqualFold(org.Name, ref) || strings.EqualFold(org.ID.String(), ref)
 }
 
 // foundTemplates reads what was found whole, in its order.

@@ -203,6 +203,27 @@ func (b *templateBench) workspaceRow(t *testing.T, tpl client.Template) uuid.UUI
 	return w.ID
 }
 
+// What no list is as long as is refused, and no page is taken for another one.
+func TestPagesThatNoListHas(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for _, list := range []string{"/paginated-templates", "/workspaces", "/users", "/audit", "/organizations/data-platform/paginated-groups", "/organizations/data-platform/paginated-members"} {
+		for _, page := range []string{"?offset=3000000000", "?limit=3000000000"} {
+			status, _ := s.Raw(t, s.Token, http.MethodGet, list+page, "")
+			require.Equal(t, http.StatusBadRequest, status, list+page)
+		}
+		status, _ := s.Raw(t, s.Token, http.MethodGet, list+"?offset=2147483647", "")
+		require.Equal(t, http.StatusOK, status, list)
+	}
+	require.Equal(t, http.StatusBadRequest, s.SignedIn(t, "owner@example.com").Open("/templates?offset=3000000000").Status)
+	for _, list := range []string{"/templates", "/paginated-templates", "/workspaces", "/users"} {
+		status, _ := s.Raw(t, s.Token, http.MethodGet, list+"?q="+strings.Repeat("a", 60_000), "")
+		require.Equal(t, http.StatusBadRequest, status, list)
+		status, _ = s.Raw(t, s.Token, http.MethodGet, list+"?q="+strings.Repeat("%25", 9_000), "")
+		require.Equal(t, http.StatusOK, status, list)
+	}
+}
+
 func TestSearchingTemplates(t *testing.T) {
 	t.Parallel()
 	b := newTemplateBench(t)

@@ -59,8 +59,8 @@ type listVersionsInput struct {
 	TemplatePath
 	IncludeArchived bool      `query:"include_archived"`
 	AfterID         uuid.UUID `query:"after_id" format:"uuid" doc:"Rows after this one"`
-	Limit           int32     `query:"limit" minimum:"0" doc:"0 is no limit"`
-	Offset          int32     `query:"offset" minimum:"0"`
+	Limit           int32     `query:"limit" minimum:"0" maximum:"2147483647" doc:"0 is no limit"`
+	Offset          int32     `query:"offset" minimum:"0" maximum:"2147483647"`
 }
 
 type promoteInput struct {

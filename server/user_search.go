@@ -18,8 +18,8 @@ const allRows = math.MaxInt32
 // PageInput are the parameters of lists of users that come in pages.
 type PageInput struct {
 	Query   string `query:"q" doc:"Words to search for, and key:value terms"`
-	Limit   int32  `query:"limit" minimum:"0" doc:"0 is no limit"`
-	Offset  int32  `query:"offset" minimum:"0"`
+	Limit   int32  `query:"limit" minimum:"0" maximum:"2147483647" doc:"0 is no limit"`
+	Offset  int32  `query:"offset" minimum:"0" maximum:"2147483647"`
 	AfterID string `query:"after_id" format:"uuid" doc:"Rows after this one"`
 }
 

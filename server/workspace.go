@@ -74,8 +74,8 @@ type getWorkspaceByNameInput struct {
 
 type listWorkspacesInput struct {
 	Query  string `query:"q" doc:"Words and key:value terms"`
-	Limit  int32  `query:"limit" minimum:"0" doc:"0 is no limit"`
-	Offset int32  `query:"offset" minimum:"0"`
+	Limit  int32  `query:"limit" minimum:"0" maximum:"2147483647" doc:"0 is no limit"`
+	Offset int32  `query:"offset" minimum:"0" maximum:"2147483647"`
 }
 
 type workspaceOwnersInput struct {

@@ -35,8 +35,8 @@ type BuildPath struct {
 type listBuildsInput struct {
 	WorkspacePath
 	Since   time.Time `query:"since"`
-	Limit   int32     `query:"limit" minimum:"0" doc:"0 is no limit"`
-	Offset  int32     `query:"offset" minimum:"0"`
+	Limit   int32     `query:"limit" minimum:"0" maximum:"2147483647" doc:"0 is no limit"`
+	Offset  int32     `query:"offset" minimum:"0" maximum:"2147483647"`
 	AfterID string    `query:"after_id" format:"uuid" doc:"Builds older than this one"`
 }
 

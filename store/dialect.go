@@ -177,11 +177,13 @@ func (p *pools) QueryContext(ctx context.Context, query string, args ...any) (*s
 }
 
 // QueryRowContext cannot return an error, so a query that does not prepare is
-// run unprepared and its row brings the error. It comes to its end although
+// run unprepared and its row brings the error. A read comes to its end although
 // nobody waits any more: to watch for that takes as long as most rows do.
 func (p *pools) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	ctx = whole(ctx)
 	pool := p.pool(query)
+	if pool != p.writer { // for which one may wait long
+		ctx = whole(ctx)
+	}
 	stmt, err := p.prepare(ctx, pool, query)
 	if err != nil || stmt == nil {
 		return pool.QueryRowContext(ctx, query, args...)

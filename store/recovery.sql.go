@@ -155,17 +155,18 @@ func (q *Queries) GetEngineStart(ctx context.Context, arg GetEngineStartParams) 
 
 const getFirstHistoryAfter = `-- name: GetFirstHistoryAfter :one
 SELECT CAST(COALESCE(min(history), 0) AS BIGINT) FROM job_attempts
-WHERE organization_id = $1 AND history > 0 AND engine_started_at > $2
+WHERE organization_id = $1 AND history > 0 AND engine_started_at > $2 AND engine_started_at <= $3
 `
 
 type GetFirstHistoryAfterParams struct {
 	OrganizationID uuid.UUID
 	LostAt         Time
+	At             Time
 }
 
-// The first engine start that was numbered after a time; 0 is none.
+// The first engine start that was numbered after a time; 0 is none. One that lies ahead was numbered by a clock that had gone ahead, and says nothing.
 func (q *Queries) GetFirstHistoryAfter(ctx context.Context, arg GetFirstHistoryAfterParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, getFirstHistoryAfter, arg.OrganizationID, arg.LostAt)
+	row := q.db.QueryRowContext(ctx, getFirstHistoryAfter, arg.OrganizationID, arg.LostAt, arg.At)
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err
@@ -535,7 +536,7 @@ const putRecoveryReport = `-- name: PutRecoveryReport :exec
 INSERT INTO recovery_reports (attempt_id, organization_id, recovery_id, number, workspace_id, fence, claim, daemon_name, running, outcome, sha256, data, reported_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (attempt_id) DO UPDATE SET daemon_name = excluded.daemon_name, running = excluded.running, outcome = excluded.outcome, sha256 = excluded.sha256, reported_at = excluded.reported_at
-WHERE recovery_reports.outcome IN ('', 'none')
+WHERE recovery_reports.outcome IN ('', 'none') AND (recovery_reports.running = TRUE OR excluded.running = FALSE)
 `
 
 type PutRecoveryReportParams struct {

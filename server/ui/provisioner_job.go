@@ -88,8 +88,11 @@ func (u *UI) provisionerJobs(ctx context.Context, v *visit) (reply, error) {
 	return show("provisioner_jobs.html", data), nil
 }
 
-// Command lists the same jobs.
+// Command lists the same jobs; there is none for those of some tags.
 func (p provisionerJobsPage) Command() string {
+	if p.Tags != "" {
+		return ""
+	}
 	command := "coder provisioner jobs list --org " + p.Organization.Name
 	if p.Status != "" {
 		command += " --status " + p.Status

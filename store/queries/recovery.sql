@@ -51,9 +51,9 @@ SELECT CAST(COALESCE(sum(c.n), 0) AS BIGINT) FROM (
     WHERE a.organization_id = @organization_id AND a.workspace_id = @workspace_id AND a.history > 0 AND (a.fence >= @fence OR a.engine_started_at > @lost_at)) c;
 
 -- name: GetFirstHistoryAfter :one
--- The first engine start that was numbered after a time; 0 is none.
+-- The first engine start that was numbered after a time; 0 is none. One that lies ahead was numbered by a clock that had gone ahead, and says nothing.
 SELECT CAST(COALESCE(min(history), 0) AS BIGINT) FROM job_attempts
-WHERE organization_id = @organization_id AND history > 0 AND engine_started_at > @lost_at;
+WHERE organization_id = @organization_id AND history > 0 AND engine_started_at > @lost_at AND engine_started_at <= @at;
 
 -- name: InsertRecovery :exec
 INSERT INTO recoveries (id, organization_id, copy_number, witnessed, started_at) VALUES (@id, @organization_id, @copy_number, @witnessed, @started_at);
@@ -77,7 +77,7 @@ WHERE r.ended_at IS NULL AND o.deleted = FALSE ORDER BY o.name;
 INSERT INTO recovery_reports (attempt_id, organization_id, recovery_id, number, workspace_id, fence, claim, daemon_name, running, outcome, sha256, data, reported_at)
 VALUES (@attempt_id, @organization_id, @recovery_id, @number, @workspace_id, @fence, @claim, @daemon_name, @running, @outcome, @sha256, @data, @reported_at)
 ON CONFLICT (attempt_id) DO UPDATE SET daemon_name = excluded.daemon_name, running = excluded.running, outcome = excluded.outcome, sha256 = excluded.sha256, reported_at = excluded.reported_at
-WHERE recovery_reports.outcome IN ('', 'none');
+WHERE recovery_reports.outcome IN ('', 'none') AND (recovery_reports.running = TRUE OR excluded.running = FALSE);
 
 -- name: GetRecoveryReport :one
 SELECT * FROM recovery_reports WHERE organization_id = @organization_id AND attempt_id = @attempt_id;
