@@ -315,7 +315,7 @@ func (a *api) openNewRecovery(ctx context.Context, tx *store.Store, claim client
 // later than what was lost. What an earlier recovery has come to is settled.
 func (a *api) copyNumber(ctx context.Context, tx *store.Store, claim client.HistoryClaim, row store.GetHistoryRow, past []store.ListRecoveriesRow) (int64, error) {
 	known := min(row.Number, claim.Number-1)
-	again, err := tx.GetFirstHistoryAfter(ctx, store.GetFirstHistoryAfterParams{OrganizationID: claim.OrganizationID, LostAt: store.At(claim.At), At: store.At(a.now())})
+	again, err := tx.GetFirstHistoryAfter(ctx, store.GetFirstHistoryAfterParams{OrganizationID: claim.OrganizationID, LostAt: store.At(claim.At), NowAt: store.At(a.now())})
 	if err == nil && again > 0 {
 		known = min(known, again-1)
 	}

@@ -161,12 +161,12 @@ WHERE organization_id = $1 AND history > 0 AND engine_started_at > $2 AND engine
 type GetFirstHistoryAfterParams struct {
 	OrganizationID uuid.UUID
 	LostAt         Time
-	At             Time
+	NowAt          Time
 }
 
 // The first engine start that was numbered after a time; 0 is none. One that lies ahead was numbered by a clock that had gone ahead, and says nothing.
 func (q *Queries) GetFirstHistoryAfter(ctx context.Context, arg GetFirstHistoryAfterParams) (int64, error) {
-	row := q.db.QueryRowContext(ctx, getFirstHistoryAfter, arg.OrganizationID, arg.LostAt, arg.At)
+	row := q.db.QueryRowContext(ctx, getFirstHistoryAfter, arg.OrganizationID, arg.LostAt, arg.NowAt)
 	var column_1 int64
 	err := row.Scan(&column_1)
 	return column_1, err

@@ -53,7 +53,7 @@ SELECT CAST(COALESCE(sum(c.n), 0) AS BIGINT) FROM (
 -- name: GetFirstHistoryAfter :one
 -- The first engine start that was numbered after a time; 0 is none. One that lies ahead was numbered by a clock that had gone ahead, and says nothing.
 SELECT CAST(COALESCE(min(history), 0) AS BIGINT) FROM job_attempts
-WHERE organization_id = @organization_id AND history > 0 AND engine_started_at > @lost_at AND engine_started_at <= @at;
+WHERE organization_id = @organization_id AND history > 0 AND engine_started_at > @lost_at AND engine_started_at <= @now_at;
 
 -- name: InsertRecovery :exec
 INSERT INTO recoveries (id, organization_id, copy_number, witnessed, started_at) VALUES (@id, @organization_id, @copy_number, @witnessed, @started_at);
