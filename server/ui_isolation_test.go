@@ -113,7 +113,7 @@ func TestPagesOfAnotherOrganizationLookLikeNone(t *testing.T) {
 				status, text := visited(t, s.Server, attacker.Token, method, path, values)
 				wantStatus, wantText := visited(t, s.Server, attacker.Token, method, path, nowhere)
 				require.Equal(t, wantStatus, status, "%s as %q with %v", pattern, role, values)
-				require.Equal(t, wantText, text, "%s as %q with %v", pattern, role, values)
+				require.Equal(t, passing.ReplaceAllString(wantText, "$1"), passing.ReplaceAllString(text, "$1"), "%s as %q with %v", pattern, role, values)
 				tried++
 			}
 		}
