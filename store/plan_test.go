@@ -123,7 +123,10 @@ func hotQueries(ctx context.Context, q *store.Queries, f *fixture, id uuid.UUID,
 	_, _ = q.ListWorkspacesOfActor(ctx, store.ListWorkspacesOfActorParams{OrganizationID: o, ActorID: id})
 	_, _ = q.ListTemplatesOfFile(ctx, id)
 	_, _ = q.GetTemplateVersion(ctx, id)
-	_, _ = q.ListTemplateVersionsByIDs(ctx, ids)
+	_, _ = q.GetAttemptOfCall(ctx, id)
+	_, _ = q.GetBuildToHandOut(ctx, store.GetBuildToHandOutParams{OrganizationID: o, ID: id, FileID: id})
+	_, _ = q.GetEngineStart(ctx, store.GetEngineStartParams{OrganizationID: o, ID: id})
+	_, _ = q.GetScheduleOfWorkspace(ctx, store.GetScheduleOfWorkspaceParams{OrganizationID: o, ID: id})
 }
 
 // fill makes large tables in one statement each, with settled jobs only.

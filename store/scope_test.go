@@ -148,7 +148,6 @@ var deploymentWide = map[string]string{
 	"GetTemplate":                    reasonByID,
 	"ListTemplatesByIDs":             reasonAuthorized,
 	"GetTemplateVersion":             reasonByID,
-	"ListTemplateVersionsByIDs":      reasonAuthorized,
 	"InsertAPIKey":                   reasonOwnToken,
 	"GetAPIKey":                      reasonOwnToken,
 	"GetAPIKeyWithUser":              reasonCredential,

@@ -466,55 +466,6 @@ func (q *Queries) ListTemplateVersions(ctx context.Context, arg ListTemplateVers
 	return items, nil
 }
 
-const listTemplateVersionsByIDs = `-- name: ListTemplateVersionsByIDs :many
-SELECT id, organization_id, template_id, job_id, name, CAST(substr(message, 1, 4096) AS TEXT) AS message, archived, has_external_agent FROM template_versions
-WHERE id IN (SELECT value FROM json_list($1))
-`
-
-type ListTemplateVersionsByIDsRow struct {
-	ID               uuid.UUID
-	OrganizationID   uuid.UUID
-	TemplateID       *uuid.UUID
-	JobID            uuid.UUID
-	Name             string
-	Message          string
-	Archived         bool
-	HasExternalAgent bool
-}
-
-// scope: deployment
-func (q *Queries) ListTemplateVersionsByIDs(ctx context.Context, ids string) ([]ListTemplateVersionsByIDsRow, error) {
-	rows, err := q.db.QueryContext(ctx, listTemplateVersionsByIDs, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []ListTemplateVersionsByIDsRow{}
-	for rows.Next() {
-		var i ListTemplateVersionsByIDsRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.OrganizationID,
-			&i.TemplateID,
-			&i.JobID,
-			&i.Name,
-			&i.Message,
-			&i.Archived,
-			&i.HasExternalAgent,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listVariablesSealedOtherwise = `-- name: ListVariablesSealedOtherwise :many
 SELECT template_version_id, name FROM template_version_variables WHERE organization_id = $1
   AND (substr(value, 1, 5) <> $2 OR substr(default_value, 1, 5) <> $2)

@@ -21,11 +21,6 @@ FROM template_versions v WHERE v.organization_id = @organization_id AND v.templa
   AND (CAST(@after_id AS TEXT) = '' OR (v.created_at, v.id) > (SELECT x.created_at, x.id FROM template_versions x WHERE x.id = CAST(@after_id AS TEXT)))
 ORDER BY v.created_at, v.id LIMIT @max_rows OFFSET @skip_rows;
 
--- name: ListTemplateVersionsByIDs :many
--- scope: deployment
-SELECT id, organization_id, template_id, job_id, name, CAST(substr(message, 1, 4096) AS TEXT) AS message, archived, has_external_agent FROM template_versions
-WHERE id IN (SELECT value FROM json_list(@ids));
-
 -- name: UpdateTemplateVersion :one
 UPDATE template_versions SET name = @name, message = @message, updated_at = @updated_at
 WHERE organization_id = @organization_id AND id = @id RETURNING *;
