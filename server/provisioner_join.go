@@ -263,6 +263,9 @@ func (a *api) acquireJob(ctx context.Context, in *acquireInput) (*acquireOutput,
 		out.Status = http.StatusOK
 	}
 	history, err := a.historyOf(ctx, d.OrganizationID)
+	if ctx.Err() != nil {
+		return out, nil // the daemon has left
+	}
 	if err != nil {
 		a.logger.WarnContext(ctx, "say how far the builds have come", "organization", d.OrganizationID, "error", err)
 		return out, nil // the job matters more
